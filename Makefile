@@ -1,0 +1,82 @@
+# make            the program: build/portico
+# make unit       unit tests (T=name for one)
+# make check      everything CI runs
+BUILD ?= build
+CC ?= gcc
+CLANG ?= clang
+OPT ?= -O2 -g
+SAN ?=
+WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
+PKGS = jansson libnghttp2 openssl sqlite3 yaml-0.1 libprotobuf-c libbpf libwslay libpcre2-8 zlib libcap libseccomp
+CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(SAN) -fstack-protector-strong -fno-strict-aliasing -pthread \
+	-Isrc -Ibpf/include -I$(BUILD)/gen $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
+LDLIBS_ALL = $(SAN) -pthread $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt -lm $(LDLIBS)
+
+SRC := $(shell find src -name '*.c' ! -path src/main.c)
+OBJ := $(SRC:src/%.c=$(BUILD)/%.o)
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_SKEL := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/gen/%.skel.h)
+PROTO := $(shell find src -name '*.proto')
+PROTO_C := $(foreach p,$(PROTO),$(BUILD)/gen/$(notdir $(p:.proto=.pb-c.c)))
+PROTO_H := $(PROTO_C:.c=.h)
+SCHEMA_C := $(BUILD)/gen/schema_tables.c
+GEN_OBJ := $(SCHEMA_C:.c=.o) $(PROTO_C:.c=.o)
+LIB := $(BUILD)/libportico.a
+UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+FUZZ := $(patsubst fuzz/%.c,%,$(wildcard fuzz/fuzz_*.c))
+
+.PHONY: all unit check fuzz clean bpf
+.DELETE_ON_ERROR:
+.SECONDARY:
+all: $(BUILD)/portico
+
+$(BUILD)/portico: $(BUILD)/main.o $(LIB)
+	$(CC) -o $@ $^ $(LDLIBS_ALL)
+
+$(LIB): $(OBJ) $(GEN_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/%.o: src/%.c | $(BPF_SKEL) $(PROTO_H)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	$(CC) $(CFLAGS_ALL) -Wno-missing-prototypes -MMD -MP -c -o $@ $<
+
+$(SCHEMA_C): schema/schema.txt schema/enums.txt tools/gen_schema.awk
+	@mkdir -p $(@D)
+	awk -f tools/gen_schema.awk schema/enums.txt schema/schema.txt > $@
+
+define PROTO_RULE
+$(BUILD)/gen/$(notdir $(1:.proto=.pb-c.c)) $(BUILD)/gen/$(notdir $(1:.proto=.pb-c.h)) &: $(1)
+	@mkdir -p $(BUILD)/gen
+	protoc-c --proto_path=$(dir $(1)) --c_out=$(BUILD)/gen $(1)
+endef
+$(foreach p,$(PROTO),$(eval $(call PROTO_RULE,$(p))))
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h bpf/include/*.h bpf/lib/*.h)
+	@mkdir -p $(@D)
+	$(CLANG) -target bpf -O2 -g -Wall -Wno-unused-function -Ibpf/include -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu -c -o $@ $<
+$(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	bpftool gen skeleton $< name $(subst .,_,$*) > $@
+bpf: $(BPF_SKEL)
+
+# Each unit test is a cmocka program of its own, linked with everything but main().
+$(BUILD)/tests/%: tests/unit/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -Itests -MMD -MP -o $@ $< $(LIB) $(LDLIBS_ALL) -lcmocka
+T ?= $(UNIT)
+unit: $(addprefix $(BUILD)/tests/,$(T))
+	@fail=0; for t in $^; do $$t || fail=1; done; exit $$fail
+
+# Fuzz targets: libFuzzer, built with clang and the sanitizers into their own folder.
+$(BUILD)/fuzz/%: fuzz/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDLIBS_ALL)
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJ:.o=.d) $(BUILD)/main.d

@@ -1,0 +1,20 @@
+/* addr.h - socket addresses as text and back. */
+#pragma once
+
+#include "base/err.h"
+
+#include <sys/socket.h>
+
+struct addr {
+	struct sockaddr_storage ss;
+	socklen_t len;
+};
+
+/* "10.0.0.1:80", "[::1]:443", ":6443" (any address), "unix:/path". Names are not resolved. */
+int addr_parse(const char *text, struct addr *ret_addr, struct err *e) must_check;
+int addr_from_ip(const char *ip, uint16_t port, struct addr *ret_addr, struct err *e) must_check;
+#define ADDR_TEXT_BYTES 128
+const char *addr_text(const struct addr *a, char out[ADDR_TEXT_BYTES]); /* "ip:port"; returns out */
+const char *addr_ip_text(const struct addr *a, char out[ADDR_TEXT_BYTES]); /* "ip" */
+/* A listening, non-blocking, close-on-exec socket with SO_REUSEADDR; returns the descriptor. */
+int addr_listen(const struct addr *a, int backlog, struct err *e) must_check;

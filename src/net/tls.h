@@ -1,0 +1,26 @@
+/* tls.h - TLS 1.2 and 1.3 by OpenSSL, as contexts shared by connections.
+ *
+ * A context is reference counted, so that certificates can be replaced while old connections
+ * still use theirs. Connections over it are made in conn.h.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <openssl/ssl.h>
+
+struct tls; /* wraps an SSL_CTX */
+struct tls_config {
+	struct str cert_pem, key_pem; /* own certificate chain and key; a client may have none */
+	struct str ca_pem;	      /* whom to trust; for a server: whose client certificates to accept */
+	bool verify_peer;	      /* client: check chain and name. server: ask for a client certificate, and
+				       * refuse a bad one; none at all is accepted (peer_cn is then empty) */
+	const char *const *alpn;      /* NULL-terminated, in order of preference: "h2", "http/1.1" */
+};
+struct tls *tls_server_new(const struct tls_config *c, struct err *e) must_check;
+struct tls *tls_client_new(const struct tls_config *c, struct err *e) must_check;
+struct tls *tls_ref(struct tls *t);
+void tls_unref(struct tls *t);
+SSL_CTX *tls_ctx(struct tls *t); /* for a role that needs more than this, such as SNI call-backs */
+/* The text of OpenSSL's newest queued error; clears the queue. */
+int err_openssl(struct err *e, enum err_reason r, const char *what);

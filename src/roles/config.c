@@ -1,0 +1,135 @@
+#include "roles/config.h"
+
+#include "base/file.h"
+#include "codec/jx.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define CONFIG_FILE_BYTES (64u << 10)
+
+static const struct setting {
+	const char *name;
+	size_t offset;
+	const char *dflt;
+	const char *doc;
+} settings[] = {
+#define ROW(field, name, dflt, doc) { name, offsetof(struct config, field), dflt, doc }
+	ROW(data_dir, "data-dir", "/var/lib/portico", "State: the store, certificates, images, volumes."),
+	ROW(run_dir, "run-dir", "/run/portico", "Sockets and generated configuration; empty after `portico down`."),
+	ROW(node_name, "node-name", NULL, "Name of this machine's Node; the host name if not set."),
+	ROW(node_ip, "node-ip", NULL, "Address of this machine; the default route's source address if not set."),
+	ROW(api_address, "api-address", "0.0.0.0:6443", "Where the API server listens."),
+	ROW(cluster_cidr, "cluster-cidr", "10.244.0.0/16", "Pod addresses of all nodes; each node gets a /24."),
+	ROW(service_cidr, "service-cidr", "10.96.0.0/12", "ClusterIP addresses."),
+	ROW(cluster_domain, "cluster-domain", "cluster.local", "DNS zone of the cluster."),
+	ROW(dns_ip, "dns-ip", "10.96.0.10", "ClusterIP of the kube-dns Service."),
+	ROW(node_port_range, "node-port-range", "30000-32767", "Ports that NodePort Services are given."),
+	ROW(lb_pool, "lb-pool", "198.18.0.0/24", "LoadBalancer addresses: CIDRs and ranges, comma-separated; empty for none."),
+	ROW(http_address, "http-address", "0.0.0.0:80", "Where the ingress proxy serves HTTP."),
+	ROW(https_address, "https-address", "0.0.0.0:443", "Where the ingress proxy serves HTTPS."),
+	ROW(kubeconfig, "kubeconfig", NULL, "Run a single role against the cluster that this file names."),
+	ROW(log_level, "log-level", "info", "error, warn, info or debug."),
+#undef ROW
+};
+
+static char **setting_of(const struct config *c, const struct setting *s)
+{
+	return (char **)((char *)c + s->offset);
+}
+
+static const struct setting *setting_find(struct str name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		if (str_eq_c(name, settings[i].name))
+			return &settings[i];
+	return NULL;
+}
+
+static void setting_set(struct config *c, const struct setting *s, const char *value)
+{
+	char **at = setting_of(c, s);
+
+	free(*at);
+	*at = xstrdup(value);
+}
+
+void config_defaults(struct config *c)
+{
+	*c = (struct config){ .standalone = true };
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		setting_set(c, &settings[i], settings[i].dflt);
+}
+
+void config_done(struct config *c)
+{
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		free(*setting_of(c, &settings[i]));
+	*c = (struct config){ 0 };
+}
+
+int config_parse_args(struct config *c, int *argc, char **argv, struct err *e)
+{
+	int kept = 0;
+
+	for (int i = 0; i < *argc; i++) {
+		struct str value, name;
+
+		if (strncmp(argv[i], "--", 2) != 0) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		name = str_cut(str_of(argv[i] + 2), '=', &value);
+		const struct setting *s = setting_find(name);
+		if (!s) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		if (!value.ptr && i + 1 >= *argc)
+			return err_set(e, ERR_BAD_REQUEST, "--%s needs a value: %s", s->name, s->doc);
+		setting_set(c, s, value.ptr ? value.ptr : argv[++i]);
+	}
+	*argc = kept;
+	argv[kept] = NULL;
+	c->standalone = c->kubeconfig == NULL;
+	return 0;
+}
+
+int config_load(struct config *c, const char *path, struct err *e)
+{
+	struct buf text;
+
+	buf_init(&text, CONFIG_FILE_BYTES);
+	json_t *root = file_read(path, &text, e) < 0 ? NULL : jx_parse(buf_str(&text), CONFIG_FILE_BYTES, e);
+	buf_done(&text);
+	if (!root)
+		return err_wrap(e, "configuration");
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+		const char *v = json_string_value(json_object_get(root, settings[i].name));
+		if (v)
+			setting_set(c, &settings[i], v);
+	}
+	c->standalone = c->kubeconfig == NULL;
+	json_decref(root);
+	return 0;
+}
+
+int config_save(const struct config *c, const char *path, struct err *e)
+{
+	cleanup(json_decrefp) json_t *root = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		if (*setting_of(c, &settings[i]))
+			json_object_set_new(root, settings[i].name, json_string(*setting_of(c, &settings[i])));
+	cleanup(freep) char *text = jx_dump_text(root);
+	return file_write(path, str_of(text), 0644, e);
+}
+
+void config_print_help(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		printf("  --%-16s %s%s%s%s\n", settings[i].name, settings[i].doc,
+		       settings[i].dflt && settings[i].dflt[0] ? " [" : "",
+		       settings[i].dflt ? settings[i].dflt : "",
+		       settings[i].dflt && settings[i].dflt[0] ? "]" : "");
+}

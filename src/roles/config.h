@@ -1,0 +1,34 @@
+/* config.h - the settings of one portico, shared by its commands and roles.
+ *
+ * A setting is a row in config.c: name, default and sentence of documentation come from there,
+ * and so do `--name value` on the command line, the configuration file and the man page.
+ */
+#pragma once
+
+#include "base/err.h"
+
+struct config {
+	char *data_dir;	     /* state: the store, certificates, images, volumes */
+	char *run_dir;	     /* sockets, pid files, generated configuration; gone after `portico down` */
+	char *node_name;
+	char *node_ip;
+	char *api_address;   /* where the API server listens: "0.0.0.0:6443" */
+	char *cluster_cidr;  /* pods of all nodes; each node gets a /24 */
+	char *service_cidr;  /* ClusterIPs */
+	char *cluster_domain;
+	char *dns_ip;	     /* ClusterIP of kube-system/kube-dns */
+	char *node_port_range; /* "30000-32767" */
+	char *lb_pool;	     /* LoadBalancer addresses: CIDRs and ranges, comma-separated; may be empty */
+	char *http_address, *https_address; /* the ingress proxy's */
+	char *kubeconfig;    /* for a role that is run against another cluster; NULL in standalone */
+	char *log_level;
+	bool standalone;     /* roles create what a cluster's add-ons would (kube-dns Service, IngressClass) */
+};
+void config_defaults(struct config *c);
+void config_done(struct config *c);
+/* Consumes "--name value" and "--name=value" from argv; what is left stays, in order, and *argc shrinks. */
+int config_parse_args(struct config *c, int *argc, char **argv, struct err *e) must_check;
+int config_load(struct config *c, const char *path, struct err *e) must_check; /* JSON, written by config_save */
+int config_save(const struct config *c, const char *path, struct err *e) must_check;
+void config_print_help(void);
+int config_check(const struct config *c, struct err *e) must_check; /* names the setting and the way out */

@@ -1,0 +1,35 @@
+/* role.h - one binary, many roles; each is a process and meets the others only through the API.
+ *
+ * The supervisor runs `portico ROLE`; main() opens the loop, the configuration and the client,
+ * calls start(), drops what the role's row does not keep, and runs the loop.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "loop/loop.h"
+#include "roles/config.h"
+
+struct kube_client;
+struct role_ctx {
+	struct loop *loop;
+	const struct config *config;
+	struct kube_client *kube; /* NULL for the API server itself */
+	void *state;		  /* the role's own */
+};
+struct role {
+	const char *name;    /* `portico NAME`, log prefix; its user is system:portico:NAME */
+	const char *summary; /* one sentence, for --help and the man page */
+	uint64_t caps_keep;  /* 1 << CAP_x; everything else is dropped after start() */
+	bool root;	     /* keeps uid 0 (it manages mounts, namespaces, cgroups); others get their own uid */
+	bool no_client;	     /* starts without a kube_client */
+	int (*start)(struct role_ctx *ctx, struct err *e);
+	void (*stop)(struct role_ctx *ctx); /* takes a half-started role */
+};
+extern const struct role role_apiserver, role_controllers, role_node, role_proxy, role_dns, role_lb, role_ingress;
+
+/* A listening socket that the supervisor holds open across restarts of the role ("https", "http", "api", "dns-udp",
+ * "dns-tcp", "kubelet"); -1 when this process was started by hand, and the role listens itself. */
+int role_listen_fd(const char *name);
+/* Tells the supervisor (and `portico status`): serving now; or what went wrong last, while going on. */
+void role_ready(void);
+void role_set_error(const char *fmt, ...) printf_like(1, 2);

@@ -63,6 +63,16 @@ $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	bpftool gen skeleton $< name $(subst .,_,$*) > $@
 bpf: $(BPF_SKEL)
 
+# Images are made here, without a registry: static programs packed as OCI layouts.
+PAUSE_TAR = $(BUILD)/images/pause.tar
+$(PAUSE_TAR): images/pause/pause.c tools/oci_pack.sh
+	@mkdir -p $(BUILD)/images/pause
+	$(CC) -Os -static -s -o $(BUILD)/images/pause/pause $<
+	tools/oci_pack.sh $(BUILD)/images/pause registry.k8s.io/pause:portico $@ /pause
+$(BUILD)/roles/cli/pause_image.o: src/roles/cli/pause_image.c $(PAUSE_TAR)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -DPAUSE_IMAGE_TAR='"$(PAUSE_TAR)"' -c -o $@ $<
+
 # Each unit test is a cmocka program of its own, linked with everything but main().
 $(BUILD)/tests/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)

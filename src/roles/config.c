@@ -1,8 +1,10 @@
 #include "roles/config.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "codec/jx.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -132,4 +134,53 @@ void config_print_help(void)
 		       settings[i].dflt && settings[i].dflt[0] ? " [" : "",
 		       settings[i].dflt ? settings[i].dflt : "",
 		       settings[i].dflt && settings[i].dflt[0] ? "]" : "");
+}
+
+void config_print_names(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		printf(" --%s", settings[i].name);
+}
+
+/* "a.b.c.d/n" with no bits behind the prefix. */
+static bool is_cidr(const char *text)
+{
+	struct str bits, ip = str_cut(str_of(text), '/', &bits);
+	char buf[INET_ADDRSTRLEN];
+	struct in_addr a;
+	uint64_t n;
+
+	if (ip.len >= sizeof(buf) || !str_to_u64(bits, 32, &n))
+		return false;
+	memcpy(buf, ip.ptr, ip.len);
+	buf[ip.len] = '\0';
+	return inet_pton(AF_INET, buf, &a) == 1 && (n == 32 || (ntohl(a.s_addr) << n) == 0);
+}
+
+static bool is_ip(const char *text)
+{
+	struct in_addr a;
+
+	return inet_pton(AF_INET, text, &a) == 1;
+}
+
+int config_check(const struct config *c, struct err *e)
+{
+	enum log_level level;
+	unsigned from, to;
+	char behind;
+
+	if (!is_cidr(c->cluster_cidr))
+		return err_set(e, ERR_INVALID, "--cluster-cidr '%s' must be an IPv4 CIDR such as 10.244.0.0/16", c->cluster_cidr);
+	if (!is_cidr(c->service_cidr))
+		return err_set(e, ERR_INVALID, "--service-cidr '%s' must be an IPv4 CIDR such as 10.96.0.0/12", c->service_cidr);
+	if (!is_ip(c->dns_ip))
+		return err_set(e, ERR_INVALID, "--dns-ip '%s' must be an IPv4 address within --service-cidr", c->dns_ip);
+	if (c->node_ip && !is_ip(c->node_ip))
+		return err_set(e, ERR_INVALID, "--node-ip '%s' must be an IPv4 address of this machine", c->node_ip);
+	if (sscanf(c->node_port_range, "%5u-%5u%c", &from, &to, &behind) != 2 || from < 1 || from > to || to > 65535)
+		return err_set(e, ERR_INVALID, "--node-port-range '%s' must be FROM-TO, such as 30000-32767", c->node_port_range);
+	if (!log_level_parse(c->log_level, &level))
+		return err_set(e, ERR_INVALID, "--log-level '%s' must be error, warn, info or debug", c->log_level);
+	return 0;
 }

@@ -31,4 +31,5 @@ int config_parse_args(struct config *c, int *argc, char **argv, struct err *e) m
 int config_load(struct config *c, const char *path, struct err *e) must_check; /* JSON, written by config_save */
 int config_save(const struct config *c, const char *path, struct err *e) must_check;
 void config_print_help(void);
+void config_print_names(void); /* " --data-dir --run-dir …", for shell completion */
 int config_check(const struct config *c, struct err *e) must_check; /* names the setting and the way out */

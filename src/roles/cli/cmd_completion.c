@@ -1,0 +1,27 @@
+#include "roles/cli/command.h"
+
+#include "roles/cli/roles.h"
+
+#include <stdio.h>
+
+static int completion(struct config *c, int argc, char **argv)
+{
+	(void)c;
+	if (argc != 2 || strcmp(argv[1], "bash") != 0)
+		return usage_error(&command_completion, "expected `portico completion bash`");
+	printf("_portico() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]}\n\tcase ${COMP_WORDS[1]} in\n"
+	       "\timage) [ $COMP_CWORD -eq 2 ] && COMPREPLY=($(compgen -W load -- \"$cur\")) || COMPREPLY=($(compgen -f -- \"$cur\"));;\n"
+	       "\tcompletion) COMPREPLY=($(compgen -W bash -- \"$cur\"));;\n"
+	       "\t*) if [ $COMP_CWORD -eq 1 ]; then COMPREPLY=($(compgen -W 'up down status image version completion");
+	for (size_t i = 0; roles[i]; i++)
+		printf(" %s", roles[i]->name);
+	printf("' -- \"$cur\")); else COMPREPLY=($(compgen -W '--help --config");
+	config_print_names();
+	printf("' -- \"$cur\")); fi;;\n\tesac\n}\ncomplete -F _portico portico\n");
+	return 0;
+}
+
+const struct command command_completion = {
+	"completion", "bash", "Print a completion script for the shell.",
+	"Use it with: source <(portico completion bash)", completion,
+};

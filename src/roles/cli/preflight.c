@@ -1,0 +1,169 @@
+#include "roles/cli/preflight.h"
+
+#include "net/addr.h"
+#include "roles/cli/containerd.h"
+#include "roles/cli/port_owner.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define DISK_FREE_MIN_BYTES (200ull << 20) /* below it SQLite and images fail soon, and less clearly */
+#define BACKLOG 1024
+#define HOST_NAME_BYTES 254
+#define DNS_PORT 10053 /* an ordinary port: 53 may be taken, and the Service's targetPort hides it */
+#define KUBELET_PORT 10250
+
+/* The address the kernel would send from; connecting a UDP socket sends nothing. */
+static char *default_source(void)
+{
+	cleanup(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0x01000001) };
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	char text[INET_ADDRSTRLEN];
+
+	if (fd == -1 || connect(fd, (struct sockaddr *)&to, sizeof(to)) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&from, &len) == -1)
+		return NULL;
+	return xstrdup(inet_ntop(AF_INET, &from.sin_addr, text, sizeof(text)));
+}
+
+/* Without a default route: the first interface that is up and no loopback. */
+static char *first_interface(void)
+{
+	struct ifaddrs *list;
+	char *out = NULL;
+
+	if (getifaddrs(&list) == -1)
+		return NULL;
+	for (struct ifaddrs *i = list; i && !out; i = i->ifa_next) {
+		char text[INET_ADDRSTRLEN];
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) ||
+		    !(i->ifa_flags & IFF_UP))
+			continue;
+		struct sockaddr_in *sin = (struct sockaddr_in *)i->ifa_addr;
+		out = xstrdup(inet_ntop(AF_INET, &sin->sin_addr, text, sizeof(text)));
+	}
+	freeifaddrs(list);
+	return out;
+}
+
+static char *host_name(void)
+{
+	char name[HOST_NAME_BYTES] = "";
+
+	gethostname(name, sizeof(name) - 1);
+	for (char *p = name; *p; p++) {
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p + 'a' - 'A');
+		else if (*p == '_')
+			*p = '-'; /* a Node's name is a DNS subdomain */
+	}
+	return xstrdup(name[0] ? name : "node");
+}
+
+int preflight_fill(struct config *c, struct err *e)
+{
+	if (!c->node_name)
+		c->node_name = host_name();
+	if (!c->node_ip)
+		c->node_ip = default_source();
+	if (!c->node_ip)
+		c->node_ip = first_interface();
+	if (!c->node_ip)
+		return err_set(e, ERR_INVALID, "this machine has no address but loopback: give it one, or name one "
+					       "with --node-ip");
+	return 0;
+}
+
+static bool file_has(const char *path, const char *word)
+{
+	FILE *f = fopen(path, "re");
+	char line[1024];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, word) != NULL;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+int preflight_machine(const struct config *c, struct err *e)
+{
+	struct statvfs fs;
+
+	if (geteuid() != 0)
+		return err_set(e, ERR_FORBIDDEN, "`portico up` runs containers and network programs: it needs root (use sudo)");
+	if (!containerd_find(e) || !ctr_find(e))
+		return -1;
+	if (access("/usr/sbin/runc", X_OK) != 0 && access("/usr/bin/runc", X_OK) != 0 &&
+	    access("/usr/local/sbin/runc", X_OK) != 0 && access("/usr/local/bin/runc", X_OK) != 0)
+		return err_set(e, ERR_NOT_FOUND, "runc is not installed: apt-get install runc");
+	if (!file_has("/proc/mounts", " cgroup2 "))
+		return err_set(e, ERR_UNAVAILABLE, "no cgroup2 file system is mounted: mount -t cgroup2 none /sys/fs/cgroup/unified");
+	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+		return err_set(e, ERR_UNAVAILABLE, "this kernel has no BTF (/sys/kernel/btf/vmlinux): portico needs Linux 5.10 or newer "
+						   "with CONFIG_DEBUG_INFO_BTF");
+	if (statvfs(c->data_dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < DISK_FREE_MIN_BYTES)
+		return err_set(e, ERR_UNAVAILABLE, "only %llu MiB are free under --data-dir '%s', and 200 MiB are needed: free some, or "
+						   "choose another folder",
+			       (unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20), c->data_dir);
+	return 0;
+}
+
+static int socket_add(struct supervisor_sockets *s, const char *role, const char *name, const char *address, int type,
+		      const char *setting, struct err *e)
+{
+	struct addr a;
+	int fd = -1, one = 1;
+
+	if (addr_parse(address, &a, e) < 0)
+		return err_wrap(e, "--%s '%s'", setting, address);
+	if (type == SOCK_STREAM) {
+		fd = addr_listen(&a, BACKLOG, e);
+	} else {
+		fd = socket(a.ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (fd >= 0)
+			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		if (fd == -1 || bind(fd, (struct sockaddr *)&a.ss, a.len) == -1) {
+			err_errno(e, errno, "bind %s", address);
+			closep(&fd);
+			fd = -1;
+		}
+	}
+	if (fd >= 0) {
+		s->at[s->n++] = (struct supervisor_socket){ role, name, fd };
+		return 0;
+	}
+	if (e->sys_errno == EADDRINUSE) {
+		char owner[PORT_OWNER_BYTES];
+		port_owner(&a, owner);
+		return err_set(e, ERR_CONFLICT, "%s is in use%s%s: stop that, or choose another address with --%s", address,
+			       owner[0] ? " by " : "", owner, setting);
+	}
+	return err_wrap(e, "--%s", setting);
+}
+
+int preflight_sockets(const struct config *c, struct supervisor_sockets *s, struct err *e)
+{
+	char dns[64], kubelet[64];
+
+	s->n = 0;
+	snprintf(dns, sizeof(dns), "%s:%d", c->node_ip, DNS_PORT);
+	snprintf(kubelet, sizeof(kubelet), "0.0.0.0:%d", KUBELET_PORT);
+	if (socket_add(s, "apiserver", "api", c->api_address, SOCK_STREAM, "api-address", e) < 0 ||
+	    socket_add(s, "node", "kubelet", kubelet, SOCK_STREAM, "node-ip", e) < 0 ||
+	    socket_add(s, "dns", "dns-udp", dns, SOCK_DGRAM, "node-ip", e) < 0 ||
+	    socket_add(s, "dns", "dns-tcp", dns, SOCK_STREAM, "node-ip", e) < 0 ||
+	    socket_add(s, "ingress", "http", c->http_address, SOCK_STREAM, "http-address", e) < 0 ||
+	    socket_add(s, "ingress", "https", c->https_address, SOCK_STREAM, "https-address", e) < 0)
+		return -1;
+	return 0;
+}

@@ -1,0 +1,124 @@
+#include "base/log.h"
+#include "kube/client/client.h"
+#include "roles/cli/cli.h"
+#include "roles/cli/sandbox.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define NOTIFY_TEXT_BYTES 256
+
+/* PORTICO_NOTIFY_FD: a datagram socket to the supervisor; -1 when started by hand. */
+static int notify_fd(void)
+{
+	const char *text = getenv("PORTICO_NOTIFY_FD");
+	uint64_t fd;
+
+	return text && str_to_u64(str_of(text), 1 << 16, &fd) ? (int)fd : -1;
+}
+
+static void notify(const char *text)
+{
+	int fd = notify_fd();
+
+	if (fd >= 0 && send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) == -1 && errno != EAGAIN)
+		log_debug("notify: %s", strerror(errno));
+}
+
+void role_ready(void)
+{
+	notify("READY");
+	log_info("ready");
+}
+
+void role_set_error(const char *fmt, ...)
+{
+	char text[NOTIFY_TEXT_BYTES] = "ERROR ";
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text + 6, sizeof(text) - 6, fmt, ap);
+	va_end(ap);
+	notify(text);
+	log_error("%s", text + 6);
+}
+
+/* PORTICO_LISTEN: "api:4,kubelet:5" */
+int role_listen_fd(const char *name)
+{
+	struct str rest = str_of(getenv("PORTICO_LISTEN"));
+
+	while (rest.ptr) {
+		struct str value, row = str_cut(rest, ',', &rest);
+		struct str key = str_cut(row, ':', &value);
+		uint64_t fd;
+
+		if (str_eq_c(key, name) && str_to_u64(value, 1 << 16, &fd))
+			return (int)fd;
+	}
+	return -1;
+}
+
+static void on_stop_signal(void *ctx, int signo)
+{
+	log_info("stopping on %s", strsignal(signo));
+	loop_stop(ctx);
+}
+
+static int open_client(struct role_ctx *ctx, const struct role *r, struct err *e)
+{
+	struct kube_config kc;
+	cleanup(freep) char *own = xasprintf("%s/%s.kubeconfig", ctx->config->run_dir, r->name);
+	cleanup(freep) char *agent = xasprintf("portico-%s/v1.33.0", r->name);
+
+	if (r->no_client)
+		return 0;
+	if (kube_config_load(ctx->config->kubeconfig ? ctx->config->kubeconfig : own, &kc, e) < 0)
+		return -1;
+	ctx->kube = kube_client_new(ctx->loop, &kc, agent, e);
+	kube_config_done(&kc);
+	return ctx->kube ? 0 : -1;
+}
+
+static int role_start(struct role_ctx *ctx, const struct role *r, struct err *e)
+{
+	cleanup(freep) char *writable = xasprintf("%s/%s", ctx->config->data_dir, r->name);
+
+	if (loop_on_signal(ctx->loop, SIGTERM, on_stop_signal, ctx->loop, e) < 0 ||
+	    loop_on_signal(ctx->loop, SIGINT, on_stop_signal, ctx->loop, e) < 0)
+		return -1;
+	if (sandbox_identity(r, e) < 0 || open_client(ctx, r, e) < 0)
+		return -1;
+	/* Without its supervisor a role is unreachable for `portico down`: it goes too. Changing the uid cleared
+	 * this, so it is set here. */
+	if (notify_fd() >= 0 && prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) == -1)
+		return err_errno(e, errno, "set the parent-death signal");
+	if (r->start(ctx, e) < 0)
+		return -1;
+	return sandbox_lock(r, access(writable, W_OK) == 0 ? writable : NULL, e);
+}
+
+int role_process(const struct role *r, const struct config *config)
+{
+	struct role_ctx ctx = { .config = config };
+	struct err e;
+	enum log_level level = LOG_INFO;
+
+	if (config->log_level && !log_level_parse(config->log_level, &level))
+		level = LOG_INFO;
+	log_setup(r->name, level);
+	signal(SIGPIPE, SIG_IGN);
+	ctx.loop = loop_new(&e);
+	int rc = ctx.loop ? role_start(&ctx, r, &e) : -1;
+	if (rc < 0)
+		role_set_error("cannot start: %s", e.message);
+	else
+		loop_run(ctx.loop);
+	r->stop(&ctx);
+	kube_client_free(ctx.kube);
+	loop_free(ctx.loop);
+	return rc < 0 ? 1 : 0;
+}

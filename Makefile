@@ -7,10 +7,10 @@ CLANG ?= clang
 OPT ?= -O2 -g
 SAN ?=
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
-PKGS = jansson libnghttp2 openssl sqlite3 yaml-0.1 libprotobuf-c libbpf libwslay libpcre2-8 zlib libcap libseccomp
+PKGS = jansson libnghttp2 openssl sqlite3 yaml-0.1 libprotobuf-c libbpf libpcre2-8 zlib libcap libseccomp
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(SAN) -fstack-protector-strong -fno-strict-aliasing -pthread \
 	-Isrc -Ibpf/include -I$(BUILD)/gen $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
-LDLIBS_ALL = $(SAN) -pthread $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcrypt -lm $(LDLIBS)
+LDLIBS_ALL = $(SAN) -pthread $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lwslay -lcrypt -lm $(LDLIBS)
 
 SRC := $(shell find src -name '*.c' ! -path src/main.c)
 OBJ := $(SRC:src/%.c=$(BUILD)/%.o)

@@ -25,7 +25,7 @@ LIB := $(BUILD)/libportico.a
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst fuzz/%.c,%,$(wildcard fuzz/fuzz_*.c))
 
-.PHONY: all unit check fuzz clean bpf
+.PHONY: all images unit check fuzz clean bpf
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(BUILD)/portico
@@ -72,6 +72,19 @@ $(PAUSE_TAR): images/pause/pause.c tools/oci_pack.sh
 $(BUILD)/roles/cli/pause_image.o: src/roles/cli/pause_image.c $(PAUSE_TAR)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -DPAUSE_IMAGE_TAR='"$(PAUSE_TAR)"' -c -o $@ $<
+
+$(BUILD)/images/my-app-%.tar: images/my-app/main.c tools/oci_pack.sh
+	@mkdir -p $(BUILD)/images/my-app-$*
+	$(CC) -O2 -static -s -pthread -D_GNU_SOURCE -DVERSION='"$*"' -Wall -Wextra -o $(BUILD)/images/my-app-$*/my-app $<
+	tools/oci_pack.sh $(BUILD)/images/my-app-$* docker.io/library/my-app:$* $@ /my-app
+# Debian's static BusyBox, with a link per applet.
+$(BUILD)/images/busybox.tar: tools/oci_pack.sh
+	@rm -rf $(BUILD)/images/busybox && mkdir -p $(BUILD)/images/busybox/bin $(BUILD)/images/busybox/tmp
+	cp $(or $(wildcard /usr/bin/busybox),/bin/busybox) $(BUILD)/images/busybox/bin/busybox
+	for a in $$($(BUILD)/images/busybox/bin/busybox --list); do ln -sf busybox $(BUILD)/images/busybox/bin/$$a; done
+	tools/oci_pack.sh $(BUILD)/images/busybox docker.io/library/busybox:portico $@ /bin/sh
+IMAGES = $(BUILD)/images/my-app-1.0.0.tar $(BUILD)/images/my-app-1.0.1.tar $(BUILD)/images/busybox.tar
+images: $(IMAGES)
 
 # Each unit test is a cmocka program of its own, linked with everything but main().
 $(BUILD)/tests/%: tests/unit/%.c $(LIB)

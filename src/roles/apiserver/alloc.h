@@ -23,7 +23,7 @@ struct alloc_change {
 	size_t n_take, n_drop;
 };
 /* Fills in spec.clusterIP, clusterIPs, ipFamilies, ipFamilyPolicy, ports[].nodePort and healthCheckNodePort of a
- * validated Service, and reserves them. With dry_run nothing is reserved and the free values are placeholders, as
+ * defaulted Service, and reserves them; it comes before strategy_prepare_* and object_validate. With dry_run nothing is reserved and the free values are placeholders, as
  * upstream's. -1 with field errors in `fe`; the change is then empty. `old` of a create is NULL. */
 int alloc_service(struct alloc *a, json_t *service, const json_t *old, bool dry_run, struct alloc_change *ret_change,
 		  struct field_errors *fe) must_check;

@@ -4,10 +4,12 @@
  * as one table: a row says which parts of an object belong to whom. Objects are in their storage
  * version, decoded and defaulted. Nothing here reads the clock, the store or the configuration.
  *
- * The order of a create: object_decode, object_convert to the storage version, object_default,
- * admission_check, strategy_prepare_create, object_validate, alloc_create, the store, alloc_commit.
- * Of an update: decode (or patch), convert, default, admission_check, strategy_prepare_update, object_validate (or
- * object_validate_status for "status"), alloc_update, the store, alloc_commit.
+ * The order of a create: object_decode, object_convert to the storage version, object_default, admission_check,
+ * alloc_service (Services), strategy_prepare_create, object_validate, the store, alloc_commit.
+ * Of an update: decode or patch, convert, default, admission_check, alloc_service (not for "status"),
+ * strategy_prepare_update, object_validate (object_validate_status for "status"), the store, alloc_commit.
+ * Any failure behind alloc_service rolls it back. Allocation comes before validation because upstream's does: of a
+ * Service with a taken node port and a bad name, only the first is told.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* schema.h - the API as data: types are rows of fields, resources are rows of types.
  *
  * Types and fields are generated at build time from schema/schema.txt (facts of Kubernetes' published
- * OpenAPI v3 and generated.proto); resources are listed in resources.c. Decoding, defaulting, strict
+ * API types and generated.proto); resources are listed in resources.c. Decoding, defaulting, strict
  * validation, patching, protobuf, OpenAPI and `kubectl explain` all walk these tables.
  */
 #pragma once
@@ -13,6 +13,8 @@ enum schema_kind { /* what one value is */
 	SK_STRING, SK_BOOL, SK_I32, SK_I64, SK_F64, SK_BYTES,
 	SK_TIME, SK_MICRO_TIME, SK_DURATION, SK_QUANTITY, SK_INT_OR_STRING,
 	SK_RAW,        /* any JSON: RawExtension, FieldsV1, apiextensions' JSON */
+	/* apiextensions' JSONSchemaProps (`sub`), or else a boolean, an array of them, an array of strings */
+	SK_PROPS_OR_BOOL, SK_PROPS_OR_ARRAY, SK_PROPS_OR_STRINGS,
 };
 enum schema_shape { SS_ONE, SS_LIST, SS_MAP /* string keys */, SS_MAP_OF_LISTS };
 enum schema_list_type { LT_ATOMIC, LT_SET, LT_MAP }; /* x-kubernetes-list-type */
@@ -21,21 +23,27 @@ enum schema_patch { SP_MERGE = 1, SP_RETAIN_KEYS = 2, SP_REPLACE = 4 }; /* x-kub
 struct schema_type;
 struct schema_field {
 	const char *name;
-	const struct schema_type *sub; /* SK_OBJECT only */
+	const struct schema_type *sub; /* SK_OBJECT, SK_PROPS_OR_…; else NULL */
 	const char *dflt;	       /* JSON text of the OpenAPI default, or NULL */
 	const char *list_keys;	       /* "port,protocol", or NULL */
 	const char *merge_key;	       /* strategic merge: "port", or NULL */
 	const char *const *options;    /* enumerated strings, NULL-terminated, or NULL */
-	int16_t pb_tag;		       /* protobuf field number; 0 = not in protobuf */
+	const char *go_type;	       /* as Go's decoder names it in errors, when it is a named type: "v1.Protocol" */
 	uint8_t kind, shape, list_type, patch; /* the enums above */
 	bool required, map_atomic;
-	bool pb_embedded;	       /* its members belong to protobuf message pb_tag (Volume.volumeSource and its like) */
+	bool pointer;		       /* zero is a value of its own, unlike absence (a pointer in Go) */
+	bool always;		       /* serialised even when zero (no omitempty in Go) */
+	uint8_t pb_tag;		       /* protobuf field number; 0 = not in protobuf */
+	uint8_t pb_outer[2];	       /* tags of the messages that hold it, outermost first; 0 ends (Volume.volumeSource and its like) */
 };
 struct schema_type {
 	const char *name;	    /* "core.v1.ServicePort" */
-	const struct schema_field *fields;
+	const struct schema_field *fields; /* sorted by name, bytewise */
 	size_t n_fields;
 };
+/* Generated: sorted by name, bytewise. */
+extern const struct schema_type *const schema_types[];
+extern const size_t n_schema_types;
 const struct schema_type *schema_type_find(const char *name);
 const struct schema_field *schema_field_find(const struct schema_type *t, struct str name);
 

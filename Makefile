@@ -57,7 +57,7 @@ $(foreach p,$(PROTO),$(eval $(call PROTO_RULE,$(p))))
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h bpf/include/*.h bpf/lib/*.h)
 	@mkdir -p $(@D)
-	$(CLANG) -target bpf -O2 -g -Wall -Wno-unused-function -Ibpf/include -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu -c -o $@ $<
+	$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wno-unused-function -Ibpf/include -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu -c -o $@ $<
 $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
 	bpftool gen skeleton $< name $(subst .,_,$*) > $@

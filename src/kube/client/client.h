@@ -13,6 +13,7 @@ struct kube_config {
 	char *ca_pem;	  /* NULL: the system's roots */
 	char *cert_pem, *key_pem; /* NULL without a client certificate */
 	char *token;	  /* bearer; NULL if none */
+	char *token_file; /* read again every minute and preferred to `token`; NULL if none */
 	char *tls_server_name; /* NULL: the server's host */
 };
 /* The current context of a kubeconfig file (YAML or JSON; *-data fields and file references). */
@@ -26,6 +27,7 @@ struct kube_client *kube_client_new(struct loop *l, const struct kube_config *c,
 				    struct err *e) must_check;
 void kube_client_free(struct kube_client *k);
 struct loop *kube_client_loop(const struct kube_client *k);
+const char *kube_client_ca(const struct kube_client *k); /* PEM of the server's CA, borrowed; NULL: the system's roots */
 
 /* `e` is NULL on 2xx; on an API error it holds the Status' reason and message (status is set), on a
  * transport error status is 0. `obj` is the decoded body (a Status on errors), borrowed, may be NULL. */

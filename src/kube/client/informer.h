@@ -14,6 +14,8 @@ struct informer_handlers {
 	void (*updated)(void *ctx, const json_t *old_obj, const json_t *obj);
 	void (*deleted)(void *ctx, const json_t *obj); /* the last state that was seen */
 	void (*synced)(void *ctx);		       /* once: the first list is in the cache */
+	/* informer_version() moved on without a change: a list has ended, or a bookmark came. May be NULL. */
+	void (*progressed)(void *ctx);
 	/* Before caching: drop what the role never reads (it may change `obj` in place). May be NULL:
 	 * metadata.managedFields is dropped in any case. */
 	void (*transform)(json_t *obj);
@@ -22,12 +24,18 @@ struct informer_options {
 	const char *ns;		    /* NULL: all */
 	const char *label_selector; /* NULL: none */
 	const char *field_selector; /* NULL: none */
+	bool metadata_only;	    /* kind PartialObjectMetadata, if the server can: for garbage collection */
 };
 /* All strings and tables are borrowed until informer_free. Objects in the cache carry kind and apiVersion. */
 struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr, const struct informer_options *o,
 			      const struct informer_handlers *h, void *ctx);
 void informer_free(struct informer *i);
 bool informer_synced(const struct informer *i);
+/* The newest resourceVersion the cache reflects (0: none yet): a write whose answer carried that version or an
+ * older one is visible. */
+uint64_t informer_version(const struct informer *i);
+/* Why the last list or watch failed; NULL while one is under way or running. */
+const char *informer_error(const struct informer *i);
 const json_t *informer_get(const struct informer *i, const char *ns, const char *name); /* ns NULL: cluster-scoped */
 size_t informer_count(const struct informer *i);
 /* Calls fn for each cached object until it returns false; ns NULL: all. The cache may not change meanwhile. */

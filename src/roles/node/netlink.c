@@ -99,14 +99,14 @@ static int request_run(struct nl *nl, struct request *r)
 	}
 }
 
-static int link_index(const char *name, int *ret_index, struct err *e)
+/* 0 when there is none. */
+static unsigned link_index(const char *name, struct err *e)
 {
 	unsigned index = if_nametoindex(name);
 
 	if (!index)
-		return err_errno(e, errno, "find interface '%s'", name);
-	*ret_index = (int)index;
-	return 0;
+		err_errno(e, errno, "find interface '%s'", name);
+	return index;
 }
 
 int nl_veth_add(struct nl *nl, const struct nl_veth *v, struct err *e)
@@ -150,9 +150,9 @@ int nl_link_del(struct nl *nl, const char *name, struct err *e)
 int nl_link_up(struct nl *nl, const char *name, struct err *e)
 {
 	struct request r;
-	struct ifinfomsg link = { .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	struct ifinfomsg link = { .ifi_index = (int)link_index(name, e), .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
 
-	if (link_index(name, &link.ifi_index, e) < 0)
+	if (!link.ifi_index)
 		return -1;
 	request_begin(&r, RTM_NEWLINK, 0, &link, sizeof(link));
 	int err = request_run(nl, &r);
@@ -162,12 +162,11 @@ int nl_link_up(struct nl *nl, const char *name, struct err *e)
 int nl_addr_add(struct nl *nl, const char *link, struct in_addr ip, unsigned prefix_bits, struct err *e)
 {
 	struct request r;
-	int index;
-	struct ifaddrmsg a = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix_bits };
+	struct ifaddrmsg a = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix_bits,
+			       .ifa_index = link_index(link, e) };
 
-	if (link_index(link, &index, e) < 0)
+	if (!a.ifa_index)
 		return -1;
-	a.ifa_index = (uint32_t)index;
 	request_begin(&r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &a, sizeof(a));
 	attr_put_ip(&r, IFA_LOCAL, ip);
 	attr_put_ip(&r, IFA_ADDRESS, ip);
@@ -178,7 +177,7 @@ int nl_addr_add(struct nl *nl, const char *link, struct in_addr ip, unsigned pre
 int nl_route_replace(struct nl *nl, const struct nl_route *route, struct err *e)
 {
 	struct request r;
-	int index;
+	unsigned index = link_index(route->link, e);
 	struct rtmsg m = {
 		.rtm_family = AF_INET,
 		.rtm_dst_len = (uint8_t)route->prefix_bits,
@@ -188,7 +187,7 @@ int nl_route_replace(struct nl *nl, const struct nl_route *route, struct err *e)
 		.rtm_type = RTN_UNICAST,
 	};
 
-	if (link_index(route->link, &index, e) < 0)
+	if (!index)
 		return -1;
 	request_begin(&r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &m, sizeof(m));
 	if (route->prefix_bits)
@@ -197,7 +196,7 @@ int nl_route_replace(struct nl *nl, const struct nl_route *route, struct err *e)
 		attr_put_ip(&r, RTA_GATEWAY, route->gateway);
 	if (route->src.s_addr)
 		attr_put_ip(&r, RTA_PREFSRC, route->src);
-	attr_put_u32(&r, RTA_OIF, (uint32_t)index);
+	attr_put_u32(&r, RTA_OIF, index);
 	int err = request_run(nl, &r);
 	return err ? err_errno(e, err, "add a route on '%s'", route->link) : 0;
 }
@@ -206,9 +205,9 @@ int nl_neigh_replace(struct nl *nl, const char *link, struct in_addr ip, const u
 		     struct err *e)
 {
 	struct request r;
-	struct ndmsg n = { .ndm_family = AF_INET, .ndm_state = NUD_PERMANENT };
+	struct ndmsg n = { .ndm_family = AF_INET, .ndm_state = NUD_PERMANENT, .ndm_ifindex = (int)link_index(link, e) };
 
-	if (link_index(link, &n.ndm_ifindex, e) < 0)
+	if (!n.ndm_ifindex)
 		return -1;
 	request_begin(&r, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &n, sizeof(n));
 	attr_put_ip(&r, NDA_DST, ip);

@@ -66,6 +66,7 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	int n = vsnprintf(e->message, sizeof(e->message), fmt, ap);
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof(e->message))
-		snprintf(e->message + n, sizeof(e->message) - (size_t)n, ": %s", old);
+		snprintf(e->message + n, sizeof(e->message) - (size_t)n, ": %.*s",
+			 (int)(sizeof(e->message) - (size_t)n), old);
 	return -1;
 }

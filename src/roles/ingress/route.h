@@ -52,6 +52,8 @@ struct route_source {
 };
 
 struct route_table *route_table_new(const struct route_source *s);
+/* Endpoints come and go far more often than routes: reads the Service and its slices anew, in place. */
+void route_table_refresh(struct route_table *t, const struct route_source *s, const char *ns, const char *service);
 struct route_table *route_table_ref(struct route_table *t);
 void route_table_unref(struct route_table *t);
 

@@ -105,17 +105,32 @@ static void add_slice(void *ctx, const json_t *slice)
 	}
 }
 
-static const json_t *service_port(const json_t *svc, const json_t *want)
+static const json_t *service_port(const json_t *svc, const char *want)
 {
-	const char *name = jx_str(want, "name");
-	int64_t number = jx_int(want, "number", -1);
+	uint64_t number;
+	bool by_number = str_to_u64(str_of(want), UINT16_MAX, &number); /* a port's name has a letter in it */
 	json_t *port;
 	size_t i;
 
 	json_array_foreach(jx_at(svc, "spec.ports"), i, port)
-		if (name ? c_eq(jx_str(port, "name"), name) : jx_int(port, "port", 0) == number)
+		if (by_number ? jx_int(port, "port", 0) == (int64_t)number : c_eq(jx_str(port, "name"), want))
 			return port;
 	return NULL;
+}
+
+/* port: a name, or a number as text. */
+static void backend_fill(struct backend *be, const struct route_source *src, const char *ns, const char *name,
+			 const char *port_text)
+{
+	const json_t *svc = src->get_service(src->ctx, ns, name);
+	const json_t *port = service_port(svc, port_text);
+
+	be->n_endpoints = 0;
+	be->service_missing = !port;
+	if (port) {
+		struct port_match m = { be, jx_str_or(port, "name", "") };
+		src->each_slice(src->ctx, ns, name, add_slice, &m);
+	}
 }
 
 static struct backend *backend_of(struct builder *b, const json_t *ing, const json_t *spec)
@@ -129,20 +144,15 @@ static struct backend *backend_of(struct builder *b, const json_t *ing, const js
 		return NULL;
 	}
 	snprintf(number, sizeof(number), "%lld", (long long)jx_int(want, "number", 0));
-	cleanup(freep) char *key = xasprintf("%s/%s:%s", ns, name, jx_str_or(want, "name", number));
+	const char *port = jx_str_or(want, "name", number);
+	cleanup(freep) char *key = xasprintf("%s/%s:%s", ns, name, port);
 	struct backend *be = map_get_c(&b->table->backends, key);
 	if (be)
 		return be;
 	be = xcalloc(1, sizeof(*be));
 	be->key = TAKE_PTR(key);
 	map_put_c(&b->table->backends, be->key, be);
-	const json_t *svc = b->src->get_service(b->src->ctx, ns, name);
-	const json_t *port = service_port(svc, want);
-	be->service_missing = !port;
-	if (port) {
-		struct port_match m = { be, jx_str_or(port, "name", "") };
-		b->src->each_slice(b->src->ctx, ns, name, add_slice, &m);
-	}
+	backend_fill(be, b->src, ns, name, port);
 	return be;
 }
 
@@ -406,4 +416,15 @@ struct route_table *route_table_new(const struct route_source *s)
 	}
 	free(b.list);
 	return b.table;
+}
+
+void route_table_refresh(struct route_table *t, const struct route_source *s, const char *ns, const char *service)
+{
+	cleanup(freep) char *prefix = xasprintf("%s/%s:", ns, service);
+
+	for (struct map_iter it = { 0 }; map_next(&t->backends, &it);) {
+		struct backend *be = it.value;
+		if (str_starts(str_of(be->key), str_of(prefix)))
+			backend_fill(be, s, ns, service, be->key + strlen(prefix));
+	}
 }

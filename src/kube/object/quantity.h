@@ -8,3 +8,5 @@ int quantity_milli(struct str text, int64_t *ret_milli) must_check;
 int quantity_value(struct str text, int64_t *ret_value) must_check; /* whole units, rounded up */
 /* The canonical form ("1000m" → "1", "1024Mi" → "1Gi"); on the heap, NULL when malformed. */
 char *quantity_canonical(struct str text);
+/* Why it is malformed, in upstream's words; NULL when it is not. */
+const char *quantity_problem(struct str text);

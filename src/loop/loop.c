@@ -212,15 +212,10 @@ void defer_cancel(struct defer *d)
 	list_del(&d->link_);
 }
 
-/* What is deferred from in here runs at the end of the next turn, which then does not sleep:
- * two parties that defer each other cannot keep the others from being served. */
-static void deferred_run(struct loop *l)
+static void deferred_run_once(struct loop *l)
 {
-	struct list now;
+	struct list now = l->deferred;
 
-	if (list_empty(&l->deferred))
-		return;
-	now = l->deferred;
 	now.next->prev = now.prev->next = &now;
 	list_init(&l->deferred);
 	while (!list_empty(&now)) {
@@ -229,6 +224,14 @@ static void deferred_run(struct loop *l)
 		defer_cancel(d);
 		d->run(d);
 	}
+}
+
+/* What is deferred from in here runs too, in a next round. Past the last round it waits for the next
+ * turn, which does not sleep: two parties that defer each other cannot keep others from being served. */
+static void deferred_run(struct loop *l)
+{
+	for (int i = 0; i < LOOP_DEFER_ROUNDS && !list_empty(&l->deferred); i++)
+		deferred_run_once(l);
 }
 
 static int sleep_ms(const struct loop *l)

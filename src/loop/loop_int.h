@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #define LOOP_BATCH 128	/* events taken from the kernel per turn */
+#define LOOP_DEFER_ROUNDS 4 /* a reply goes from its stream through its session to its socket */
 #define LOOP_WORKERS 2	/* blocking work is disk-bound: more threads only queue in the kernel */
 
 struct loop_post {

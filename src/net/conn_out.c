@@ -1,0 +1,188 @@
+#include "net/conn_int.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/uio.h>
+
+#define CHUNK_FIRST_BYTES 4096
+#define CHUNK_BYTES 16384   /* a full TLS record */
+#define SHARED_COPY_MAX 1024 /* below it a copy is cheaper than a record or an iovec of its own */
+#define IOVECS 64
+
+/* A run of the output. Small writes are appended to the last one. */
+struct chunk {
+	struct list link;
+	const char *at; /* what is not yet sent */
+	size_t len;
+	char *own; /* NULL: borrowed, and release(ctx) gives it back */
+	size_t room;
+	void (*release)(void *ctx);
+	void *ctx;
+};
+
+static struct chunk *chunk_new(struct conn *c, size_t len)
+{
+	size_t room = MAX(len, list_empty(&c->out) ? (size_t)CHUNK_FIRST_BYTES : (size_t)CHUNK_BYTES);
+	struct chunk *k = xmalloc(sizeof(*k) + room);
+
+	*k = (struct chunk){ .own = (char *)(k + 1), .room = room };
+	k->at = k->own;
+	list_append(&c->out, &k->link);
+	return k;
+}
+
+static void chunk_free(struct chunk *k)
+{
+	list_del(&k->link);
+	if (k->release)
+		k->release(k->ctx);
+	free(k);
+}
+
+static void queued(struct conn *c, size_t len)
+{
+	c->pending += len;
+	if (c->pending > CONN_LOW_WATER_BYTES)
+		c->above_low = true;
+	if (!c->write_blocked)
+		conn_kick(c);
+}
+
+void conn_write(struct conn *c, const void *data, size_t len)
+{
+	const char *from = data;
+	size_t left = len;
+
+	if (c->closed || c->shutdown_wanted || len == 0)
+		return;
+	if (!list_empty(&c->out)) {
+		struct chunk *last = list_entry(c->out.prev, struct chunk, link);
+		size_t used = last->own ? (size_t)(last->at - last->own) + last->len : 0;
+		size_t n = last->own ? MIN(last->room - used, left) : 0;
+
+		if (n)
+			memcpy(last->own + used, from, n);
+		last->len += n;
+		from += n;
+		left -= n;
+	}
+	if (left) {
+		struct chunk *k = chunk_new(c, left);
+
+		memcpy(k->own, from, left);
+		k->len = left;
+	}
+	queued(c, len);
+}
+
+void conn_write_shared(struct conn *c, struct str data, void (*release)(void *ctx), void *ctx)
+{
+	if (c->closed || c->shutdown_wanted || data.len <= SHARED_COPY_MAX) {
+		conn_write(c, data.ptr, data.len);
+		release(ctx);
+		return;
+	}
+	struct chunk *k = xmalloc(sizeof(*k));
+	*k = (struct chunk){ .at = data.ptr, .len = data.len, .release = release, .ctx = ctx };
+	list_append(&c->out, &k->link);
+	queued(c, data.len);
+}
+
+size_t conn_pending(const struct conn *c)
+{
+	return c->pending;
+}
+
+static void sent(struct conn *c, size_t n)
+{
+	c->pending -= n;
+	while (n) {
+		struct chunk *k = list_entry(c->out.next, struct chunk, link);
+		size_t now = MIN(n, k->len);
+
+		k->at += now;
+		k->len -= now;
+		n -= now;
+		if (k->len == 0)
+			chunk_free(k);
+	}
+}
+
+static ssize_t write_plain(struct conn *c, struct err *e)
+{
+	struct iovec iov[IOVECS];
+	struct msghdr msg = { .msg_iov = iov };
+
+	list_for(at, tmp, &c->out) {
+		struct chunk *k = list_entry(at, struct chunk, link);
+
+		if (msg.msg_iovlen == IOVECS)
+			break;
+		iov[msg.msg_iovlen++] = (struct iovec){ (void *)k->at, k->len };
+	}
+	ssize_t n = sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
+	if (n >= 0)
+		return n;
+	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+		return CONN_AGAIN;
+	err_errno(e, errno, "write");
+	return CONN_FAILED;
+}
+
+static ssize_t write_some(struct conn *c, struct err *e)
+{
+	struct chunk *k = list_entry(c->out.next, struct chunk, link);
+
+	return c->ssl ? conn_tls_write(c, k->at, k->len, e) : write_plain(c, e);
+}
+
+static void finish_shutdown(struct conn *c)
+{
+	c->shutdown_done = true;
+	if (c->ssl)
+		SSL_shutdown(c->ssl);
+	shutdown(c->io.fd, SHUT_WR);
+	if (c->ops)
+		return;
+	/* Closing now, with unread input, would reset the connection under the answer just sent. */
+	if (c->eof_seen)
+		conn_close(c);
+	else
+		timer_start(c->loop, &c->linger, CONN_LINGER_MS);
+}
+
+void conn_flush(struct conn *c)
+{
+	struct err e;
+	ssize_t n = 1;
+
+	if (c->closed || c->connecting || c->handshaking)
+		return;
+	while (c->pending && (n = write_some(c, &e)) > 0) {
+		sent(c, (size_t)n);
+		if (!c->ops)
+			timer_start(c->loop, &c->linger, CONN_STALL_MS);
+	}
+	c->write_blocked = c->pending != 0;
+	if (n == CONN_FAILED) {
+		conn_fail(c, &e);
+		return;
+	}
+	if (c->pending == 0 && c->shutdown_wanted && !c->shutdown_done)
+		finish_shutdown(c);
+	if (c->closed)
+		return;
+	conn_update_events(c);
+	if (c->above_low && c->pending <= CONN_LOW_WATER_BYTES) {
+		c->above_low = false;
+		if (c->ops && c->ops->drained)
+			c->ops->drained(c, c->ctx);
+	}
+}
+
+void conn_out_done(struct conn *c)
+{
+	while (!list_empty(&c->out))
+		chunk_free(list_entry(c->out.next, struct chunk, link));
+	c->pending = 0;
+}

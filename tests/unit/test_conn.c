@@ -1,0 +1,462 @@
+#include "net/conn.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "net_pki.h"
+
+static struct loop *loop;
+static struct err e;
+static struct pki ca, server_pki, client_pki, stranger_ca, stranger_pki;
+
+/* --- addresses --- */
+
+static void addresses_are_read_and_written(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} rows[] = {
+		{ "10.0.0.1:80", "10.0.0.1:80" },
+		{ "[::1]:443", "[::1]:443" },
+		{ "unix:/run/x.sock", "unix:/run/x.sock" },
+		{ "0.0.0.0:0", "0.0.0.0:0" },
+		{ "[::ffff:1.2.3.4]:5", "1.2.3.4:5" },
+		{ "10.0.0.1", NULL },
+		{ "10.0.0.1:", NULL },
+		{ "10.0.0.1:65536", NULL },
+		{ "10.0.0.1:-1", NULL },
+		{ "::1:443", NULL },
+		{ "localhost:80", NULL },
+		{ "[]:80", NULL },
+		{ "unix:", NULL },
+		{ "[10.0.0.1:80", NULL },
+	};
+	char text[ADDR_TEXT_BYTES];
+	struct addr a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int r = addr_parse(rows[i].in, &a, &e);
+
+		assert_int_equal(r, rows[i].out ? 0 : -1);
+		if (rows[i].out)
+			assert_string_equal(addr_text(&a, text), rows[i].out);
+	}
+}
+
+/* --- a pair of connections --- */
+
+#define BIG (3u << 20)
+
+struct end {
+	struct conn *conn;
+	struct listener *listener;
+	size_t got, sent, max_pending;
+	uint64_t sum;
+	bool ready, eof, failed, drained;
+	struct err why;
+	char cn[64];
+	size_t refuse_below; /* uses nothing until it has been offered so much */
+};
+static struct end client, server;
+static struct tls *server_tls;
+static int listen_fd = -1, finished;
+
+static void finish(void)
+{
+	if (++finished == 2)
+		loop_stop(loop);
+}
+
+static void on_ready(struct conn *c, void *ctx)
+{
+	struct end *end = ctx;
+	X509 *cert = conn_peer_cert(c);
+
+	assert_false(end->ready);
+	end->ready = true;
+	end->conn = c;
+	if (cert)
+		X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, end->cn,
+					  sizeof(end->cn));
+}
+
+static size_t on_data(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct end *end = ctx;
+
+	(void)c;
+	assert_true(end->ready);
+	if (len < end->refuse_below)
+		return 0;
+	end->refuse_below = 0;
+	for (size_t i = 0; i < len; i++)
+		end->sum = end->sum * 31 + bytes[i];
+	end->got += len;
+	return len;
+}
+
+static void pump(struct conn *c, struct end *end)
+{
+	static char block[10000];
+
+	while (end->sent < BIG && conn_pending(c) < CONN_HIGH_WATER_BYTES) {
+		for (size_t i = 0; i < sizeof(block); i++)
+			block[i] = (char)((end->sent + i) * 7);
+		size_t n = MIN(sizeof(block), BIG - end->sent);
+		conn_write(c, block, n);
+		end->sent += n;
+	}
+	end->max_pending = MAX(end->max_pending, conn_pending(c));
+	if (end->sent == BIG)
+		conn_shutdown(c);
+}
+
+static void on_ready_pump(struct conn *c, void *ctx)
+{
+	on_ready(c, ctx);
+	pump(c, ctx);
+}
+
+static void on_drained(struct conn *c, void *ctx)
+{
+	((struct end *)ctx)->drained = true;
+	pump(c, ctx);
+}
+
+static void on_eof(struct conn *c, void *ctx)
+{
+	(void)c;
+	assert_false(((struct end *)ctx)->eof);
+	((struct end *)ctx)->eof = true;
+	finish();
+}
+
+static void on_failed(struct conn *c, void *ctx, const struct err *why)
+{
+	struct end *end = ctx;
+
+	(void)c;
+	end->failed = true;
+	end->why = *why;
+	end->conn = NULL;
+	finish();
+}
+
+static const struct conn_ops quiet_ops = { on_ready, on_data, on_eof, NULL, on_failed };
+static const struct conn_ops pump_ops = { on_ready_pump, on_data, on_eof, on_drained, on_failed };
+static const struct conn_ops *server_ops;
+
+static void accepted(void *ctx, int fd, const struct addr *peer)
+{
+	assert_int_equal(peer->ss.ss_family, AF_INET);
+	server.conn = conn_accept(loop, fd, server_tls, server_ops, ctx, &e);
+	assert_non_null(server.conn);
+}
+
+static struct addr listen_here(void)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse("127.0.0.1:0", &a, &e), 0);
+	listen_fd = addr_listen(&a, 16, &e);
+	assert_true(listen_fd >= 0);
+	setsockopt(listen_fd, SOL_SOCKET, SO_RCVBUF, &(int){ 65536 }, sizeof(int));
+	a.len = sizeof(a.ss);
+	getsockname(listen_fd, (struct sockaddr *)&a.ss, &a.len);
+	server.listener = listener_new(loop, listen_fd, accepted, &server, &e);
+	assert_non_null(server.listener);
+	return a;
+}
+
+static struct tls *make_tls(bool is_server, const struct pki *own, const struct pki *trust)
+{
+	static const char *const alpn[] = { "h2", "http/1.1", NULL };
+	struct tls_config tc = { .ca_pem = str_of(trust->cert_pem), .verify_peer = true, .alpn = alpn };
+
+	if (own) {
+		tc.cert_pem = str_of(own->cert_pem);
+		tc.key_pem = str_of(own->key_pem);
+	}
+	struct tls *t = is_server ? tls_server_new(&tc, &e) : tls_client_new(&tc, &e);
+	assert_non_null(t);
+	return t;
+}
+
+static void run_pair(struct tls *client_tls, const char *name, const struct conn_ops *cops,
+		     const struct conn_ops *sops)
+{
+	struct addr a = listen_here();
+
+	server_ops = sops;
+	client.conn = conn_connect(loop, &a, client_tls, name, cops, &client, &e);
+	assert_non_null(client.conn);
+	setsockopt(conn_fd(client.conn), SOL_SOCKET, SO_SNDBUF, &(int){ 65536 }, sizeof(int));
+	loop_run(loop);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	loop = loop_new(&e);
+	client = server = (struct end){ 0 };
+	finished = 0;
+	server_tls = NULL;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	conn_close(client.conn);
+	conn_close(server.conn);
+	listener_free(server.listener);
+	loop_free(loop);
+	close(listen_fd);
+	tls_unref(server_tls);
+	return 0;
+}
+
+static void check_both_got_all(void)
+{
+	assert_true(client.eof && server.eof);
+	assert_int_equal(client.got, BIG);
+	assert_int_equal(server.got, BIG);
+	assert_true(client.sum == server.sum);
+	assert_true(client.drained && client.max_pending < CONN_HIGH_WATER_BYTES + 10000);
+}
+
+static void plain_both_ways_with_half_close(void **state)
+{
+	(void)state;
+	run_pair(NULL, NULL, &pump_ops, &pump_ops);
+	check_both_got_all();
+}
+
+static void tls_both_ways_with_client_certificate(void **state)
+{
+	struct tls *t = make_tls(false, &client_pki, &ca);
+
+	(void)state;
+	server_tls = make_tls(true, &server_pki, &ca);
+	run_pair(t, "server.test", &pump_ops, &pump_ops);
+	check_both_got_all();
+	assert_string_equal(server.cn, "alice");
+	assert_string_equal(client.cn, "server");
+	assert_true(str_eq_c(conn_alpn(client.conn), "h2"));
+	assert_true(str_eq_c(conn_alpn(server.conn), "h2"));
+	tls_unref(t);
+}
+
+static void bytes_not_used_are_offered_again(void **state)
+{
+	(void)state;
+	server.refuse_below = CONN_READ_BUFFER_MAX_BYTES;
+	run_pair(NULL, NULL, &pump_ops, &pump_ops);
+	check_both_got_all();
+}
+
+static void tls_bytes_not_used_are_offered_again(void **state)
+{
+	struct tls *t = make_tls(false, NULL, &ca);
+
+	(void)state;
+	server_tls = make_tls(true, &server_pki, &ca);
+	server.refuse_below = 500000;
+	run_pair(t, "127.0.0.1", &pump_ops, &pump_ops);
+	check_both_got_all();
+	assert_string_equal(server.cn, "");
+	tls_unref(t);
+}
+
+static struct timer resume;
+static void resume_server(struct timer *t)
+{
+	(void)t;
+	assert_int_equal(server.got, 0);
+	assert_false(server.eof);
+	assert_true(client.sent < BIG);
+	conn_resume(server.conn);
+}
+
+static void ready_paused(struct conn *c, void *ctx)
+{
+	on_ready(c, ctx);
+	conn_pause(c);
+	resume = (struct timer){ .fire = resume_server };
+	timer_start(loop, &resume, 100);
+	conn_shutdown(c);
+}
+
+static void pause_holds_the_sender_back(void **state)
+{
+	static const struct conn_ops paused_ops = { ready_paused, on_data, on_eof, NULL, on_failed };
+	struct tls *t = make_tls(false, NULL, &ca);
+
+	(void)state;
+	server_tls = make_tls(true, &server_pki, &ca);
+	run_pair(t, "server.test", &pump_ops, &paused_ops);
+	assert_int_equal(server.got, BIG);
+	assert_true(server.eof && client.eof);
+	tls_unref(t);
+}
+
+/* --- who is refused --- */
+
+static void server_of_a_strange_authority_is_refused(void **state)
+{
+	struct tls *t = make_tls(false, NULL, &ca);
+
+	(void)state;
+	server_tls = make_tls(true, &stranger_pki, &ca);
+	run_pair(t, "server.test", &quiet_ops, &quiet_ops);
+	assert_true(client.failed && !client.ready);
+	assert_non_null(strstr(client.why.message, "certificate"));
+	tls_unref(t);
+}
+
+static void server_of_another_name_is_refused(void **state)
+{
+	struct tls *t = make_tls(false, NULL, &ca);
+
+	(void)state;
+	server_tls = make_tls(true, &server_pki, &ca);
+	run_pair(t, "other.test", &quiet_ops, &quiet_ops);
+	assert_true(client.failed && !client.ready);
+	assert_non_null(strstr(client.why.message, "ostname"));
+	tls_unref(t);
+}
+
+static void client_of_a_strange_authority_is_refused(void **state)
+{
+	struct tls *t = make_tls(false, &stranger_pki, &ca);
+
+	(void)state;
+	server_tls = make_tls(true, &server_pki, &ca);
+	run_pair(t, "server.test", &quiet_ops, &quiet_ops);
+	assert_true(server.failed && !server.ready);
+	assert_true(client.failed || client.eof);
+	tls_unref(t);
+}
+
+static void nobody_listening_is_an_error(void **state)
+{
+	struct addr a = listen_here();
+
+	(void)state;
+	listener_free(server.listener);
+	server.listener = NULL;
+	close(listen_fd);
+	finished = 1;
+	client.conn = conn_connect(loop, &a, NULL, NULL, &quiet_ops, &client, &e);
+	if (client.conn) {
+		loop_run(loop);
+		assert_true(client.failed);
+		e = client.why;
+	}
+	assert_int_equal(e.sys_errno, ECONNREFUSED);
+}
+
+/* --- ends --- */
+
+static int released;
+static void release(void *ctx)
+{
+	released += *(int *)ctx;
+}
+
+static void ready_says_goodbye(struct conn *c, void *ctx)
+{
+	static char page[200000];
+	static int one = 1;
+
+	on_ready(c, ctx);
+	memset(page, 'x', sizeof(page));
+	conn_write(c, "a", 1);
+	conn_write_shared(c, (struct str){ page, sizeof(page) }, release, &one);
+	conn_write_shared(c, STR("tiny"), release, &one);
+	conn_close_after_write(c);
+	server.conn = NULL;
+	finish();
+}
+
+static void answer_arrives_although_the_rest_is_not_read(void **state)
+{
+	static const struct conn_ops bye_ops = { ready_says_goodbye, on_data, on_eof, NULL, on_failed };
+	struct tls *t = make_tls(false, NULL, &ca);
+
+	(void)state;
+	for (int tls = 0; tls < 2; tls++) {
+		released = 0;
+		finished = 0;
+		client = (struct end){ 0 };
+		server_tls = tls ? make_tls(true, &server_pki, &ca) : NULL;
+		run_pair(tls ? t : NULL, "server.test", &pump_ops, &bye_ops);
+		assert_true(client.eof);
+		assert_false(client.failed);
+		assert_int_equal(client.got, 200005);
+		assert_int_equal(released, 2);
+		if (tls == 0) {
+			listener_free(server.listener);
+			close(listen_fd);
+			conn_close(client.conn);
+			server = (struct end){ 0 };
+		}
+	}
+	tls_unref(t);
+}
+
+static size_t close_in_data(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	(void)bytes;
+	((struct end *)ctx)->got += len;
+	conn_close(c);
+	conn_close(c);
+	((struct end *)ctx)->conn = NULL;
+	loop_stop(loop);
+	return 0;
+}
+
+static void closing_inside_a_call_back_is_fine(void **state)
+{
+	static const struct conn_ops close_ops = { on_ready, close_in_data, on_eof, NULL, on_failed };
+
+	(void)state;
+	run_pair(NULL, NULL, &pump_ops, &close_ops);
+	assert_true(server.got > 0);
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_are_read_and_written),
+		T(plain_both_ways_with_half_close),
+		T(tls_both_ways_with_client_certificate),
+		T(bytes_not_used_are_offered_again),
+		T(tls_bytes_not_used_are_offered_again),
+		T(pause_holds_the_sender_back),
+		T(server_of_a_strange_authority_is_refused),
+		T(server_of_another_name_is_refused),
+		T(client_of_a_strange_authority_is_refused),
+		T(nobody_listening_is_an_error),
+		T(answer_arrives_although_the_rest_is_not_read),
+		T(closing_inside_a_call_back_is_fine),
+	};
+
+	ca = pki_make("ca", NULL, NULL);
+	server_pki = pki_make("server", "DNS:server.test,IP:127.0.0.1", &ca);
+	client_pki = pki_make("alice", NULL, &ca);
+	stranger_ca = pki_make("strange", NULL, NULL);
+	stranger_pki = pki_make("mallory", "DNS:server.test", &stranger_ca);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	pki_done(&ca);
+	pki_done(&server_pki);
+	pki_done(&client_pki);
+	pki_done(&stranger_ca);
+	pki_done(&stranger_pki);
+	return failed;
+}

@@ -208,11 +208,22 @@ static int setup(void **state)
 	return 0;
 }
 
+static void stop_loop(struct timer *t)
+{
+	(void)t;
+	loop_stop(loop);
+}
+
 static int teardown(void **state)
 {
+	struct timer t = { .fire = stop_loop };
+
 	(void)state;
 	conn_close(client.conn);
 	conn_close(server.conn);
+	/* A connection in its last words learns that the client is gone. */
+	timer_start(loop, &t, 20);
+	loop_run(loop);
 	listener_free(server.listener);
 	loop_free(loop);
 	close(listen_fd);

@@ -15,8 +15,8 @@ int body_format_of(struct str content_type, enum body_format *ret_format) must_c
 enum field_validation { FV_IGNORE, FV_WARN, FV_STRICT };
 
 /* Decodes a whole object of resource `r`: types are checked against its table (mismatch: 400), unknown and duplicate
- * fields are dropped, and warned about or refused as fv says; null members are removed; apiVersion and kind are checked and filled in. `warnings`
- * (may be NULL) gets a JSON array of strings like `unknown field "spec.portz"`. */
+ * fields are dropped, and warned about or refused as fv says; null members are removed; apiVersion and kind are checked and filled in. `ret_warnings`
+ * (may be NULL) gets a JSON array of strings like `unknown field "spec.portz"`, or NULL when there are none. */
 json_t *object_decode(const struct resource *r, enum body_format format, struct str body, enum field_validation fv,
 		      json_t **ret_warnings, struct err *e) must_check;
 /* The same checks on a tree that is already there (after a patch). Prunes in place. */

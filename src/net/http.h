@@ -5,15 +5,8 @@
  */
 #pragma once
 
-#include "base/base.h"
+#include "codec/http_header.h"
 
-struct http_header {
-	struct str name, value;
-};
-struct http_headers {
-	const struct http_header *at;
-	size_t n;
-};
 struct str http_header_get(struct http_headers h, const char *lower_name); /* STR_NONE if absent */
 bool http_header_has_token(struct http_headers h, const char *lower_name, const char *token);
 const char *http_status_text(int status); /* "Not Found" */

@@ -469,3 +469,8 @@ int conn_fd(const struct conn *c)
 {
 	return c->io.fd;
 }
+
+struct loop *conn_loop(const struct conn *c)
+{
+	return c->loop;
+}

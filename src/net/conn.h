@@ -48,6 +48,7 @@ const struct addr *conn_local(const struct conn *c);
 struct str conn_alpn(const struct conn *c); /* "h2", or empty */
 X509 *conn_peer_cert(const struct conn *c);  /* borrowed; NULL without TLS or certificate */
 int conn_fd(const struct conn *c);
+struct loop *conn_loop(const struct conn *c);
 
 /* Accepts until stopped; `fd` listens and stays the caller's. Accepted sockets are close-on-exec. */
 struct listener;

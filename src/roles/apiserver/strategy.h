@@ -16,24 +16,24 @@
 #include "kube/schema/schema.h"
 
 enum {
-	STRATEGY_STATUS = 1,	     /* status belongs to the "status" subresource */
 	STRATEGY_GENERATION = 2,     /* metadata.generation: 1, +1 with each change of the spec */
 	STRATEGY_CREATE_BY_PUT = 4,  /* a PUT of a missing object creates it (with its resourceVersion empty) */
 	STRATEGY_NEEDS_VERSION = 8,  /* an update must carry metadata.resourceVersion */
 	STRATEGY_GRACEFUL = 16,	     /* deletion is announced first and done by a second DELETE with grace 0 (Pod) */
 	STRATEGY_REPLY_OBJECT = 32,  /* a complete deletion answers the object, not a Status (Pod, Service, …) */
 	STRATEGY_ORPHAN = 64,	     /* dependents are orphaned when the DELETE does not say (Job, ReplicationController) */
+	STRATEGY_CREATE_STATUS = 128, /* a create may carry a status (Node) */
 };
 
 struct strategy {
 	const char *group, *kind;
 	unsigned flags;
-	const char *spec; /* what generation watches: comma-separated top-level members; NULL is "spec" */
+	const char *spec; /* what generation watches: comma-separated paths; NULL is "spec" */
 	void (*create)(json_t *obj);
 	void (*update)(json_t *obj, const json_t *old);
 	void (*update_status)(json_t *obj, const json_t *old);
 };
-/* Never NULL: kinds without a row have STRATEGY_GENERATION and, with a "status" subresource, STRATEGY_STATUS. */
+/* Never NULL: kinds without a row have no flags. Whether status is apart follows from the resource's subresources. */
 const struct strategy *strategy_of(const struct resource *r);
 
 /* Fills in namespace (NULL for cluster-scoped), generated name, uid, creationTimestamp; drops what a client may not set

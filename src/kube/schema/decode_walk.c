@@ -332,6 +332,8 @@ static int walk_map(struct walk *w, const struct schema_field *f, json_t *map, c
 			return -1;
 		if (new_value)
 			json_object_set_new(map, key, new_value);
+		else if (json_is_null(value) && f->kind != SK_RAW)
+			json_object_del(map, key);
 	}
 	return 0;
 }

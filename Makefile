@@ -94,6 +94,13 @@ T ?= $(UNIT)
 unit: $(addprefix $(BUILD)/tests/,$(T))
 	@fail=0; for t in $^; do $$t || fail=1; done; exit $$fail
 
+# Tools of the data plane's tests in network namespaces (tests/netns/*.sh; root).
+$(BUILD)/netns/%: tests/netns/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(LIB) $(LDLIBS_ALL)
+netns: $(BUILD)/netns/dp_load $(BUILD)/netns/peer
+	@fail=0; for t in tests/netns/test_*.sh; do BUILD=$(BUILD) bash $$t || fail=1; done; exit $$fail
+
 # Fuzz targets: libFuzzer, built with clang and the sanitizers into their own folder.
 $(BUILD)/fuzz/%: fuzz/%.c $(LIB)
 	@mkdir -p $(@D)

@@ -165,14 +165,15 @@ int pod_ingress(struct __sk_buff *skb)
 	return verdict == NOT_OURS ? TC_ACT_UNSPEC : verdict;
 }
 
-/* Replies of this host's own sockets, of backends in the host's network. */
+/* Replies of this host's own sockets, of backends in the host's network. What came in by an
+ * interface is passing through, and was translated there. */
 SEC("tc")
 int node_egress(struct __sk_buff *skb)
 {
 	struct packet p;
 	int verdict;
 
-	if (packet_parse(skb, &p) < 0)
+	if (skb->ingress_ifindex || packet_parse(skb, &p) < 0)
 		return TC_ACT_UNSPEC;
 	verdict = reply(skb, &p, true);
 	return verdict == NOT_OURS ? TC_ACT_UNSPEC : verdict;

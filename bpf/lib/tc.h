@@ -83,6 +83,8 @@ static __always_inline bool request_stays(const struct packet *p, const struct c
 		return true;
 	if (!ct_live(v, p->proto))
 		return false;
+	if (v->to.daddr == p->t.daddr) /* straight to a pod, from another port */
+		return true;
 	return !s ? false : backend_slot(s, v->to.daddr, v->to.dport, v->slot) >= 0;
 }
 

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "roles/cli/kubeconfig.h"
-#include "roles/cli/x509.h"
+#include "net/x509.h"
 
 #include <errno.h>
 #include <openssl/x509v3.h>

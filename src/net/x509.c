@@ -1,4 +1,4 @@
-#include "roles/cli/x509.h"
+#include "net/x509.h"
 
 #include "base/file.h"
 

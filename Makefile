@@ -1,6 +1,11 @@
 # make            the program: build/portico
-# make unit       unit tests (T=name for one)
-# make check      everything CI runs
+# make demo       installs packages, builds, starts portico, asks every way in (root)
+# make check      installs packages, then everything CI runs: builds, unit tests, sanitizers, fuzzers, the walk (root)
+# make unit       unit tests (T=test_name for one)
+# make asan       unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+# make fuzz       each fuzz target for FUZZ_SECONDS
+# make walk       the end-to-end test on real containers (root)
+# make install    PREFIX=/usr/local
 BUILD ?= build
 CC ?= gcc
 CLANG ?= clang
@@ -25,7 +30,7 @@ LIB := $(BUILD)/libportico.a
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst fuzz/%.c,%,$(wildcard fuzz/fuzz_*.c))
 
-.PHONY: all images unit check fuzz clean bpf
+.PHONY: all images unit asan check fuzz fuzzers layers walk demo install clean bpf
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(BUILD)/portico
@@ -101,10 +106,48 @@ $(BUILD)/netns/%: tests/netns/%.c $(LIB)
 netns: $(BUILD)/netns/dp_load $(BUILD)/netns/peer
 	@fail=0; for t in tests/netns/test_*.sh; do BUILD=$(BUILD) bash $$t || fail=1; done; exit $$fail
 
-# Fuzz targets: libFuzzer, built with clang and the sanitizers into their own folder.
+asan:
+	$(MAKE) BUILD=$(BUILD)/asan SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" OPT="-O1 -g" WERROR= unit
+
+# Fuzz targets: libFuzzer, built by clang with the sanitizers into a folder of their own.
+FUZZ_SECONDS ?= 30
 $(BUILD)/fuzz/%: fuzz/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDLIBS_ALL)
+fuzzers: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
+	@for f in $^; do name=$$(basename $$f); echo "fuzz $$name"; mkdir -p $(BUILD)/corpus/$$name; \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -verbosity=0 -timeout=10 -rss_limit_mb=2048 \
+	    -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$name $(wildcard fuzz/corpus/$$(echo $$name | sed s/^fuzz_//)) || exit 1; done
+fuzz:
+	$(MAKE) BUILD=$(BUILD)/fuzz-build CC=$(CLANG) SAN="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" \
+	  OPT="-O1 -g" WERROR= fuzzers
+
+layers:
+	tools/check_layers.sh src
+
+$(BUILD)/tests/load: tests/e2e/load.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -pthread -D_GNU_SOURCE -o $@ $<
+walk: all images $(BUILD)/tests/load
+	tests/e2e/walk.sh $(BUILD)
+
+demo:
+	tools/setup.sh
+	$(MAKE) all images
+	tools/demo.sh $(BUILD)
+
+check:
+	tools/setup.sh --tests
+	$(MAKE) WERROR=-Werror all images layers
+	$(MAKE) unit
+	$(MAKE) asan
+	$(MAKE) fuzz
+	$(MAKE) walk
+
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 $(BUILD)/portico $(DESTDIR)$(PREFIX)/bin/portico
+	install -D -m 644 docs/man/portico.8 $(DESTDIR)$(PREFIX)/share/man/man8/portico.8
 
 clean:
 	rm -rf $(BUILD)

@@ -351,7 +351,7 @@ static void str_rebase(struct str *s, const char *from, const char *to)
 		s->ptr = to + (s->ptr - from);
 }
 
-static void head_rebase(struct http1_head *h, const char *to)
+void http1_head_move(struct http1_head *h, const char *to)
 {
 	const char *from = h->base_;
 
@@ -393,7 +393,7 @@ ssize_t http1_head_parse(struct http1_head *h, char *bytes, size_t len, struct e
 	const char *end = bytes + len;
 	ssize_t n;
 
-	head_rebase(h, bytes);
+	http1_head_move(h, bytes);
 	if (!h->line_done_) {
 		n = h->kind == HTTP1_REQUEST ? request_line(h, bytes, end, e) : status_line(h, bytes, end, e);
 		if (n <= 0)

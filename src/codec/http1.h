@@ -52,6 +52,8 @@ void http1_head_init(struct http1_head *h, enum http1_kind kind, struct http_hea
 /* `bytes` always starts with the message's first byte; it may have moved and grown since the last call.
  * Limiting `len` is the caller's task. Only lines that are new are looked at. */
 ssize_t http1_head_parse(struct http1_head *h, char *bytes, size_t len, struct err *e) must_check;
+/* The bytes were copied to `to`: the slices follow. */
+void http1_head_move(struct http1_head *h, const char *to);
 /* A response's body depends on its request too (RFC 9112 §6.3). */
 enum http1_framing http1_response_framing(const struct http1_head *h, bool request_was_head);
 

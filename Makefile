@@ -115,9 +115,10 @@ $(BUILD)/fuzz/%: fuzz/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDLIBS_ALL)
 fuzzers: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
-	@for f in $^; do name=$$(basename $$f); echo "fuzz $$name"; mkdir -p $(BUILD)/corpus/$$name; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=0 -verbosity=0 -timeout=10 -rss_limit_mb=2048 \
-	    -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$name $(wildcard fuzz/corpus/$$(echo $$name | sed s/^fuzz_//)) || exit 1; done
+	@for f in $^; do name=$$(basename $$f); corpus=fuzz/corpus/$${name#fuzz_}; [ -d $$corpus ] || corpus=; \
+	  echo "== $$name"; mkdir -p $(BUILD)/corpus/$$name; \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/ \
+	    $(BUILD)/corpus/$$name $$corpus 2>$(BUILD)/$$name.log || { tail -40 $(BUILD)/$$name.log; exit 1; }; done
 fuzz:
 	$(MAKE) BUILD=$(BUILD)/fuzz-build CC=$(CLANG) SAN="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" \
 	  OPT="-O1 -g" WERROR= fuzzers

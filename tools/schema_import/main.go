@@ -287,7 +287,7 @@ func structFields(path, name, outer string, protoMsg string) []field {
 			if strings.HasPrefix(m, "ref(") {
 				m = p.consts[strings.TrimSuffix(m[4:], ")")]
 			}
-			if m != "" && m != `""` && (v.ptr || m != "0") {
+			if m != "" && (v.ptr || (m != "0" && m != `""`)) {
 				fl += " =" + m
 			}
 		}

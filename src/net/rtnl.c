@@ -105,7 +105,8 @@ static struct rtnl_addr addr_read(const struct nlmsghdr *h)
 {
 	const struct ifaddrmsg *m = NLMSG_DATA(h);
 	const struct rtattr *at[IFA_MAX + 1], *ip;
-	struct rtnl_addr a = { .index = m->ifa_index, .prefix_len = m->ifa_prefixlen };
+	struct rtnl_addr a = { .index = m->ifa_index, .prefix_len = m->ifa_prefixlen,
+			       .host_scope = m->ifa_scope == RT_SCOPE_HOST };
 
 	attrs_read(at, IFA_MAX, IFA_RTA(m), IFA_PAYLOAD(h));
 	ip = at[IFA_LOCAL] ? at[IFA_LOCAL] : at[IFA_ADDRESS];
@@ -270,7 +271,8 @@ static int addr_request(uint16_t type, uint16_t flags, int ignored_errno, const 
 	struct ifaddrmsg *m = request_init(&r, type, NLM_F_ACK | flags, sizeof(*m));
 	struct err mine;
 
-	*m = (struct ifaddrmsg){ .ifa_family = AF_INET, .ifa_prefixlen = a->prefix_len, .ifa_index = a->index };
+	*m = (struct ifaddrmsg){ .ifa_family = AF_INET, .ifa_prefixlen = a->prefix_len, .ifa_index = a->index,
+				 .ifa_scope = a->host_scope ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE };
 	request_attr(&r, IFA_LOCAL, &a->ip, sizeof(a->ip));
 	request_attr(&r, IFA_ADDRESS, &a->ip, sizeof(a->ip));
 	if (a->label)

@@ -19,6 +19,7 @@ struct rtnl_addr {
 	uint32_t ip; /* network order */
 	uint8_t prefix_len;
 	const char *label; /* as `ip address` shows it; may be NULL */
+	bool host_scope;   /* valid on this host only: never chosen as the source of what leaves it */
 };
 struct rtnl_ops {
 	void (*link)(void *ctx, const struct rtnl_link *l, bool gone);

@@ -23,7 +23,6 @@ struct kube_client {
 };
 
 struct kube_call {
-	struct kube_client *client;
 	struct http_call *http;
 	kube_done_fn *done;
 	void *ctx;
@@ -306,25 +305,41 @@ static void on_done(void *ctx, const struct err *transport, struct http_headers 
 
 static const struct http_call_ops call_ops = { .response = on_response, .data = on_data, .done = on_done };
 
-struct kube_call *kube_request(struct kube_client *k, const char *method, const char *path,
-			       const char *content_type, const json_t *body, kube_done_fn *done, void *ctx)
+static struct kube_call *call_new(struct kube_client *k, const struct kube_raw *r, kube_done_fn *done, void *ctx)
 {
-	cleanup(freep) char *text = body ? jx_dump_text(body) : NULL;
 	struct kube_call *c = xcalloc(1, sizeof(*c));
 
-	c->client = k;
 	c->done = done;
 	c->ctx = ctx;
 	buf_init(&c->body, LIMIT_RESPONSE_BODY_BYTES);
 	list_append(&k->calls, &c->link);
-	c->http = kube_raw_send(k,
-				&(struct kube_raw){ .method = method,
-						    .path = path,
-						    .content_type = content_type ? content_type : KUBE_JSON,
-						    .body = str_of(text),
-						    .timeout_ms = CALL_TIMEOUT_MS },
-				&call_ops, c);
+	c->http = kube_raw_send(k, r, &call_ops, c);
 	return c;
+}
+
+struct kube_call *kube_request(struct kube_client *k, const char *method, const char *path,
+			       const char *content_type, const json_t *body, kube_done_fn *done, void *ctx)
+{
+	cleanup(freep) char *text = body ? jx_dump_text(body) : NULL;
+
+	return call_new(k,
+			&(struct kube_raw){ .method = method,
+					    .path = path,
+					    .content_type = content_type ? content_type : KUBE_JSON,
+					    .body = str_of(text),
+					    .timeout_ms = CALL_TIMEOUT_MS },
+			done, ctx);
+}
+
+struct kube_call *kube_get_as(struct kube_client *k, const char *path, const char *accept, kube_done_fn *done,
+			      void *ctx)
+{
+	return call_new(k,
+			&(struct kube_raw){ .method = "GET",
+					    .path = path,
+					    .accept = accept,
+					    .timeout_ms = CALL_TIMEOUT_MS },
+			done, ctx);
 }
 
 void kube_cancel(struct kube_call *c)

@@ -43,6 +43,9 @@ struct kube_call;
  * The handle is valid until `done` ran. */
 struct kube_call *kube_request(struct kube_client *k, const char *method, const char *path,
 			       const char *content_type, const json_t *body, kube_done_fn *done, void *ctx);
+/* GET with an Accept header of the caller's. */
+struct kube_call *kube_get_as(struct kube_client *k, const char *path, const char *accept, kube_done_fn *done,
+			      void *ctx);
 void kube_cancel(struct kube_call *c); /* no call-back; NULL is nothing */
 
 /* Where a kind lives: { "apps", "v1", "deployments" }; the core group is "". */

@@ -49,7 +49,7 @@ struct informer {
 	struct buf in; /* the list's body, or the watch's unfinished line */
 	size_t scanned; /* bytes of `in` known to hold no line end */
 	int status;
-	uint64_t started_ms;
+	uint64_t started_ms, failed_ms;
 	bool got_event, relist, synced, freed, failing;
 	unsigned failures;
 	struct timer retry;
@@ -197,6 +197,7 @@ static void informer_failed(struct informer *i, const struct err *e)
 
 	i->failures++;
 	i->failing = true;
+	i->failed_ms = loop_now_ms(i->loop);
 	i->last_error = *e;
 	informer_next(i, jittered(MIN(ms, BACKOFF_MAX_MS)));
 }
@@ -572,6 +573,11 @@ uint64_t informer_version(const struct informer *i)
 const char *informer_error(const struct informer *i)
 {
 	return i->failing ? i->last_error.message : NULL;
+}
+
+uint64_t informer_failed_ms(const struct informer *i)
+{
+	return i->failed_ms;
 }
 
 const json_t *informer_get(const struct informer *i, const char *ns, const char *name)

@@ -36,6 +36,7 @@ bool informer_synced(const struct informer *i);
 uint64_t informer_version(const struct informer *i);
 /* Why the last list or watch failed; NULL while one is under way or running. */
 const char *informer_error(const struct informer *i);
+uint64_t informer_failed_ms(const struct informer *i); /* loop_now_ms of the last failure; 0: never */
 const json_t *informer_get(const struct informer *i, const char *ns, const char *name); /* ns NULL: cluster-scoped */
 size_t informer_count(const struct informer *i);
 /* Calls fn for each cached object until it returns false; ns NULL: all. The cache may not change meanwhile. */

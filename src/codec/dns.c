@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#define POINTER_MAX 0x3fff /* further into a message no compression reaches */
 #define DNSSEC_OK 0x8000 /* in the flags of OPT's TTL */
 
 /* ---- names ---- */
@@ -295,7 +296,7 @@ uint16_t dns_put(struct dns_writer *w, enum dns_section s, uint16_t owner_at, ui
 {
 	size_t start = w->len;
 
-	if (w->len + 2 > w->max) {
+	if (w->len + 2 > w->max || owner_at > POINTER_MAX) {
 		w->truncated = w->truncated || s != DNS_ADDITIONAL;
 		return 0;
 	}

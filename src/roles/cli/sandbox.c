@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,9 +69,13 @@ static int landlock_allow(int ruleset, const char *path, struct err *e)
 {
 	cleanup(closep) int fd = open(path, O_PATH | O_CLOEXEC);
 	struct landlock_path_beneath_attr rule = { .allowed_access = LANDLOCK_WRITES, .parent_fd = fd };
+	struct stat st;
 
-	if (fd == -1)
+	if (fd == -1 || fstat(fd, &st) == -1)
 		return err_errno(e, errno, "open '%s'", path);
+	/* The kernel refuses rights over directories in a rule about anything else. */
+	if (!S_ISDIR(st.st_mode))
+		rule.allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE;
 	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == -1)
 		return err_errno(e, errno, "Landlock rule for '%s'", path);
 	return 0;

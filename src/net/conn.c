@@ -365,7 +365,7 @@ static void conn_kicked(struct defer *d)
 		c->offer_owed = false;
 		if (c->in.len)
 			offer(c, (uint8_t *)c->in.ptr, c->in.len);
-		if (!c->closed && c->ssl && !c->eof_seen)
+		if (!c->closed && c->ssl && !c->eof_seen && SSL_has_pending(c->ssl))
 			read_all(c);
 		if (!c->closed)
 			tell_eof(c);

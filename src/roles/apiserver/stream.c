@@ -82,10 +82,13 @@ static void on_refused(void *ctx, int status, struct str body, const struct err 
 {
 	struct proxying *p = ctx;
 	const struct http_header h = { STR("content-type"), STR("text/plain; charset=utf-8") };
+	struct str said = body;
 	bool channels = p->protocol.dialect == STREAM_CHANNELS || p->protocol.dialect == STREAM_CHANNELS_BASE64;
+	while (said.len && said.ptr[said.len - 1] == '\n')
+		said.len--;
 	cleanup(freep) char *message = status == 0
 		? xasprintf("error dialing backend: %s", e ? e->message : "no answer")
-		: xasprintf("unable to upgrade connection: " STR_FMT, STR_ARG(body));
+		: xasprintf("unable to upgrade connection: " STR_FMT, STR_ARG(said));
 
 	http_on_closed(p->x, NULL, NULL);
 	if (channels)

@@ -251,6 +251,9 @@ void ws_close(struct ws *w, int code)
 	if (!w || w->ended || w->closing)
 		return;
 	w->closing = true;
+	/* wslay lets control frames overtake messages: what was queued goes first. */
+	if (wslay_event_want_write(w->wslay))
+		wslay_event_send(w->wslay);
 	wslay_event_queue_close(w->wslay, (uint16_t)code, NULL, 0);
 	ws_want_flush(w);
 	timer_start(w->loop, &w->timer, CLOSE_WAIT_MS);

@@ -220,7 +220,7 @@ static size_t on_bytes(struct conn *c, void *ctx, const uint8_t *bytes, size_t l
 		used += (size_t)n;
 	}
 	/* An answer without a body is complete with its head. */
-	if (u->down && u->in_body && u->body.done)
+	if (u->down && u->down->state != DOWN_TUNNEL && u->in_body && u->body.done)
 		complete(u);
 	return u->conn ? used : len;
 }

@@ -413,11 +413,6 @@ json_t *rbac_rules_for(struct rbac *r, const struct user *u, const char *ns)
 	struct authz_question in_ns = { .is_resource = true, .ns = ns };
 	size_t j;
 
-	if (user_in_group(u, "system:masters")) {
-		json_array_append_new(resource_rules, json_pack("{s:[s],s:[s],s:[s]}", "verbs", "*", "apiGroups", "*",
-								"resources", "*"));
-		json_array_append_new(url_rules, json_pack("{s:[s],s:[s]}", "verbs", "*", "nonResourceURLs", "*"));
-	}
 	for (size_t i = 0; i < g->n; i++) {
 		if (!binding_applies(g->at[i], &in_ns))
 			continue;

@@ -142,7 +142,6 @@ static int route_request(struct request *q, const struct route **ret_route, stru
 {
 	const struct request_info *i = &q->info;
 
-	q->res = resource_find(str_of(i->group), str_of(i->version), str_of(i->resource));
 	if (!q->res || (i->subresource && !has_subresource(q->res, i->subresource))) {
 		q->res = NULL;
 		return err_set(e, ERR_NOT_FOUND, NO_SUCH_RESOURCE);
@@ -232,6 +231,17 @@ static void route_and_handle(struct request *q)
 	}
 }
 
+static int parse(struct request *q, struct err *e)
+{
+	if (request_info_parse(q->http, q->arena, &q->info, e) < 0 ||
+	    request_options_parse(q->http, q->arena, &q->opt, e) < 0)
+		return -1;
+	/* Known before anyone is refused: errors name it. */
+	if (q->info.is_resource)
+		q->res = resource_find(str_of(q->info.group), str_of(q->info.version), str_of(q->info.resource));
+	return 0;
+}
+
 void dispatch(void *ctx, struct http_exchange *x)
 {
 	struct apiserver *api = ctx;
@@ -245,9 +255,7 @@ void dispatch(void *ctx, struct http_exchange *x)
 	}
 	request_init(q);
 	http_on_closed(x, request_closed, q);
-	if (request_info_parse(q->http, q->arena, &q->info, &e) < 0 ||
-	    request_options_parse(q->http, q->arena, &q->opt, &e) < 0 ||
-	    authn_exchange(&api->authn, x, q->arena, &q->user, &e) < 0 || authorize(q, &e) < 0)
+	if (parse(q, &e) < 0 || authn_exchange(&api->authn, x, q->arena, &q->user, &e) < 0 || authorize(q, &e) < 0)
 		reply_error(q, &e);
 	else
 		route_and_handle(q);

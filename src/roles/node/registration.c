@@ -286,10 +286,29 @@ static void on_seen(void *ctx, const json_t *obj)
 	r->pod_cidr(r->node, cidr);
 }
 
+/* Somebody else's verdict stands in the API (the controllers' after a pause of ours): it is put right at once. */
+static bool is_misjudged(const struct registration *r, const json_t *obj)
+{
+	const json_t *c;
+	size_t i;
+
+	json_array_foreach(jx_at(obj, "status.conditions"), i, c)
+		if (c_eq(jx_str(c, "type"), "Ready"))
+			return !c_eq(jx_str(c, "status"), is_ready(r) ? "True" : "False");
+	return false;
+}
+
 static void on_updated(void *ctx, const json_t *old_obj, const json_t *obj)
 {
+	struct registration *r = ctx;
+
 	(void)old_obj;
 	on_seen(ctx, obj);
+	if (!r->sent || r->status_call || !is_misjudged(r, obj))
+		return;
+	json_decref(r->sent);
+	r->sent = NULL;
+	write_status(r);
 }
 
 static void on_deleted(void *ctx, const json_t *obj)

@@ -95,10 +95,10 @@ const char *age_text(int64_t duration_ms, char out[AGE_TEXT_BYTES])
 	s = MAX(s, 0);
 	while (s >= steps[i].below)
 		i++;
-	int64_t whole = s / steps[i].unit, rest = steps[i].sub ? s % steps[i].unit / steps[i].sub : 0;
+	int64_t whole = s / steps[i].unit;
+	int rest = steps[i].sub ? (int)(s % steps[i].unit / steps[i].sub) % 1000 : 0;
 	if (rest)
-		snprintf(out, AGE_TEXT_BYTES, "%lld%c%lld%c", (long long)whole, steps[i].unit_name, (long long)rest,
-			 steps[i].sub_name);
+		snprintf(out, AGE_TEXT_BYTES, "%lld%c%d%c", (long long)whole, steps[i].unit_name, rest, steps[i].sub_name);
 	else
 		snprintf(out, AGE_TEXT_BYTES, "%lld%c", (long long)whole, steps[i].unit_name);
 	return out;

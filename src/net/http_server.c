@@ -163,8 +163,11 @@ static void idle_fired(struct timer *t)
 	uint64_t now = loop_now_ms(sc->server->loop), idle_ms = sc->server->config.idle_ms;
 	bool busy = false;
 
-	list_for(at, tmp, &sc->exchanges)
-		busy = busy || list_entry(at, struct http_exchange, link)->state != X_READING;
+	list_for(at, tmp, &sc->exchanges) {
+		const struct http_exchange *x = list_entry(at, struct http_exchange, link);
+
+		busy = busy || (x->state != X_READING && !x->refused);
+	}
 	if (busy)
 		sc->quiet_since_ms = now;
 	if (now - sc->quiet_since_ms >= idle_ms)

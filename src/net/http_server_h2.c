@@ -8,6 +8,9 @@
 #define BODIES_PER_CONNECTION 8 /* as many bodies of the maximal size may be held for one client */
 #define RESETS_BURST 1000	/* CVE-2023-44487: streams opened only to be reset; */
 #define RESETS_PER_SECOND 100	/* an informer that restarts closes one watch per kind */
+/* The rest of a refused body is read and dropped: told to stop (RFC 9113 §8.1), some clients, curl 7.88
+ * among them, lose the answer that came just before. */
+#define DROPPED_MAX_BYTES (32u << 20)
 #define HEADERS_FIRST 16
 
 static void want_flush(struct server_conn *sc)
@@ -364,8 +367,14 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	struct http_exchange *x = exchange_of(session, id);
 
 	(void)flags;
-	if (!x || x->refused || x->state != X_READING)
+	if (!x)
 		return 0;
+	if (x->refused || x->state != X_READING) {
+		x->dropped += len;
+		if (x->dropped > DROPPED_MAX_BYTES)
+			nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+		return 0;
+	}
 	if (buf_put(&x->body, bytes, len) < 0) {
 		h2_refuse(x, 413, "the request's body is too large");
 		return 0;
@@ -374,18 +383,6 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 	sc->bodies_bytes += len;
 	if (sc->bodies_bytes > sc->server->config.body_max * BODIES_PER_CONNECTION)
 		h2_refuse(x, 429, "too many request bodies at once on this connection");
-	return 0;
-}
-
-/* The whole answer is out while the request is not in: the client may stop (RFC 9113 §8.1). */
-static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
-{
-	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-
-	(void)user;
-	if (end && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
-	    nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
-		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
 	return 0;
 }
 
@@ -417,7 +414,6 @@ static int session_new(struct server_conn *sc)
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
-	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
 	nghttp2_option_set_stream_reset_rate_limit(option, RESETS_BURST, RESETS_PER_SECOND);

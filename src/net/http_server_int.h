@@ -54,6 +54,7 @@ struct http_exchange {
 	bool ended; /* nothing follows what is in `out` */
 	bool deferred, above_low, drain_owed;
 	size_t counted; /* of bodies_bytes */
+	size_t dropped; /* of a body that is not wanted any more */
 };
 
 struct h1_partial;

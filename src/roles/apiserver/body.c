@@ -9,14 +9,15 @@ static int format_of(const struct request *q, enum body_format *ret_format, stru
 		       "application/json, application/yaml, application/vnd.kubernetes.protobuf");
 }
 
-json_t *body_object(struct request *q, const struct resource *r, enum field_validation fv, json_t **ret_warnings,
-		    struct err *e)
+json_t *body_object(struct request *q, const struct resource *r, enum field_validation fv, struct err *e)
 {
 	enum body_format format;
 
 	if (format_of(q, &format, e) < 0)
 		return NULL;
-	return object_decode(r, format, q->http->body, fv, ret_warnings, e);
+	json_t *warnings = NULL, *obj = object_decode(r, format, q->http->body, fv, &warnings, e);
+	request_warn(q, warnings);
+	return obj;
 }
 
 json_t *body_typed(struct request *q, const char *type_name, struct err *e)

@@ -1,8 +1,11 @@
 #include "roles/apiserver/dispatch.h"
 
+#include "base/limits.h"
 #include "roles/apiserver/handlers.h"
 #include "roles/apiserver/selection.h"
 #include "roles/apiserver/status.h"
+
+#include <stdio.h>
 
 enum { /* struct route.flags */
 	ANY_FORM = 1,	/* Table and PartialObjectMetadata are possible answers */
@@ -213,6 +216,14 @@ static bool group_served(const struct request_info *i)
 	return false;
 }
 
+/* Words of deprecation, as upstream's own release of our version adds them. */
+static void warn_deprecated(struct request *q)
+{
+	if (q->res->group[0] || !c_eq(q->res->plural, "endpoints"))
+		return;
+	request_warn(q, json_pack("[s]", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"));
+}
+
 static void route_and_handle(struct request *q)
 {
 	const struct route *rt = NULL;
@@ -227,6 +238,7 @@ static void route_and_handle(struct request *q)
 	} else if (!negotiate_form(q, rt)) {
 		reply_text(q, 406, NOT_ACCEPTABLE);
 	} else {
+		warn_deprecated(q);
 		rt->handle(q);
 	}
 }
@@ -263,9 +275,14 @@ void dispatch(void *ctx, struct http_exchange *x)
 
 void dispatch_refuse(void *ctx, int status, const char *message, struct buf *ret_body)
 {
-	cleanup(json_decrefp) json_t *s = status_failure(err_reason_of_http(status), message);
+	char too_large[64];
 
 	(void)ctx;
+	if (status == 413) {
+		snprintf(too_large, sizeof(too_large), "Request entity too large: limit is %u", LIMIT_REQUEST_BODY_BYTES);
+		message = too_large;
+	}
+	cleanup(json_decrefp) json_t *s = status_failure(err_reason_of_http(status), message);
 	json_object_set_new(s, "code", json_integer(status));
 	(void)!jx_dump(s, ret_body);
 }

@@ -88,7 +88,7 @@ static json_t *to_storage(const struct request *q, json_t *obj)
 
 static json_t *read_object(struct request *q, struct err *e)
 {
-	json_t *obj = body_object(q, q->res, validation_of(q), &q->warnings, e);
+	json_t *obj = body_object(q, q->res, validation_of(q), e);
 
 	if (!obj)
 		return NULL;
@@ -227,8 +227,10 @@ static json_t *patched(struct request *q, struct object *old, struct err *e)
 
 	if (!obj)
 		return NULL;
-	if (object_check_types(q->res, obj, validation_of(q), &q->warnings, e) < 0 || check_namespace(q, obj, e) < 0 ||
-	    check_name(q, obj, e) < 0) {
+	json_t *warnings = NULL;
+	int rc = object_check_types(q->res, obj, validation_of(q), &warnings, e);
+	request_warn(q, warnings);
+	if (rc < 0 || check_namespace(q, obj, e) < 0 || check_name(q, obj, e) < 0) {
 		json_decref(obj);
 		return NULL;
 	}

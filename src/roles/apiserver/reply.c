@@ -154,6 +154,16 @@ static void durable(struct store_wait *w, const struct err *e)
 	finish(q);
 }
 
+void request_warn(struct request *q, json_t *texts)
+{
+	if (!texts)
+		return;
+	if (!q->warnings)
+		q->warnings = json_array();
+	json_array_extend(q->warnings, texts);
+	json_decref(texts);
+}
+
 void request_init(struct request *q)
 {
 	q->wait = (struct store_wait){ .done = durable };

@@ -36,6 +36,8 @@ struct request {
 };
 
 void request_init(struct request *q); /* the parts that replies use; the rest is set by dispatch */
+/* Texts for Warning headers: takes over an array of strings (NULL is nothing). */
+void request_warn(struct request *q, json_t *texts);
 /* A header for the coming reply: strings live until it, names are lower case. */
 void reply_header(struct request *q, const char *name, const char *value);
 /* 200 or 201 with the object in the negotiated form. Borrows o. */

@@ -7,7 +7,7 @@
 static json_t *read_review(struct request *q)
 {
 	struct err e;
-	json_t *obj = body_object(q, q->res, FV_WARN, &q->warnings, &e);
+	json_t *obj = body_object(q, q->res, FV_WARN, &e);
 
 	if (!obj) {
 		reply_error(q, &e);

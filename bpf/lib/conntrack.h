@@ -73,23 +73,35 @@ static __always_inline __be16 port_in(__u16 min, __u16 max)
 	return bpf_htons(min + bpf_get_prandom_u32() % span);
 }
 
-/* Records the connection that p opens. `to` says where it goes; its source port is changed if that is needed
- * to tell it from others, or if `other_source` says that its source address is not the client's. */
-static __always_inline int ct_open(const struct packet *p, struct tuple *to, bool other_source, __u32 slot)
+struct claim {
+	const struct packet *p;
+	struct tuple *to;
+	bool other_source, done;
+};
+
+static long claim_try(__u32 i, struct claim *cl)
 {
 	const struct dp_config *c = config_get();
-	struct ct_key k = ct_key_of(&p->t, p->proto, CT_REQUEST);
-	struct ct_value v = { .used_s = now_s(), .slot = slot };
-	bool claimed = false;
 
-	if (!c)
+	if (c && (i > 0 || cl->other_source))
+		cl->to->sport = port_in(c->snat_port_min, c->snat_port_max);
+	cl->done = ct_claim_reply(cl->p, cl->to);
+	return cl->done;
+}
+
+/* Records the connection that p opens. `to` says where it goes; its source port is changed if that is needed
+ * to tell it from others, or if `other_source` says that its source address is not the client's. */
+__noinline int ct_open(struct packet *p, struct tuple *to, bool other_source, __u32 slot)
+{
+	struct claim cl = { .p = p, .to = to, .other_source = other_source };
+	struct ct_value v = { .used_s = now_s(), .slot = slot };
+	struct ct_key k;
+
+	if (!p || !to)
 		return -1;
-	for (int i = 0; i < CT_PORT_TRIES && !claimed; i++) {
-		if (i > 0 || other_source)
-			to->sport = port_in(c->snat_port_min, c->snat_port_max);
-		claimed = ct_claim_reply(p, to);
-	}
-	if (!claimed) {
+	k = ct_key_of(&p->t, p->proto, CT_REQUEST);
+	bpf_loop(CT_PORT_TRIES, claim_try, &cl, 0);
+	if (!cl.done) {
 		count(DP_PORTS_EXHAUSTED);
 		return -1;
 	}

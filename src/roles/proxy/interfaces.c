@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if_arp.h>
+#include <semaphore.h>
 
 /* A pod's namespace may not have its name yet when its veth appears; packets serve it until it has. */
 #define SEARCH_FIRST_MS 5
@@ -32,6 +33,23 @@ struct address {
 	bool seen;
 };
 
+/* Attaching waits for the kernel's readers, some 15 ms a program: on a thread, in portions. */
+#define ATTACH_PORTION 32
+struct attach_order {
+	int index;
+	enum attached side;
+	int rc;
+	struct err e;
+};
+struct attach_job {
+	struct work work;
+	struct interfaces *is; /* NULL: freed meanwhile */
+	struct dp *dp;
+	struct attach_order orders[ATTACH_PORTION];
+	size_t n;
+	sem_t ran; /* the thread needs dp no more */
+};
+
 struct interfaces {
 	struct loop *loop;
 	struct dp *dp;
@@ -39,7 +57,8 @@ struct interfaces {
 	struct list all;
 	struct address addrs[ADDRS_MAX];
 	size_t n_addrs;
-	bool addrs_changed, synced;
+	bool addrs_changed, synced, told_ready;
+	struct attach_job *job; /* under way */
 	struct defer settle;
 	struct timer search;
 	uint64_t search_ms;
@@ -91,23 +110,82 @@ static enum attached wanted(const struct interfaces *is, const struct interface 
 	return has_address(is, i->index) ? ATTACHED_HOST : ATTACHED_NOT;
 }
 
-static void interface_settle(struct interfaces *is, struct interface *i)
+static void attach_run(struct work *w)
 {
-	enum attached want = wanted(is, i);
-	struct err e;
+	struct attach_job *job = container_of(w, struct attach_job, work);
 
-	if (want == i->attached)
-		return;
-	if (want == ATTACHED_NOT) {
-		dp_detach_link(is->dp, i->index);
-	} else if (dp_attach_link(is->dp, i->index, want == ATTACHED_POD ? DP_SIDE_POD : DP_SIDE_HOST, &e) < 0) {
-		if (e.sys_errno != ENODEV) /* gone again: its message is on the way */
-			log_warn("interface=%s %s, skipping", i->name, e.message);
+	for (size_t k = 0; k < job->n; k++) {
+		struct attach_order *o = &job->orders[k];
+		o->rc = dp_attach_link(job->dp, o->index, o->side == ATTACHED_POD ? DP_SIDE_POD : DP_SIDE_HOST, &o->e);
+	}
+	sem_post(&job->ran);
+}
+
+static void attach_note(struct interfaces *is, const struct attach_order *o)
+{
+	struct interface *i = interface_find(is, o->index);
+
+	if (!i) {
+		dp_detach_link(is->dp, o->index); /* it went meanwhile */
 		return;
 	}
-	log_debug("interface=%s index=%d side=%s", i->name, i->index,
-		  want == ATTACHED_POD ? "pod" : want == ATTACHED_HOST ? "host" : "none");
-	i->attached = want;
+	i->attached = o->side;
+	/* Gone again: its message is on the way. */
+	if (o->rc < 0 && o->e.sys_errno != ENODEV)
+		log_warn("interface=%s %s, skipping", i->name, o->e.message);
+	log_debug("interface=%s index=%d side=%s", i->name, i->index, o->side == ATTACHED_POD ? "pod" : "host");
+}
+
+static void attach_done(struct work *w)
+{
+	struct attach_job *job = container_of(w, struct attach_job, work);
+	struct interfaces *is = job->is;
+
+	if (is) {
+		is->job = NULL;
+		for (size_t k = 0; k < job->n; k++)
+			attach_note(is, &job->orders[k]);
+		loop_defer(is->loop, &is->settle);
+	}
+	free(job);
+}
+
+/* One job at a time; what is left over is seen when it has ended. */
+static void attach_start(struct interfaces *is)
+{
+	struct attach_job *job = is->job ? NULL : xcalloc(1, sizeof(*job));
+
+	if (!job)
+		return;
+	list_for(pos, tmp, &is->all) {
+		struct interface *i = list_entry(pos, struct interface, link);
+		enum attached want = wanted(is, i);
+
+		if (want != i->attached && want != ATTACHED_NOT && job->n < ATTACH_PORTION)
+			job->orders[job->n++] = (struct attach_order){ .index = i->index, .side = want };
+	}
+	if (job->n == 0) {
+		free(job);
+		return;
+	}
+	job->is = is;
+	job->dp = is->dp;
+	sem_init(&job->ran, 0, 0);
+	job->work = (struct work){ .run = attach_run, .done = attach_done };
+	is->job = job;
+	loop_work(is->loop, &job->work);
+}
+
+static void detach_unwanted(struct interfaces *is)
+{
+	list_for(pos, tmp, &is->all) {
+		struct interface *i = list_entry(pos, struct interface, link);
+
+		if (i->attached == ATTACHED_NOT || wanted(is, i) != ATTACHED_NOT)
+			continue;
+		dp_detach_link(is->dp, i->index);
+		i->attached = ATTACHED_NOT;
+	}
 }
 
 static void addresses_settle(struct interfaces *is)
@@ -224,10 +302,13 @@ static void settle_run(struct defer *d)
 	if (!is->synced)
 		return;
 	addresses_settle(is);
-	list_for(pos, tmp, &is->all) {
-		interface_settle(is, list_entry(pos, struct interface, link));
-	}
+	detach_unwanted(is);
+	attach_start(is);
 	search_start(is);
+	if (!is->job && !is->told_ready) {
+		is->told_ready = true;
+		is->ready(is->ctx);
+	}
 }
 
 static void on_link(void *ctx, const struct rtnl_link *l, bool gone)
@@ -326,14 +407,12 @@ static void on_synced(void *ctx)
 
 	unseen_drop(is);
 	is->synced = is->addrs_changed = true;
-	settle_run(&is->settle);
-	if (!first)
-		return;
-	if (netns_cookie_own(&own, &e) < 0)
+	search_run(is);
+	if (first && netns_cookie_own(&own, &e) < 0)
 		log_warn("%s, skipping", e.message);
-	else
+	else if (first)
 		leftovers_drop(is, own);
-	is->ready(is->ctx);
+	loop_defer(is->loop, &is->settle);
 }
 
 static const struct rtnl_ops watch_ops = { .link = on_link, .addr = on_addr, .synced = on_synced };
@@ -362,6 +441,11 @@ void interfaces_free(struct interfaces *is)
 {
 	if (!is)
 		return;
+	if (is->job) {
+		is->job->is = NULL;
+		while (sem_wait(&is->job->ran) == -1)
+			; /* interrupted */
+	}
 	rtnl_watch_free(is->watch);
 	timer_stop(&is->search);
 	defer_cancel(&is->settle);

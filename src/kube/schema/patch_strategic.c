@@ -397,12 +397,43 @@ static int check_order(const json_t *patch, const json_t *order, const char *mer
 	return 0;
 }
 
+/* Upstream's order of what was on the server counts new items that took the places of deleted ones, behind the rest. */
+static int fill_deleted_places(json_t *server_order, const json_t *patch, size_t places, const char *merge_key, struct err *e)
+{
+	struct map known;
+	size_t i;
+	json_t *item;
+
+	if (positions(&known, server_order, merge_key, e) < 0)
+		return -1;
+	json_array_foreach((json_t *)patch, i, item) {
+		cleanup(freep) char *id = places ? item_id(item, merge_key, e) : NULL;
+		if (id && !map_get_c(&known, id)) {
+			json_array_append(server_order, item);
+			places--;
+		}
+	}
+	map_done(&known, NULL);
+	return 0;
+}
+
+/* The list that was there and the patch's, merged and in `order`. New reference. */
+static json_t *merge_both(const struct schema_field *f, const json_t *here, json_t *there, const json_t *order, struct err *e)
+{
+	cleanup(json_decrefp) json_t *left = json_copy((json_t *)here);
+	cleanup(json_decrefp) json_t *merged = merge_list(f, left, there, false, e);
+
+	if (!merged || fill_deleted_places(left, there, json_array_size(here) - json_array_size(left), f->merge_key, e) < 0)
+		return NULL;
+	return order_items(merged, order, left, f->merge_key, e);
+}
+
 /* One "$setElementOrder/key" with the list it is about. */
 static int merge_ordered(const struct schema_type *t, json_t *original, json_t *patch, const char *key, const json_t *order,
 			 struct err *e)
 {
 	const struct schema_field *f = t ? schema_field_find(t, str_of(key)) : NULL;
-	json_t *here = json_object_get(original, key), *there = json_object_get(patch, key), *merged, *ordered;
+	json_t *here = json_object_get(original, key), *there = json_object_get(patch, key), *ordered;
 	const json_t *odd = !json_is_array(order) ? order : here && !json_is_array(here) ? here : there && !json_is_array(there) ? there : NULL;
 
 	if (odd)
@@ -414,17 +445,9 @@ static int merge_ordered(const struct schema_type *t, json_t *original, json_t *
 		return -1;
 	if (!here && !there)
 		return 0;
-	if (here && there) {
-		json_t *list = json_copy(here);
-		merged = merge_list(f, list, there, false, e);
-		json_decref(list);
-	} else {
-		merged = json_incref(here ? here : there);
-		if (!here)
-			remove_directives(merged);
-	}
-	ordered = merged ? order_items(merged, order, here, f->merge_key, e) : NULL;
-	json_decref(merged);
+	if (!here)
+		remove_directives(there);
+	ordered = here && there ? merge_both(f, here, there, order, e) : order_items(here ? here : there, order, here, f->merge_key, e);
 	if (!ordered)
 		return -1;
 	json_object_set_new(original, key, ordered);

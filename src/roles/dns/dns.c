@@ -1,0 +1,222 @@
+/* The DNS role: the cluster's names from the API's objects, all others from the machine's name servers. */
+#include "base/log.h"
+#include "kube/client/informer.h"
+#include "net/addr.h"
+#include "roles/dns/ensure.h"
+#include "roles/dns/server.h"
+#include "roles/dns/tcp.h"
+#include "roles/dns/udp.h"
+#include "roles/role.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#define RECORD_TTL 30 /* seconds; kubeadm's setting */
+#define OWN_PORT 10053 /* without a supervisor: above the privileged ports, as the Service's endpoint */
+#define UPSTREAM_PORT 53
+#define RESOLV_CONF "/etc/resolv.conf"
+#define TCP_BACKLOG 256
+
+struct dns_role {
+	struct dns_server server;
+	struct dns_udp *udp;
+	struct dns_tcp *tcp;
+	struct informer *services, *slices, *namespaces;
+	struct dns_ensure *ensure;
+	const char *own_ips[3];
+	const struct role_ctx *ctx;
+	uint16_t port;
+};
+
+/* ---- what is kept of the objects ---- */
+
+static void keep_only(json_t *obj, const char *const *names, size_t n)
+{
+	const char *key;
+	json_t *value;
+	void *tmp;
+
+	json_object_foreach_safe(obj, tmp, key, value) {
+		bool keep = false;
+		for (size_t i = 0; i < n && !keep; i++)
+			keep = strcmp(key, names[i]) == 0;
+		if (!keep)
+			json_object_del(obj, key);
+	}
+}
+#define KEEP(obj, ...)                                                       \
+	do {                                                                 \
+		static const char *const names_[] = { __VA_ARGS__ };         \
+		keep_only(obj, names_, ARRAY_LEN(names_));                   \
+	} while (0)
+
+static void transform(json_t *obj)
+{
+	json_t *metadata = json_object_get(obj, "metadata"), *endpoints = json_object_get(obj, "endpoints");
+
+	KEEP(obj, "kind", "apiVersion", "metadata", "spec", "endpoints", "ports");
+	KEEP(metadata, "name", "namespace", "uid", "resourceVersion", "labels");
+	KEEP(json_object_get(metadata, "labels"), "kubernetes.io/service-name");
+	KEEP(json_object_get(obj, "spec"), "type", "clusterIP", "clusterIPs", "externalName", "ports");
+	for (size_t i = 0; i < json_array_size(endpoints); i++)
+		KEEP(json_array_get(endpoints, i), "addresses", "hostname", "conditions");
+}
+
+static void transform_namespace(json_t *obj)
+{
+	KEEP(obj, "kind", "apiVersion", "metadata");
+	KEEP(json_object_get(obj, "metadata"), "name", "uid", "resourceVersion");
+}
+
+/* ---- from informers into the zone ---- */
+
+#define HANDLERS(what)                                                                               \
+	static void what##_added(void *ctx, const json_t *obj)                                       \
+	{                                                                                            \
+		zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                         \
+	}                                                                                            \
+	static void what##_updated(void *ctx, const json_t *old, const json_t *obj)                  \
+	{                                                                                            \
+		(void)old;                                                                           \
+		zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                         \
+	}                                                                                            \
+	static void what##_deleted(void *ctx, const json_t *obj)                                     \
+	{                                                                                            \
+		zone_del_##what(((struct dns_role *)ctx)->server.zone, obj);                         \
+	}
+HANDLERS(service)
+HANDLERS(slice)
+HANDLERS(namespace)
+
+static void synced(void *ctx)
+{
+	struct dns_role *d = ctx;
+	const struct config *c = d->ctx->config;
+
+	if (zone_synced(d->server.zone) || !d->services || !d->slices || !d->namespaces ||
+	    !informer_synced(d->services) || !informer_synced(d->slices) || !informer_synced(d->namespaces))
+		return;
+	zone_set_synced(d->server.zone);
+	log_info("serving %s: %zu services, %zu slices, %zu namespaces", c->cluster_domain, informer_count(d->services),
+		 informer_count(d->slices), informer_count(d->namespaces));
+	role_ready();
+	if (c->standalone)
+		d->ensure = dns_ensure_new(d->ctx->kube, d->services, d->slices, c->dns_ip, c->node_ip, d->port);
+}
+
+static const struct informer_handlers service_handlers = {
+	service_added, service_updated, service_deleted, synced, .transform = transform,
+};
+static const struct informer_handlers slice_handlers = {
+	slice_added, slice_updated, slice_deleted, synced, .transform = transform,
+};
+static const struct informer_handlers namespace_handlers = {
+	namespace_added, namespace_updated, namespace_deleted, synced, .transform = transform_namespace,
+};
+
+static void watch(struct dns_role *d)
+{
+	static const struct kube_gvr services = { "", "v1", "services" }, namespaces = { "", "v1", "namespaces" },
+				     slices = { "discovery.k8s.io", "v1", "endpointslices" };
+	static const struct informer_options all = { 0 };
+	struct kube_client *k = d->ctx->kube;
+
+	d->namespaces = informer_new(k, namespaces, &all, &namespace_handlers, d);
+	d->services = informer_new(k, services, &all, &service_handlers, d);
+	d->slices = informer_new(k, slices, &all, &slice_handlers, d);
+}
+
+/* ---- listening ---- */
+
+static int bind_udp(const struct addr *a, struct err *e)
+{
+	int fd = socket(a->ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	char text[ADDR_TEXT_BYTES];
+
+	if (fd == -1 || bind(fd, (const struct sockaddr *)&a->ss, a->len) == -1) {
+		err_errno(e, errno, "DNS: listen on UDP %s", addr_text(a, text));
+		closep(&fd);
+		return -1;
+	}
+	return fd;
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_in6 a = { 0 }; /* the port of an IPv4 address is at the same place */
+	socklen_t len = sizeof(a);
+
+	return getsockname(fd, (struct sockaddr *)&a, &len) == 0 ? ntohs(a.sin6_port) : 0;
+}
+
+static int listen_udp(struct dns_role *d, const struct addr *own, struct err *e)
+{
+	int fd = role_listen_fd("dns-udp");
+
+	if (fd == -1)
+		fd = bind_udp(own, e);
+	if (fd == -1)
+		return -1;
+	d->port = port_of(fd);
+	d->udp = dns_udp_new(d->ctx->loop, fd, &d->server, e);
+	return d->udp ? 0 : -1;
+}
+
+static int listen_tcp(struct dns_role *d, const struct addr *own, struct err *e)
+{
+	int fd = role_listen_fd("dns-tcp");
+
+	if (fd == -1)
+		fd = addr_listen(own, TCP_BACKLOG, e);
+	if (fd == -1)
+		return -1;
+	d->tcp = dns_tcp_new(d->ctx->loop, fd, &d->server, e);
+	return d->tcp ? 0 : -1;
+}
+
+/* ---- the role ---- */
+
+static int dns_start(struct role_ctx *ctx, struct err *e)
+{
+	const struct config *c = ctx->config;
+	struct dns_role *d = xcalloc(1, sizeof(*d));
+	struct addr own;
+
+	ctx->state = d;
+	d->ctx = ctx;
+	d->own_ips[0] = c->dns_ip;
+	d->server.zone = zone_new(str_of(c->cluster_domain), RECORD_TTL, (uint32_t)(wall_now_ms() / 1000));
+	if (!d->server.zone)
+		return err_set(e, ERR_INVALID, "cluster-domain: '%s' is no domain name", c->cluster_domain);
+	d->server.forwarder = forwarder_new(ctx->loop, &(struct forwarder_config){
+		.resolv_conf = RESOLV_CONF, .own_ips = d->own_ips, .port = UPSTREAM_PORT });
+	if (addr_from_ip(c->node_ip, OWN_PORT, &own, e) < 0 || listen_udp(d, &own, e) < 0 || listen_tcp(d, &own, e) < 0)
+		return -1;
+	watch(d);
+	return 0;
+}
+
+static void dns_stop(struct role_ctx *ctx)
+{
+	struct dns_role *d = ctx->state;
+
+	if (!d)
+		return;
+	dns_ensure_free(d->ensure);
+	informer_free(d->services);
+	informer_free(d->slices);
+	informer_free(d->namespaces);
+	dns_udp_free(d->udp);
+	dns_tcp_free(d->tcp);
+	forwarder_free(d->server.forwarder);
+	zone_free(d->server.zone);
+	free(d);
+}
+
+const struct role role_dns = {
+	.name = "dns",
+	.summary = "DNS for the cluster's Services and pods; other names are forwarded.",
+	.start = dns_start,
+	.stop = dns_stop,
+};

@@ -1,0 +1,10 @@
+/* udp.h - DNS over one UDP socket, in batches. Several sockets (SO_REUSEPORT) are several of these. */
+#pragma once
+
+#include "loop/loop.h"
+#include "roles/dns/server.h"
+
+struct dns_udp;
+/* Takes `fd`, a bound socket. */
+struct dns_udp *dns_udp_new(struct loop *l, int fd, struct dns_server *s, struct err *e);
+void dns_udp_free(struct dns_udp *u); /* NULL is nothing; answers still to come are dropped */

@@ -2,9 +2,9 @@
 #include "kube/client/client.h"
 
 #include "base/file.h"
+#include "codec/base64.h"
 #include "kube/schema/decode.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 
 #define KUBECONFIG_BYTES_MAX (4u << 20) /* a few hundred clusters with inline certificates */
@@ -37,18 +37,15 @@ static const json_t *entry_named(const json_t *root, const char *list, const cha
 
 static int decode_base64(const char *text, const char *field, char **ret_data, struct err *e)
 {
-	size_t len = strlen(text), pad = 0;
-	unsigned char *out = xmalloc(len + 1);
+	struct buf out;
+	size_t bad_at;
 
-	while (pad < 2 && pad < len && text[len - 1 - pad] == '=')
-		pad++;
-	int n = len % 4 ? -1 : EVP_DecodeBlock(out, (const unsigned char *)text, (int)len);
-	if (n < 0 || len > CREDENTIAL_BYTES_MAX) {
-		free(out);
+	buf_init(&out, CREDENTIAL_BYTES_MAX);
+	if (base64_decode(str_of(text), &out, &bad_at) < 0) {
+		buf_done(&out);
 		return err_set(e, ERR_BAD_REQUEST, "%s is no base64 text", field);
 	}
-	out[(size_t)n - pad] = '\0';
-	*ret_data = (char *)out;
+	*ret_data = buf_take(&out);
 	return 0;
 }
 

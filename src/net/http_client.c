@@ -16,6 +16,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_con
 		tls_ref(c->tls);
 	list_init(&client->calls);
 	list_init(&client->idle);
+	list_init(&client->h2_conns);
 	return client;
 }
 

@@ -6,7 +6,7 @@
 
 #define IDLE_MAX 4
 #define IDLE_MS 30000 /* below the 60 s and more after which servers close */
-#define RECEIVE_BYTES (128u << 10)
+#define REQUEST_BYTES (512u << 10) /* of a request's head */
 #define CONNECT_MS 10000
 
 enum h1_stage { H1_HEAD, H1_BODY };
@@ -18,20 +18,18 @@ struct h1_conn {
 	struct conn *conn;
 	struct http_call *call; /* NULL: idle */
 	enum h1_stage stage;
-	struct buf in;
 	struct http1_head head;
 	struct http_header table[CALL_HEADERS_MAX];
 	struct http1_body body;
 	struct timer timer;
 	struct defer reap;
-	bool reused, answered, keep;
+	bool keep;
 };
 
 static void h1_reap(struct defer *d)
 {
 	struct h1_conn *h = container_of(d, struct h1_conn, reap);
 
-	buf_done(&h->in);
 	free(h);
 }
 
@@ -78,7 +76,7 @@ static void h1_complete(struct h1_conn *h)
 
 	call->h1 = NULL;
 	h->call = NULL;
-	if (h->keep && h->in.len == 0 && c->n_idle < IDLE_MAX) {
+	if (h->keep && c->n_idle < IDLE_MAX) {
 		c->n_idle++;
 		list_append(&c->idle, &h->link);
 		timer_start(h->loop, &h->timer, IDLE_MS);
@@ -88,12 +86,11 @@ static void h1_complete(struct h1_conn *h)
 	call_done(call, NULL);
 }
 
-static int h1_on_head(struct h1_conn *h, size_t n)
+static int h1_on_head(struct h1_conn *h)
 {
 	struct http_call *call = h->call;
 
 	if (h->head.status >= 100 && h->head.status < 200) {
-		buf_consume(&h->in, n);
 		http1_head_init(&h->head, HTTP1_RESPONSE, h->table, CALL_HEADERS_MAX);
 		return 0;
 	}
@@ -105,55 +102,55 @@ static int h1_on_head(struct h1_conn *h, size_t n)
 	h->keep = h->head.keep_alive && framing != HTTP1_UNTIL_CLOSE;
 	http1_body_init(&h->body, framing, h->head.content_length);
 	h->stage = H1_BODY;
-	buf_consume(&h->in, n);
 	call_headers_done(call);
 	return 0;
 }
 
-/* 1: made progress; 0: needs more bytes, or is finished with; -1: broken. */
-static int h1_step(struct h1_conn *h, struct err *e)
+/* Returns how many bytes were used; 0: needs more; -1: broken. The bytes are ours to change. */
+static ssize_t h1_step(struct h1_conn *h, char *bytes, size_t len, struct err *e)
 {
 	struct str data = STR_NONE;
 	ssize_t n;
 
-	if (h->stage == H1_HEAD) {
-		n = h->in.len ? http1_head_parse(&h->head, h->in.ptr, h->in.len, e) : 0;
-		if (n <= 0)
-			return (int)n;
-		return h1_on_head(h, (size_t)n) < 0 ? err_set(e, ERR_TOO_LARGE, "the response's headers are too large") : 1;
+	if (h->stage == H1_BODY) {
+		n = http1_body_next(&h->body, bytes, len, &data, e);
+		if (n > 0 && data.len)
+			call_data(h->call, data);
+		return n;
 	}
-	if (h->body.done) {
-		h1_complete(h);
-		return 0;
-	}
-	n = h->in.len ? http1_body_next(&h->body, h->in.ptr, h->in.len, &data, e) : 0;
-	if (n < 0)
-		return -1;
-	if (data.len)
-		call_data(h->call, data);
-	if (h->client)
-		buf_consume(&h->in, (size_t)n);
-	return n > 0 || h->body.done;
+	n = http1_head_parse(&h->head, bytes, len, e);
+	if ((n == 0 && len > CALL_HEADER_BYTES) || (n > 0 && h1_on_head(h) < 0))
+		return err_set(e, ERR_TOO_LARGE, "the response's headers are too large");
+	return n;
 }
 
 static size_t on_bytes(struct conn *conn, void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct h1_conn *h = ctx;
+	size_t used = 0;
 	struct err e;
-	int rc;
 
 	(void)conn;
-	h->answered = true;
-	if (!h->call || buf_put(&h->in, bytes, len) < 0) {
-		err_set(&e, ERR_UNAVAILABLE, h->call ? "the response's head is too large" : "the server spoke unasked");
-		h1_fail(h, &e);
-		return len;
-	}
-	while (h->client && h->call && (rc = h1_step(h, &e)) != 0)
-		if (rc < 0) {
+	while (h->call && used < len) {
+		ssize_t n = h1_step(h, (char *)bytes + used, len - used, &e);
+
+		if (n < 0) {
 			h1_fail(h, &e);
-			break;
+			return len;
 		}
+		if (n == 0)
+			return used;
+		used += (size_t)n;
+		if (h->call && h->stage == H1_BODY && h->body.done) {
+			/* What stands behind an answer belongs to no request. */
+			h->keep = h->keep && used == len;
+			h1_complete(h);
+		}
+	}
+	if (h->client && used < len) {
+		err_set(&e, ERR_UNAVAILABLE, "the server spoke unasked");
+		h1_fail(h, &e);
+	}
 	return len;
 }
 
@@ -177,7 +174,7 @@ static void h1_write_request(struct h1_conn *h)
 	struct http_call *call = h->call;
 	struct buf out;
 
-	buf_init(&out, RECEIVE_BYTES * 4);
+	buf_init(&out, REQUEST_BYTES);
 	buf_printf(&out, "%s %s HTTP/1.1\r\nhost: %s\r\n", call->method, call->path,
 		   h->client->authority ? h->client->authority : "localhost");
 	for (size_t i = 0; i < call->n_headers; i++)
@@ -218,8 +215,6 @@ static void h1_begin(struct h1_conn *h, struct http_call *call)
 	h->call = call;
 	call->h1 = h;
 	h->stage = H1_HEAD;
-	h->answered = false;
-	buf_clear(&h->in);
 	http1_head_init(&h->head, HTTP1_RESPONSE, h->table, CALL_HEADERS_MAX);
 }
 
@@ -241,7 +236,6 @@ void h1_call_send(struct http_call *call)
 	h = xcalloc(1, sizeof(*h));
 	*h = (struct h1_conn){ .client = c, .loop = c->loop, .timer = { .fire = h1_idle, .ctx = h }, .reap.run = h1_reap };
 	list_init(&h->link);
-	buf_init(&h->in, RECEIVE_BYTES);
 	h->conn = conn_connect(c->loop, &c->config.to, c->config.tls, c->server_name, &h1_ops, h, &e);
 	if (!h->conn) {
 		free(h);

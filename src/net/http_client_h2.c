@@ -10,6 +10,7 @@
 #define FIXED_HEADERS 5
 
 struct h2_client {
+	struct list link; /* in the client's h2_conns */
 	struct http_client *client; /* NULL once it has let go of us */
 	struct loop *loop;
 	struct conn *conn;
@@ -34,6 +35,7 @@ static void h2_close(struct h2_client *h)
 	if (h->client && h->client->h2 == h)
 		h->client->h2 = NULL;
 	h->client = NULL;
+	list_del(&h->link);
 	timer_stop(&h->timer);
 	defer_cancel(&h->flush);
 	conn_close(h->conn);
@@ -52,6 +54,8 @@ static void h2_fail(struct h2_client *h, const struct err *e)
 	h2_close(h);
 	list_init(&mine);
 	list_for(n, tmp, &c->calls) {
+		if (list_entry(n, struct http_call, link)->h2 != h)
+			continue;
 		list_del(n);
 		list_append(&mine, n);
 	}
@@ -137,6 +141,9 @@ static void h2_submit(struct h2_client *h, struct http_call *call)
 		struct err e;
 		err_set(&e, ERR_UNAVAILABLE, "HTTP/2 request: %s", nghttp2_strerror(call->stream_id));
 		call_fail_later(call, &e);
+		/* It takes no more streams: their numbers may have run out. The next call reconnects. */
+		if (c->h2 == h)
+			c->h2 = NULL;
 	}
 	h2_want_flush(h);
 }
@@ -175,6 +182,9 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *user)
 	h->heard = true;
 	if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK))
 		h->ping_open = false;
+	/* Old calls go on; new ones open another connection. */
+	if (frame->hd.type == NGHTTP2_GOAWAY && h->client && h->client->h2 == h)
+		h->client->h2 = NULL;
 	if (!call)
 		return 0;
 	/* 1xx answers come before the real one. */
@@ -248,7 +258,8 @@ static void on_timer(struct timer *t)
 		h2_fail(h, &e);
 		return;
 	}
-	if (!h->heard && !list_empty(&h->client->calls)) {
+	/* A Unix socket's peer cannot vanish unnoticed, and gRPC servers punish such pings with GOAWAY. */
+	if (!h->heard && !list_empty(&h->client->calls) && h->client->config.to.ss.ss_family != AF_UNIX) {
 		nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
 		h->ping_open = true;
 		h2_want_flush(h);
@@ -272,7 +283,7 @@ static void on_connected(struct conn *conn, void *ctx)
 	timer_start(h->loop, &h->timer, PING_MS);
 	list_for(n, tmp, &h->client->calls) {
 		struct http_call *call = list_entry(n, struct http_call, link);
-		if (call->stage == CALL_QUEUED)
+		if (call->stage == CALL_QUEUED && call->h2 == h)
 			h2_submit(h, call);
 	}
 	h2_want_flush(h);
@@ -340,6 +351,7 @@ static int h2_connect(struct http_client *c, struct err *e)
 	}
 	h2_session_new(h);
 	timer_start(c->loop, &h->timer, c->config.connect_timeout_ms ? c->config.connect_timeout_ms : PING_MS);
+	list_append(&c->h2_conns, &h->link);
 	c->h2 = h;
 	return 0;
 }
@@ -349,25 +361,26 @@ void h2_call_send(struct http_call *call)
 	struct http_client *c = call->client;
 	struct err e;
 
-	if (!c->h2 && h2_connect(c, &e) < 0)
+	if (!c->h2 && h2_connect(c, &e) < 0) {
 		call_fail_later(call, &e);
-	else if (c->h2->ready)
+		return;
+	}
+	call->h2 = c->h2;
+	if (c->h2->ready)
 		h2_submit(c->h2, call);
 }
 
 void h2_call_more(struct http_call *call)
 {
-	struct h2_client *h = call->client->h2;
-
-	if (!h || call->stream_id < 0)
+	if (!call->h2 || call->stream_id < 0)
 		return;
-	nghttp2_session_resume_data(h->session, call->stream_id);
-	h2_want_flush(h);
+	nghttp2_session_resume_data(call->h2->session, call->stream_id);
+	h2_want_flush(call->h2);
 }
 
 void h2_call_cancel(struct http_call *call)
 {
-	struct h2_client *h = call->client->h2;
+	struct h2_client *h = call->h2;
 
 	if (!h || call->stream_id < 0)
 		return;
@@ -378,6 +391,6 @@ void h2_call_cancel(struct http_call *call)
 
 void h2_client_close(struct http_client *c)
 {
-	if (c->h2)
-		h2_close(c->h2);
+	while (!list_empty(&c->h2_conns))
+		h2_close(list_entry(c->h2_conns.next, struct h2_client, link));
 }

@@ -28,7 +28,8 @@ struct http_call {
 	bool body_open, has_body;
 	struct http_header got[CALL_HEADERS_MAX]; /* response headers, then trailers */
 	size_t n_got;
-	int32_t stream_id;		     /* HTTP/2 */
+	int32_t stream_id;		     /* HTTP/2; -1: not yet sent */
+	struct h2_client *h2;		     /* HTTP/2: the connection it was sent on */
 	void *h1;			     /* HTTP/1.1: its connection */
 	struct defer reap, fail;
 	struct err error;
@@ -40,7 +41,8 @@ struct http_client {
 	struct http_client_config config;
 	char *authority, *server_name;
 	struct list calls;
-	struct h2_client *h2; /* the connection; NULL when there is none */
+	struct h2_client *h2; /* where new calls go; NULL when there is none */
+	struct list h2_conns; /* all of them: a server that says GOAWAY still answers old calls */
 	struct list idle;     /* HTTP/1.1 connections */
 	size_t n_idle;
 };

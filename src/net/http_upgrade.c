@@ -11,7 +11,7 @@ struct http_upgrade_call {
 	struct conn *conn;
 	const struct http_upgrade_ops *ops;
 	void *ctx;
-	struct buf request, head, body;
+	struct buf request, body;
 	struct http1_head h;
 	struct http_header table[CALL_HEADERS_MAX];
 	struct http1_body framing;
@@ -26,7 +26,6 @@ static void upgrade_reap(struct defer *d)
 	struct http_upgrade_call *u = container_of(d, struct http_upgrade_call, reap);
 
 	buf_done(&u->request);
-	buf_done(&u->head);
 	buf_done(&u->body);
 	free(u);
 }
@@ -67,18 +66,14 @@ static void take_body(struct http_upgrade_call *u, const char *bytes, size_t len
 		refuse(u, u->h.status, NULL);
 }
 
-static size_t take_head(struct http_upgrade_call *u, const uint8_t *bytes, size_t len)
+/* The bytes are ours to change: the parser makes names lower case in them. */
+static size_t take_head(struct http_upgrade_call *u, char *bytes, size_t len)
 {
 	struct err e;
+	ssize_t n = http1_head_parse(&u->h, bytes, len, &e);
 
-	/* Offered from its first byte each time; only a copy may be changed. */
-	buf_clear(&u->head);
-	if (buf_put(&u->head, bytes, len) < 0) {
-		err_set(&e, ERR_TOO_LARGE, "the answer's head is too large");
-		refuse(u, 0, &e);
-		return len;
-	}
-	ssize_t n = http1_head_parse(&u->h, u->head.ptr, u->head.len, &e);
+	if (n == 0 && len > UPGRADE_HEAD_BYTES)
+		n = err_set(&e, ERR_TOO_LARGE, "the answer's head is too large");
 	if (n < 0)
 		refuse(u, 0, &e);
 	if (n <= 0)
@@ -86,6 +81,7 @@ static size_t take_head(struct http_upgrade_call *u, const uint8_t *bytes, size_
 	if (u->h.status == 101) {
 		struct conn *c = u->conn;
 		struct http_headers headers = { u->table, u->h.n_headers };
+
 		upgrade_end(u);
 		u->ops->upgraded(u->ctx, c, headers);
 		return (size_t)n;
@@ -96,18 +92,23 @@ static size_t take_head(struct http_upgrade_call *u, const uint8_t *bytes, size_
 	}
 	u->refusing = true;
 	http1_body_init(&u->framing, http1_response_framing(&u->h, false), u->h.content_length);
-	take_body(u, u->head.ptr + n, u->head.len - (size_t)n);
+	take_body(u, bytes + n, len - (size_t)n);
 	return len;
 }
 
 static size_t on_bytes(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct http_upgrade_call *u = ctx;
+	size_t used = 0, n = 1;
 
-	(void)c;
-	if (!u->refusing)
-		return take_head(u, bytes, len);
-	take_body(u, (const char *)bytes, len);
+	/* A 1xx answer may stand in front of the real one. */
+	while (n && used < len && u->conn == c && !u->refusing) {
+		n = take_head(u, (char *)bytes + used, len - used);
+		used += n;
+	}
+	if (u->conn != c || used == len || !u->refusing)
+		return used;
+	take_body(u, (const char *)bytes + used, len - used);
 	return len;
 }
 
@@ -175,7 +176,6 @@ struct http_upgrade_call *http_client_upgrade(struct loop *l, const struct http_
 	*u = (struct http_upgrade_call){ .loop = l, .ops = ops, .ctx = ctx, .timer = { .fire = on_timeout, .ctx = u },
 					 .reap.run = upgrade_reap, .fail.run = on_fail };
 	buf_init(&u->request, UPGRADE_HEAD_BYTES);
-	buf_init(&u->head, UPGRADE_HEAD_BYTES);
 	buf_init(&u->body, UPGRADE_BODY_BYTES);
 	http1_head_init(&u->h, HTTP1_RESPONSE, u->table, CALL_HEADERS_MAX);
 	write_request(u, c, r);

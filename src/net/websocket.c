@@ -7,6 +7,7 @@
 #include <wslay/wslay.h>
 
 #define WS_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455 §1.3 */
+#define PENDING_MAX_BYTES (16u << 20) /* a peer that sends pings and reads no pongs */
 #define CLOSE_WAIT_MS 2000 /* for the peer's close frame: afterwards the connection just ends */
 
 struct ws {
@@ -17,7 +18,7 @@ struct ws {
 	void *ctx;
 	const uint8_t *in; /* being read: lives during on_bytes only */
 	size_t in_len;
-	bool client, closing, ended;
+	bool client, closing, ended, paused;
 	int close_code;
 	char close_reason[128];
 	struct timer timer;
@@ -66,7 +67,8 @@ static void ws_end(struct ws *w, bool tell)
 static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *out, size_t len, int flags, void *user)
 {
 	struct ws *w = user;
-	size_t n = MIN(len, w->in_len);
+	/* What is not taken stays with the connection; wslay itself holds no more than 4 KiB. */
+	size_t n = w->paused ? 0 : MIN(len, w->in_len);
 
 	(void)flags;
 	if (n == 0) {
@@ -147,9 +149,13 @@ static size_t on_bytes(struct conn *c, void *ctx, const uint8_t *bytes, size_t l
 		w->close_code = WSLAY_CODE_PROTOCOL_ERROR;
 		ws_end(w, true);
 	}
+	size_t used = w->ended ? len : len - w->in_len;
+	if (!w->ended && ws_pending(w) > PENDING_MAX_BYTES)
+		ws_end(w, true);
 	if (!w->ended)
 		ws_pump(w);
-	return len;
+	w->in_len = 0;
+	return used;
 }
 
 static void on_eof(struct conn *c, void *ctx)
@@ -236,12 +242,14 @@ size_t ws_pending(const struct ws *w)
 
 void ws_pause(struct ws *w)
 {
+	w->paused = true;
 	if (w->conn)
 		conn_pause(w->conn);
 }
 
 void ws_resume(struct ws *w)
 {
+	w->paused = false;
 	if (w->conn)
 		conn_resume(w->conn);
 }
@@ -257,6 +265,5 @@ void ws_close(struct ws *w, int code)
 	wslay_event_queue_close(w->wslay, (uint16_t)code, NULL, 0);
 	ws_want_flush(w);
 	timer_start(w->loop, &w->timer, CLOSE_WAIT_MS);
-	if (w->conn)
-		conn_resume(w->conn);
+	ws_resume(w); /* the peer's close frame is read even so */
 }

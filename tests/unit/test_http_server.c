@@ -298,6 +298,14 @@ static void settle(uint64_t ms)
 	loop_run(loop);
 }
 
+/* Time is only a limit here: the condition ends the wait. */
+#define WAIT(condition)                                          \
+	do {                                                     \
+		for (int w_ = 0; w_ < 5000 && !(condition); w_++) \
+			settle(1);                               \
+		assert_true(condition);                          \
+	} while (0)
+
 static struct answer *ask(struct http_client *c, const char *method, const char *path, struct str body)
 {
 	struct answer *a = answer_new();
@@ -418,11 +426,9 @@ static void do_big(struct http_client *c, const struct mode *m)
 	check(c, "POST", "/echo", all, 200, all);
 	check(c, "GET", "/big", STR_NONE, 200, all);
 	check(c, "GET", "/shared", STR_NONE, 200, all);
-	settle(5);
-	assert_int_equal(released, 1);
+	WAIT(released == 1);
 	check(c, "HEAD", "/shared", STR_NONE, 200, STR_NONE);
-	settle(5);
-	assert_int_equal(released, 2);
+	WAIT(released == 2);
 }
 ON_EVERY_TRANSPORT(big_bodies_both_ways, do_big)
 
@@ -483,11 +489,9 @@ static void do_cancel(struct http_client *c, const struct mode *m)
 	struct http_call *call = http_client_send(c, &r, &call_ops, a);
 
 	(void)m;
-	settle(50);
-	assert_non_null(parked);
+	WAIT(parked);
 	http_call_cancel(call);
-	settle(50);
-	assert_null(parked);
+	WAIT(!parked);
 	assert_int_equal(closed_calls, 1);
 	assert_false(a->done);
 	waiting = 0;
@@ -497,11 +501,9 @@ static void do_cancel(struct http_client *c, const struct mode *m)
 	a = answer_new();
 	r.path = "/ticks";
 	call = http_client_send(c, &r, &call_ops, a);
-	settle(18);
-	assert_true(a->data_calls >= 1);
+	WAIT(a->data_calls >= 1);
 	http_call_cancel(call);
-	settle(50);
-	assert_int_equal(closed_calls, 2);
+	WAIT(closed_calls == 2);
 	assert_null(parked);
 	waiting = 0;
 	answer_free(a);
@@ -512,8 +514,7 @@ static void do_cancel(struct http_client *c, const struct mode *m)
 	http_client_send(c, &r, &call_ops, a);
 	run(5000);
 	assert_true(a->failed && a->why.reason == ERR_TIMEOUT);
-	settle(20);
-	assert_int_equal(closed_calls, 3);
+	WAIT(closed_calls == 3);
 	answer_free(a);
 	check(c, "GET", "/204", STR_NONE, 204, STR_NONE);
 }
@@ -526,8 +527,7 @@ static void do_server_gone(struct http_client *c, const struct mode *m)
 
 	(void)m;
 	http_client_send(c, &r, &call_ops, a);
-	settle(50);
-	assert_non_null(parked);
+	WAIT(parked);
 	http_server_free(server);
 	assert_int_equal(closed_calls, 1);
 	run(5000);
@@ -550,7 +550,8 @@ static void do_idle(struct http_client *c, const struct mode *m)
 	struct answer *a = answer_new();
 	struct http_call_request r = { .method = "GET", .path = "/park" };
 	http_client_send(c, &r, &call_ops, a);
-	settle(200);
+	WAIT(parked);
+	settle(120); /* longer than an idle connection lives */
 	assert_non_null(parked);
 	http_reply(parked, 200, NULL, 0, STR("late"));
 	run(5000);
@@ -656,8 +657,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
 	const char *park = "GET /park HTTP/1.1\r\nHost: h\r\n\r\nGET /nothing HTTP/1.1\r\nHost: h\r\n\r\n"
 			   "GET /echo HTTP/1.0\r\n\r\n";
 	conn_write(c, park, strlen(park));
-	settle(50);
-	assert_int_equal(count("HTTP/1.1 200"), 50);
+	WAIT(parked && count("HTTP/1.1 200") == 50);
 	assert_int_equal(requests, 51);
 	http_reply(TAKE_PTR(parked), 202, NULL, 0, STR_NONE);
 	run(5000);
@@ -782,8 +782,7 @@ static void connections_are_upgraded(void **state)
 		start_upgrade(&m, "/upgrade");
 		assert_non_null(client_conn);
 		conn_write(client_conn, "ping", 4);
-		settle(30);
-		assert_int_equal(count("ping"), 1);
+		WAIT(count("ping") == 1);
 		conn_shutdown(client_conn);
 		run(5000);
 		assert_true(raw_ended);
@@ -848,27 +847,91 @@ static void websocket_messages_are_echoed(void **state)
 		ws_send(client_ws, true, (struct str){ big, 100001 });
 		run(5000);
 		assert_int_equal(ws_client_code, 1009);
-		settle(10);
-		assert_null(server_ws);
+		WAIT(!server_ws);
 
 		/* An orderly end from our side. */
 		ws_messages = 0;
 		start_upgrade(&m, "/ws");
 		client_ws = ws_new(client_conn, true, 100000, &ops, NULL);
+		WAIT(server_ws);
 		ws_close(client_ws, 1000);
-		settle(30);
-		assert_null(server_ws);
+		WAIT(!server_ws);
 		assert_int_equal(ws_closed_code, 1000);
 
 		/* And from theirs. */
 		start_upgrade(&m, "/ws");
 		client_ws = ws_new(client_conn, true, 100000, &ops, NULL);
-		settle(10);
+		WAIT(server_ws);
 		ws_close(server_ws, 1001);
 		run(5000);
 		assert_int_equal(ws_client_code, 1001);
 		finish(c);
 	}
+}
+
+static void websocket_frames_that_break_the_rules_end_it(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		int code;
+	} rows[] = {
+		{ "\x81\x02hi", 4, 1002 },				   /* not masked */
+		{ "\x81\x82\0\0\0\0\xff\xff", 8, 1007 },		   /* not UTF-8 */
+		{ "\xf1\x82\0\0\0\0hi", 8, 1002 },			   /* reserved bits */
+		{ "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x", 15, 1009 }, /* 2^63-1 bytes */
+		{ "\x80\x82\0\0\0\0hi", 8, 1002 },			   /* goes on with nothing */
+	};
+	static const struct mode m = { false, false };
+	struct http_client *c = start(&m);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		start_upgrade(&m, "/ws");
+		conn_write(client_conn, rows[i].bytes, rows[i].len);
+		for (int w = 0; w < 5000 && raw_in.len < 4; w++)
+			settle(1);
+		/* A close frame with the code. */
+		if (raw_in.len < 4 || raw_in.ptr[0] != '\x88' ||
+		    (uint8_t)raw_in.ptr[2] * 256 + (uint8_t)raw_in.ptr[3] != rows[i].code)
+			fail_msg("row %zu: %zu bytes", i, raw_in.len);
+		conn_close(client_conn);
+		WAIT(!server_ws);
+	}
+	finish(c);
+}
+
+static int paused_messages;
+static void paused_message(void *ctx, bool binary, struct str payload)
+{
+	(void)ctx, (void)binary, (void)payload;
+	if (++paused_messages == 1)
+		ws_pause(client_ws);
+	if (paused_messages == 20)
+		loop_stop(loop);
+}
+
+static void websocket_pauses(void **state)
+{
+	static const struct ws_ops ops = { paused_message, NULL, client_ws_closed };
+	static const struct mode m = { false, false };
+	struct http_client *c = start(&m);
+
+	(void)state;
+	start_upgrade(&m, "/ws");
+	client_ws = ws_new(client_conn, true, 100000, &ops, NULL);
+	paused_messages = 0;
+	for (size_t i = 0; i < 20; i++)
+		ws_send(client_ws, true, (struct str){ big, 5000 });
+	WAIT(paused_messages >= 1);
+	settle(30);
+	assert_true(paused_messages >= 1 && paused_messages <= 2);
+	ws_resume(client_ws);
+	run(5000);
+	assert_int_equal(paused_messages, 20);
+	ws_close(client_ws, 1000);
+	WAIT(!server_ws);
+	finish(c);
 }
 
 int main(int argc, char **argv)
@@ -888,6 +951,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(long_heads_are_refused),
 		cmocka_unit_test(connections_are_upgraded),
 		cmocka_unit_test(websocket_messages_are_echoed),
+		cmocka_unit_test(websocket_frames_that_break_the_rules_end_it),
+		cmocka_unit_test(websocket_pauses),
 	};
 
 	if (argc > 1)

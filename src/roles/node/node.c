@@ -5,6 +5,8 @@
 #include "roles/node/cni_conf.h"
 #include "roles/node/host_net.h"
 #include "roles/node/image.h"
+#include "roles/node/kubelet_server.h"
+#include "roles/node/log_rotation.h"
 #include "roles/node/node_facts.h"
 #include "roles/node/object_cache.h"
 #include "roles/node/pod_worker.h"
@@ -180,7 +182,11 @@ static int node_start(struct role_ctx *ctx, struct err *e)
 	n->images = images_new(n);
 	n->objects = objects_new(n->kube);
 	n->service_informer = informer_new(n->kube, GVR_SERVICES, &all_services, &service_handlers, n);
+	n->server = kubelet_server_new(n, e);
+	if (!n->server)
+		return err_wrap(e, "kubelet endpoints");
 	n->registration = registration_new(n, on_pod_cidr);
+	log_rotation_start(n);
 	pods_start(n);
 	return 0;
 }
@@ -200,6 +206,8 @@ static void node_stop(struct role_ctx *ctx)
 
 	if (!n)
 		return;
+	kubelet_server_free(n->server);
+	log_rotation_stop(n);
 	pods_stop(n);
 	registration_free(n->registration);
 	informer_free(n->service_informer);

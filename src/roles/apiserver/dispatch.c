@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "roles/apiserver/handlers.h"
+#include "roles/apiserver/impersonate.h"
 #include "roles/apiserver/selection.h"
 #include "roles/apiserver/status.h"
 
@@ -267,7 +268,8 @@ void dispatch(void *ctx, struct http_exchange *x)
 	}
 	request_init(q);
 	http_on_closed(x, request_closed, q);
-	if (parse(q, &e) < 0 || authn_exchange(&api->authn, x, q->arena, &q->user, &e) < 0 || authorize(q, &e) < 0)
+	if (parse(q, &e) < 0 || authn_exchange(&api->authn, x, q->arena, &q->user, &e) < 0 ||
+	    impersonate(api->rbac, q->http->headers, q->arena, &q->user, &e) < 0 || authorize(q, &e) < 0)
 		reply_error(q, &e);
 	else
 		route_and_handle(q);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "roles/apiserver/bootstrap.h"
 #include "roles/apiserver/dispatch.h"
+#include "roles/apiserver/event_ttl.h"
 #include "roles/apiserver/handlers.h"
 
 #include <unistd.h>
@@ -172,6 +173,7 @@ static int apiserver_start(struct role_ctx *ctx, struct err *e)
 	api->rbac = rbac_new(api->store);
 	if (open_alloc(api, e) < 0 || open_authn(api, e) < 0 || bootstrap(api, e) < 0 || open_http(api, e) < 0)
 		return -1;
+	event_ttl_start(api);
 	api->first_wait.done = first_objects_durable;
 	store_wait(api->store, &api->first_wait, store_rv(api->store));
 	return 0;
@@ -183,6 +185,7 @@ static void apiserver_stop(struct role_ctx *ctx)
 
 	if (!api)
 		return;
+	event_ttl_stop(api);
 	if (api->http)
 		http_server_free(api->http);
 	if (api->tls)

@@ -191,14 +191,14 @@ static int64_t choose_attempt(struct http_exchange *x, const struct ctr *c, bool
 	if (previous && c->last.id)
 		return (int64_t)c->attempt - 1;
 	if (previous)
-		reply_text(x, 400, "previous terminated container \"%s\" in pod \"%s\" not found", c->name,
+		kubelet_reply(x, 400, "previous terminated container \"%s\" in pod \"%s\" not found", c->name,
 			   c->pod->name);
 	else if (has_current)
 		return c->attempt;
 	else if (c->last.id)
 		return (int64_t)c->attempt - 1;
 	else
-		reply_text(x, 400, "container \"%s\" in pod \"%s\" is waiting to start: %s", c->name, c->pod->name,
+		kubelet_reply(x, 400, "container \"%s\" in pod \"%s\" is waiting to start: %s", c->name, c->pod->name,
 			   c->waiting_reason ? c->waiting_reason : "ContainerCreating");
 	return -1;
 }
@@ -221,7 +221,7 @@ void kubelet_logs(struct node *n, struct http_exchange *x, struct str rest)
 	o.follow = o.follow && !o.previous;
 	if (log_reader_open(&s->reader, s->path, &o, &e) < 0 || (o.follow && watch(s, &e) < 0)) {
 		stream_free(s);
-		reply_text(x, 500, "%s", e.message);
+		kubelet_reply(x, 500, "%s", e.message);
 		return;
 	}
 	http_on_closed(x, on_client_gone, s);

@@ -22,7 +22,7 @@ struct kubelet_server {
 	struct tls *tls;
 };
 
-void reply_text(struct http_exchange *x, int status, const char *fmt, ...)
+void kubelet_reply(struct http_exchange *x, int status, const char *fmt, ...)
 {
 	const struct http_header type = { STR("content-type"), STR("text/plain; charset=utf-8") };
 	char text[TEXT_BYTES];
@@ -38,7 +38,7 @@ static void healthz(struct node *n, struct http_exchange *x, struct str rest)
 {
 	(void)n;
 	(void)rest;
-	reply_text(x, 200, "ok");
+	kubelet_reply(x, 200, "ok");
 }
 
 static void list_pods(struct node *n, struct http_exchange *x, struct str rest)
@@ -103,10 +103,10 @@ static void on_request(void *ctx, struct http_exchange *x)
 		if (routes[i].open || may_enter(x))
 			routes[i].handle(s->node, x, (struct str){ path.ptr + prefix.len, path.len - prefix.len });
 		else
-			reply_text(x, http_peer_cert(x) ? 403 : 401, http_peer_cert(x) ? "Forbidden" : "Unauthorized");
+			kubelet_reply(x, http_peer_cert(x) ? 403 : 401, http_peer_cert(x) ? "Forbidden" : "Unauthorized");
 		return;
 	}
-	reply_text(x, 404, "404 page not found");
+	kubelet_reply(x, 404, "404 page not found");
 }
 
 static size_t split(struct http_exchange *x, struct str rest, const char *parts[PATH_PARTS])
@@ -128,7 +128,7 @@ static struct pod *find_pod(struct node *n, struct http_exchange *x, const char 
 
 	if (p && (!uid || c_eq(uid, p->uid)))
 		return p;
-	reply_text(x, 404, "pod \"%s\" not found\n", name);
+	kubelet_reply(x, 404, "pod \"%s\" not found\n", name);
 	return NULL;
 }
 
@@ -138,7 +138,7 @@ struct pod *kubelet_find_pod(struct node *n, struct http_exchange *x, struct str
 	size_t parts = split(x, rest, part);
 
 	if (parts != 2 && parts != 3) {
-		reply_text(x, 400, "a path like namespace/pod is needed");
+		kubelet_reply(x, 400, "a path like namespace/pod is needed");
 		return NULL;
 	}
 	return find_pod(n, x, part[0], part[1], parts == 3 ? part[2] : NULL);
@@ -150,13 +150,13 @@ struct ctr *kubelet_find_ctr(struct node *n, struct http_exchange *x, struct str
 	size_t parts = split(x, rest, part);
 
 	if (parts != 3 && parts != 4) {
-		reply_text(x, 400, "a path like namespace/pod/container is needed");
+		kubelet_reply(x, 400, "a path like namespace/pod/container is needed");
 		return NULL;
 	}
 	struct pod *p = find_pod(n, x, part[0], part[1], parts == 4 ? part[2] : NULL);
 	struct ctr *c = p ? pod_ctr(p, part[parts - 1]) : NULL;
 	if (p && !c)
-		reply_text(x, 404, "container %s is not valid for pod %s", part[parts - 1], p->name);
+		kubelet_reply(x, 404, "container %s is not valid for pod %s", part[parts - 1], p->name);
 	return c;
 }
 

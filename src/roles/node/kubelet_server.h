@@ -13,7 +13,7 @@ kubelet_handler_fn kubelet_logs;	      /* kubelet_logs.c: {ns}/{pod}/{container}
 kubelet_handler_fn kubelet_exec, kubelet_attach, kubelet_port_forward; /* kubelet_streams.c */
 kubelet_handler_fn kubelet_resource_metrics; /* metrics.c */
 
-void reply_text(struct http_exchange *x, int status, const char *fmt, ...) printf_like(3, 4);
+void kubelet_reply(struct http_exchange *x, int status, const char *fmt, ...) printf_like(3, 4);
 /* The container that {ns}/{pod}[/{uid}]/{container} names; answers 400 or 404 itself and returns NULL. */
 struct ctr *kubelet_find_ctr(struct node *n, struct http_exchange *x, struct str rest);
 struct pod *kubelet_find_pod(struct node *n, struct http_exchange *x, struct str rest);

@@ -22,7 +22,7 @@ static void streaming_fail(struct streaming *s, int status, struct str text)
 
 	http_on_closed(x, NULL, NULL);
 	free(s);
-	reply_text(x, status, STR_FMT, STR_ARG(text));
+	kubelet_reply(x, status, STR_FMT, STR_ARG(text));
 }
 
 static void on_client_gone(void *ctx)
@@ -132,7 +132,7 @@ static bool is_upgrade(struct http_exchange *x)
 {
 	if (http_header_get(http_request_of(x)->headers, "upgrade").len)
 		return true;
-	reply_text(x, 400, "unable to upgrade: missing upgrade headers in request");
+	kubelet_reply(x, 400, "unable to upgrade: missing upgrade headers in request");
 	return false;
 }
 
@@ -142,7 +142,7 @@ static struct ctr *find_running(struct node *n, struct http_exchange *x, struct 
 	struct ctr *c = is_upgrade(x) ? kubelet_find_ctr(n, x, rest) : NULL;
 
 	if (c && c->state != CTR_RUNNING) {
-		reply_text(x, 500, "container not found (\"%s\")", c->name);
+		kubelet_reply(x, 500, "container not found (\"%s\")", c->name);
 		return NULL;
 	}
 	return c;
@@ -160,7 +160,7 @@ void kubelet_exec(struct node *n, struct http_exchange *x, struct str rest)
 	       (words[q.n_cmd] = http_query_get_nth(http_request_of(x)->query, "command", q.n_cmd, http_arena(x))))
 		q.n_cmd++;
 	if (!q.n_cmd) {
-		reply_text(x, 400, "you must specify at least 1 command");
+		kubelet_reply(x, 400, "you must specify at least 1 command");
 		return;
 	}
 	q.container_id = c->id;
@@ -197,7 +197,7 @@ void kubelet_port_forward(struct node *n, struct http_exchange *x, struct str re
 	if (!p)
 		return;
 	if (!p->sandbox_ready) {
-		reply_text(x, 500, "pod \"%s\" is not running", p->name);
+		kubelet_reply(x, 500, "pod \"%s\" is not running", p->name);
 		return;
 	}
 	q.pod_sandbox_id = p->sandbox_id;

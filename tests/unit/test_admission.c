@@ -1,23 +1,6 @@
 #include "roles/apiserver/admission.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-static json_t *parse(const char *quoted)
-{
-	cleanup(freep) char *text = xstrdup(quoted);
-	json_error_t e;
-
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	json_t *v = json_loads(text, 0, &e);
-	if (!v)
-		fail_msg("%s: %s", text, e.text);
-	return v;
-}
+#include "quoted_json.h"
 
 static const struct {
 	const char *plural, *ns, *obj;
@@ -40,7 +23,7 @@ static json_t *view_get(void *ctx, const struct resource *r, const char *ns, con
 {
 	(void)ctx;
 	for (size_t i = 0; i < ARRAY_LEN(objects); i++) {
-		json_t *obj = parse(objects[i].obj);
+		json_t *obj = J("%s", objects[i].obj);
 
 		if (strcmp(objects[i].plural, r->plural) == 0 && c_eq(objects[i].ns, ns) && c_eq(jx_name(obj), name))
 			return obj;
@@ -53,7 +36,7 @@ static void view_each(void *ctx, const struct resource *r, bool (*fn)(void *arg,
 {
 	(void)ctx;
 	for (size_t i = 0; i < ARRAY_LEN(objects); i++) {
-		cleanup(json_decrefp) json_t *obj = parse(objects[i].obj);
+		cleanup(json_decrefp) json_t *obj = J("%s", objects[i].obj);
 
 		if (strcmp(objects[i].plural, r->plural) == 0 && !fn(arg, obj))
 			return;
@@ -74,7 +57,7 @@ static int check(enum admission_op op, const char *group, const char *plural, co
 
 static void test_namespaces(void **state)
 {
-	cleanup(json_decrefp) json_t *cm = parse("{'metadata':{'name':'c8'}}");
+	cleanup(json_decrefp) json_t *cm = J("%s", "{'metadata':{'name':'c8'}}");
 	json_t *causes = NULL;
 	struct err e = { 0 };
 
@@ -99,7 +82,7 @@ static void test_namespaces(void **state)
 static void test_pod(void **state)
 {
 	cleanup(json_decrefp) json_t *pod =
-		parse("{'metadata':{'generateName':'web-'},'spec':{'containers':[{'name':'a'},{'name':'b','volumeMounts':[{'name':'own',"
+		J("%s", "{'metadata':{'generateName':'web-'},'spec':{'containers':[{'name':'a'},{'name':'b','volumeMounts':[{'name':'own',"
 		      "'mountPath':'/var/run/secrets/kubernetes.io/serviceaccount'}]}],'initContainers':[{'name':'i'}]}}");
 	struct err e = { 0 };
 
@@ -128,7 +111,7 @@ static void test_pod(void **state)
 
 static void test_pod_without_token(void **state)
 {
-	cleanup(json_decrefp) json_t *pod = parse("{'metadata':{'name':'p'},'spec':{'serviceAccountName':'bare','containers':[{}],"
+	cleanup(json_decrefp) json_t *pod = J("%s", "{'metadata':{'name':'p'},'spec':{'serviceAccountName':'bare','containers':[{}],"
 						  "'tolerations':[{'operator':'Exists'}],'priorityClassName':'high'}}");
 	struct err e = { 0 };
 
@@ -155,10 +138,10 @@ static void test_pod_refused(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
-		cleanup(json_decrefp) json_t *pod = parse("{'metadata':{'generateName':'web-'}}");
+		cleanup(json_decrefp) json_t *pod = J("%s", "{'metadata':{'generateName':'web-'}}");
 		struct err e = { 0 };
 
-		jx_set(pod, "spec", parse(refused[i].spec));
+		jx_set(pod, "spec", J("%s", refused[i].spec));
 		assert_int_equal(check(ADMIT_CREATE, "", "pods", "default", NULL, pod, NULL, &e), -1);
 		assert_int_equal(e.reason, ERR_FORBIDDEN);
 		assert_string_equal(e.message, refused[i].want);
@@ -177,7 +160,7 @@ static void test_ingress_class(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		cleanup(json_decrefp) json_t *ingress = parse(rows[i].obj);
+		cleanup(json_decrefp) json_t *ingress = J("%s", rows[i].obj);
 		struct err e = { 0 };
 
 		assert_int_equal(check(ADMIT_CREATE, "networking.k8s.io", "ingresses", "default", "i", ingress, NULL, &e), 0);

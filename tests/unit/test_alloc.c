@@ -1,24 +1,6 @@
 #include "roles/apiserver/alloc.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-static json_t *parse(const char *quoted)
-{
-	cleanup(freep) char *text = xstrdup(quoted);
-	json_error_t e;
-
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	json_t *v = json_loads(text, 0, &e);
-	if (!v)
-		fail_msg("%s: %s", text, e.text);
-	return v;
-}
+#include "quoted_json.h"
 
 static int setup(void **state)
 {
@@ -29,9 +11,9 @@ static int setup(void **state)
 	*state = alloc_new(&c, &e);
 	config_done(&c);
 	assert_non_null(*state);
-	cleanup(json_decrefp) json_t *kubernetes = parse("{'spec':{'type':'ClusterIP','clusterIPs':['10.96.0.1']}}");
+	cleanup(json_decrefp) json_t *kubernetes = J("%s", "{'spec':{'type':'ClusterIP','clusterIPs':['10.96.0.1']}}");
 	alloc_load(*state, kubernetes);
-	cleanup(json_decrefp) json_t *web = parse("{'spec':{'type':'NodePort','clusterIP':'10.96.0.9','clusterIPs':['10.96.0.9'],"
+	cleanup(json_decrefp) json_t *web = J("%s", "{'spec':{'type':'NodePort','clusterIP':'10.96.0.9','clusterIPs':['10.96.0.9'],"
 						  "'ports':[{'port':80,'nodePort':30080}]}}");
 	alloc_load(*state, web);
 	return 0;
@@ -66,7 +48,7 @@ static char *try_write(struct alloc *a, json_t *service, const json_t *old, bool
 
 static void expect(struct alloc *a, const char *service, const char *want)
 {
-	cleanup(json_decrefp) json_t *s = parse(service);
+	cleanup(json_decrefp) json_t *s = J("%s", service);
 	cleanup(freep) char *text = try_write(a, s, NULL, true);
 
 	assert_string_equal(text, want);
@@ -95,7 +77,7 @@ static void test_recorded_messages(void **state)
 
 static void test_fills_in(void **state)
 {
-	cleanup(json_decrefp) json_t *s = parse("{'spec':{'type':'NodePort','ports':[{'port':53,'protocol':'TCP'},{'port':53,"
+	cleanup(json_decrefp) json_t *s = J("%s", "{'spec':{'type':'NodePort','ports':[{'port':53,'protocol':'TCP'},{'port':53,"
 						"'protocol':'UDP'},{'port':80,'protocol':'TCP'}]}}");
 	cleanup(freep) char *text = try_write(*state, s, NULL, true);
 	const json_t *ports = jx_at(s, "spec.ports");
@@ -113,8 +95,8 @@ static void test_fills_in(void **state)
 
 static void test_headless(void **state)
 {
-	cleanup(json_decrefp) json_t *s = parse("{'spec':{'type':'ClusterIP','clusterIP':'None','selector':{'a':'b'}}}");
-	cleanup(json_decrefp) json_t *any = parse("{'spec':{'type':'ClusterIP','clusterIP':'None'}}");
+	cleanup(json_decrefp) json_t *s = J("%s", "{'spec':{'type':'ClusterIP','clusterIP':'None','selector':{'a':'b'}}}");
+	cleanup(json_decrefp) json_t *any = J("%s", "{'spec':{'type':'ClusterIP','clusterIP':'None'}}");
 	cleanup(freep) char *text = try_write(*state, s, NULL, true);
 	cleanup(freep) char *any_text = try_write(*state, any, NULL, true);
 
@@ -129,7 +111,7 @@ static void test_headless(void **state)
 static void test_rollback_leaks_nothing(void **state)
 {
 	for (int i = 0; i < 3; i++) {
-		cleanup(json_decrefp) json_t *s = parse("{'spec':{'type':'NodePort','clusterIP':'10.96.0.7','ports':[{'port':80,"
+		cleanup(json_decrefp) json_t *s = J("%s", "{'spec':{'type':'NodePort','clusterIP':'10.96.0.7','ports':[{'port':80,"
 							"'nodePort':31000}]}}");
 		cleanup(freep) char *text = try_write(*state, s, NULL, false);
 		assert_string_equal(text, "");
@@ -148,7 +130,7 @@ static void test_dry_run(void **state)
 	struct alloc_change change;
 
 	for (int i = 0; i < 2; i++) {
-		cleanup(json_decrefp) json_t *s = parse("{'spec':{'type':'NodePort','ports':[{'port':80},{'port':81}]}}");
+		cleanup(json_decrefp) json_t *s = J("%s", "{'spec':{'type':'NodePort','ports':[{'port':80},{'port':81}]}}");
 		assert_int_equal(alloc_service(*state, s, NULL, true, &change, &fe), 0);
 		assert_string_equal(jx_str(s, "spec.clusterIP"), "10.96.0.0");
 		assert_int_equal(jx_int(json_array_get(jx_at(s, "spec.ports"), 0), "nodePort", 0), 32768);
@@ -156,7 +138,7 @@ static void test_dry_run(void **state)
 		assert_null(change.take);
 		alloc_rollback(*state, &change);
 	}
-	cleanup(json_decrefp) json_t *taken = parse("{'spec':{'type':'NodePort','ports':[{'port':80,'nodePort':30080}]}}");
+	cleanup(json_decrefp) json_t *taken = J("%s", "{'spec':{'type':'NodePort','ports':[{'port':80,'nodePort':30080}]}}");
 	assert_int_equal(alloc_service(*state, taken, NULL, true, &change, &fe), -1);
 	field_errors_done(&fe);
 	expect(*state, "{'spec':{'type':'NodePort','ports':[{'port':80,'nodePort':30080}]}}",
@@ -165,7 +147,7 @@ static void test_dry_run(void **state)
 
 static void update(struct alloc *a, json_t **service, const char *next)
 {
-	json_t *now = parse(next);
+	json_t *now = J("%s", next);
 	cleanup(freep) char *text = try_write(a, now, *service, true);
 
 	assert_string_equal(text, "");
@@ -178,7 +160,7 @@ static void test_type_changes(void **state)
 	struct alloc *a = *state;
 	json_t *s = json_object();
 
-	cleanup(json_decrefp) json_t *first = parse("{'spec':{'type':'ClusterIP','clusterIP':'10.96.0.20','ports':[{'port':80}]}}");
+	cleanup(json_decrefp) json_t *first = J("%s", "{'spec':{'type':'ClusterIP','clusterIP':'10.96.0.20','ports':[{'port':80}]}}");
 	cleanup(freep) char *text = try_write(a, first, NULL, true);
 	assert_string_equal(text, "");
 	json_decref(s);
@@ -206,7 +188,7 @@ static void test_type_changes(void **state)
 
 static void test_delete_gives_back(void **state)
 {
-	cleanup(json_decrefp) json_t *web = parse("{'spec':{'type':'NodePort','clusterIP':'10.96.0.9','clusterIPs':['10.96.0.9'],"
+	cleanup(json_decrefp) json_t *web = J("%s", "{'spec':{'type':'NodePort','clusterIP':'10.96.0.9','clusterIPs':['10.96.0.9'],"
 						  "'ports':[{'port':80,'nodePort':30080}]}}");
 	struct alloc_change change;
 

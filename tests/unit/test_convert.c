@@ -1,23 +1,6 @@
 #include "roles/apiserver/convert.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-static json_t *parse(const char *quoted)
-{
-	cleanup(freep) char *text = xstrdup(quoted);
-	json_error_t e;
-
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	json_t *v = json_loads(text, 0, &e);
-	if (!v)
-		fail_msg("%s: %s", text, e.text);
-	return v;
-}
+#include "quoted_json.h"
 
 static const struct {
 	const char *kind, *beta, *v1;
@@ -53,9 +36,9 @@ static void test_both_ways(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
 		const struct resource *beta = networking("v1beta1", pairs[i].kind), *v1 = networking("v1", pairs[i].kind);
-		cleanup(json_decrefp) json_t *old = parse(pairs[i].beta), *now = parse(pairs[i].v1);
+		cleanup(json_decrefp) json_t *old = J("%s", pairs[i].beta), *now = J("%s", pairs[i].v1);
 		cleanup(json_decrefp) json_t *up = object_convert(beta, v1, old), *down = object_convert(v1, beta, now);
-		cleanup(json_decrefp) json_t *untouched = parse(pairs[i].beta);
+		cleanup(json_decrefp) json_t *untouched = J("%s", pairs[i].beta);
 
 		assert_true(json_equal(up, now));
 		assert_true(json_equal(down, old));
@@ -65,7 +48,7 @@ static void test_both_ways(void **state)
 
 static void test_defaults_of_beta(void **state)
 {
-	cleanup(json_decrefp) json_t *old = parse("{'spec':{'rules':[{'http':{'paths':[{'backend':{'serviceName':'s'}}]}}]}}");
+	cleanup(json_decrefp) json_t *old = J("%s", "{'spec':{'rules':[{'http':{'paths':[{'backend':{'serviceName':'s'}}]}}]}}");
 	cleanup(json_decrefp) json_t *now = object_convert(networking("v1beta1", "ingresses"), networking("v1", "ingresses"), old);
 	const json_t *path = json_array_get(jx_at(json_array_get(jx_at(now, "spec.rules"), 0), "http.paths"), 0);
 
@@ -92,7 +75,7 @@ static void test_odd_shapes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		cleanup(json_decrefp) json_t *obj = parse(shapes[i]);
+		cleanup(json_decrefp) json_t *obj = J("%s", shapes[i]);
 		cleanup(json_decrefp) json_t *up =
 			object_convert(networking("v1beta1", "ingresses"), networking("v1", "ingresses"), obj);
 		cleanup(json_decrefp) json_t *down =
@@ -107,7 +90,7 @@ static void test_events(void **state)
 {
 	const struct resource *core = resource_find(STR(""), STR("v1"), STR("events"));
 	const struct resource *events = resource_find(STR("events.k8s.io"), STR("v1"), STR("events"));
-	cleanup(json_decrefp) json_t *e = parse("{'apiVersion':'v1','kind':'Event','involvedObject':{'name':'p'},'message':'m',"
+	cleanup(json_decrefp) json_t *e = J("%s", "{'apiVersion':'v1','kind':'Event','involvedObject':{'name':'p'},'message':'m',"
 						"'source':{'component':'c'},'reason':'r'}");
 	cleanup(json_decrefp) json_t *newer = object_convert(core, events, e);
 	cleanup(json_decrefp) json_t *back = object_convert(events, core, newer);

@@ -1,25 +1,8 @@
 #include "roles/apiserver/strategy.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "quoted_json.h"
 
 #define NOW_MS 1767225600000LL /* 2026-01-01T00:00:00Z */
-
-static json_t *parse(const char *quoted)
-{
-	cleanup(freep) char *text = xstrdup(quoted);
-	json_error_t e;
-
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	json_t *v = json_loads(text, 0, &e);
-	if (!v)
-		fail_msg("%s: %s", text, e.text);
-	return v;
-}
 
 static const struct resource *core(const char *plural)
 {
@@ -36,7 +19,7 @@ static const struct resource *apps(const char *plural)
 
 static void test_create_takes_what_is_ours(void **state)
 {
-	cleanup(json_decrefp) json_t *pod = parse("{'metadata':{'generateName':'web-','uid':'mine','generation':7,'selfLink':'x',"
+	cleanup(json_decrefp) json_t *pod = J("%s", "{'metadata':{'generateName':'web-','uid':'mine','generation':7,'selfLink':'x',"
 						  "'resourceVersion':'4','deletionTimestamp':'2020-01-01T00:00:00Z'},'spec':{},"
 						  "'status':{'phase':'Running'}}");
 
@@ -69,9 +52,9 @@ static void test_qos(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(classes); i++) {
-		cleanup(json_decrefp) json_t *pod = parse("{'metadata':{'name':'p'},'spec':{}}");
+		cleanup(json_decrefp) json_t *pod = J("%s", "{'metadata':{'name':'p'},'spec':{}}");
 
-		jx_set(pod, "spec.containers", parse(classes[i].containers));
+		jx_set(pod, "spec.containers", J("%s", classes[i].containers));
 		strategy_prepare_create(core("pods"), pod, "ns", NOW_MS);
 		assert_string_equal(jx_str(pod, "status.qosClass"), classes[i].want);
 	}
@@ -79,8 +62,8 @@ static void test_qos(void **state)
 
 static void test_namespace(void **state)
 {
-	cleanup(json_decrefp) json_t *ns = parse("{'metadata':{'name':'a'}}");
-	cleanup(json_decrefp) json_t *update = parse("{'metadata':{'name':'a'},'spec':{'finalizers':[]}}");
+	cleanup(json_decrefp) json_t *ns = J("%s", "{'metadata':{'name':'a'}}");
+	cleanup(json_decrefp) json_t *update = J("%s", "{'metadata':{'name':'a'},'spec':{'finalizers':[]}}");
 
 	(void)state;
 	strategy_prepare_create(core("namespaces"), ns, NULL, NOW_MS);
@@ -101,8 +84,8 @@ static void test_namespace(void **state)
 
 static void test_update_keeps_status(void **state)
 {
-	cleanup(json_decrefp) json_t *old = parse(OLD);
-	cleanup(json_decrefp) json_t *obj = parse("{'metadata':{'name':'d','generation':99,'resourceVersion':'9'},'spec':{'replicas':2},"
+	cleanup(json_decrefp) json_t *old = J("%s", OLD);
+	cleanup(json_decrefp) json_t *obj = J("%s", "{'metadata':{'name':'d','generation':99,'resourceVersion':'9'},'spec':{'replicas':2},"
 						  "'status':{'replicas':7}}");
 
 	(void)state;
@@ -118,9 +101,9 @@ static void test_update_keeps_status(void **state)
 
 static void test_status_keeps_spec(void **state)
 {
-	cleanup(json_decrefp) json_t *old = parse(OLD);
+	cleanup(json_decrefp) json_t *old = J("%s", OLD);
 	cleanup(json_decrefp) json_t *obj =
-		parse("{'metadata':{'name':'d','labels':{'a':'b'}},'spec':{'replicas':2},'status':{'replicas':7},'other':1}");
+		J("%s", "{'metadata':{'name':'d','labels':{'a':'b'}},'spec':{'replicas':2},'status':{'replicas':7},'other':1}");
 
 	(void)state;
 	strategy_prepare_update(apps("deployments"), obj, old, "status");
@@ -146,7 +129,7 @@ static void test_generation(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		cleanup(json_decrefp) json_t *old = parse(OLD), *obj = parse(OLD), *change = parse(rows[i].change);
+		cleanup(json_decrefp) json_t *old = J("%s", OLD), *obj = J("%s", OLD), *change = J("%s", rows[i].change);
 
 		json_object_update_recursive(obj, change);
 		strategy_prepare_update(apps("deployments"), obj, old, NULL);
@@ -156,7 +139,7 @@ static void test_generation(void **state)
 
 static void test_node_keeps_created_status(void **state)
 {
-	cleanup(json_decrefp) json_t *node = parse("{'metadata':{'name':'n'},'status':{'capacity':{'cpu':'1'}}}");
+	cleanup(json_decrefp) json_t *node = J("%s", "{'metadata':{'name':'n'},'status':{'capacity':{'cpu':'1'}}}");
 
 	(void)state;
 	strategy_prepare_create(core("nodes"), node, NULL, NOW_MS);
@@ -167,7 +150,7 @@ static void test_node_keeps_created_status(void **state)
 static void test_service_type_change(void **state)
 {
 	cleanup(json_decrefp) json_t *old =
-		parse("{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer','clusterIP':'10.96.0.5','clusterIPs':['10.96.0.5'],"
+		J("%s", "{'metadata':{'name':'s'},'spec':{'type':'LoadBalancer','clusterIP':'10.96.0.5','clusterIPs':['10.96.0.5'],"
 		      "'ipFamilies':['IPv4'],'ipFamilyPolicy':'SingleStack','externalTrafficPolicy':'Local','healthCheckNodePort':31000,"
 		      "'allocateLoadBalancerNodePorts':true,'ports':[{'port':80,'nodePort':30080}]},'status':{'loadBalancer':{'ingress':"
 		      "[{'ip':'1.1.1.1'}]}}}");
@@ -177,16 +160,16 @@ static void test_service_type_change(void **state)
 	jx_set_str(obj, "spec.type", "ExternalName");
 	jx_set_str(obj, "spec.externalName", "a.b");
 	strategy_prepare_update(core("services"), obj, old, NULL);
-	cleanup(json_decrefp) json_t *want = parse("{'type':'ExternalName','externalName':'a.b','ports':[{'port':80}]}");
+	cleanup(json_decrefp) json_t *want = J("%s", "{'type':'ExternalName','externalName':'a.b','ports':[{'port':80}]}");
 	assert_true(json_equal(json_object_get(obj, "spec"), want));
 	assert_int_equal(jx_len(obj, "status.loadBalancer"), 0);
 }
 
 static void test_ephemeral_containers(void **state)
 {
-	cleanup(json_decrefp) json_t *old = parse("{'metadata':{'name':'p','uid':'u','generation':1},'spec':{'nodeName':'n'}}");
+	cleanup(json_decrefp) json_t *old = J("%s", "{'metadata':{'name':'p','uid':'u','generation':1},'spec':{'nodeName':'n'}}");
 	cleanup(json_decrefp) json_t *obj =
-		parse("{'metadata':{'name':'p','labels':{'a':'b'},'resourceVersion':'3'},'spec':{'nodeName':'other',"
+		J("%s", "{'metadata':{'name':'p','labels':{'a':'b'},'resourceVersion':'3'},'spec':{'nodeName':'other',"
 		      "'ephemeralContainers':[{'name':'e'}]}}");
 
 	(void)state;
@@ -215,7 +198,7 @@ static void test_grace(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		cleanup(json_decrefp) json_t *pod = parse(rows[i].pod);
+		cleanup(json_decrefp) json_t *pod = J("%s", rows[i].pod);
 
 		assert_int_equal(strategy_grace_s(core("pods"), pod, rows[i].asked), rows[i].want);
 		assert_int_equal(strategy_grace_s(core("services"), pod, rows[i].asked), 0);
@@ -224,7 +207,7 @@ static void test_grace(void **state)
 
 static void test_mark_deleted(void **state)
 {
-	cleanup(json_decrefp) json_t *pod = parse("{'metadata':{'generation':1}}");
+	cleanup(json_decrefp) json_t *pod = J("%s", "{'metadata':{'generation':1}}");
 
 	(void)state;
 	assert_true(strategy_mark_deleted(core("pods"), pod, 30, NOW_MS));

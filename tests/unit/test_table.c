@@ -1,28 +1,10 @@
 #include "kube/schema/table.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "quoted_json.h"
 
 #define NOW_MS 1767225600000LL /* 2026-01-01T00:00:00Z */
 #define META "'metadata':{'name':'x','creationTimestamp':'2025-12-31T23:55:00Z'}"
 #define CONTAINERS "'containers':[{'name':'a','image':'nginx:1'},{'name':'b','image':'busybox'}]"
-
-static json_t *parse(const char *quoted)
-{
-	cleanup(freep) char *text = xstrdup(quoted);
-	json_error_t e;
-
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	json_t *v = json_loads(text, 0, &e);
-	if (!v)
-		fail_msg("%s: %s", text, e.text);
-	return v;
-}
 
 static const struct resource *resource_of(const char *path)
 {
@@ -195,7 +177,7 @@ static void test_rows(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		cleanup(json_decrefp) json_t *obj = parse(rows[i].obj);
+		cleanup(json_decrefp) json_t *obj = J("%s", rows[i].obj);
 		cleanup(json_decrefp) json_t *cells = table_cells(resource_of(rows[i].resource), obj, NOW_MS);
 		cleanup(freep) char *text = joined(cells);
 
@@ -215,7 +197,7 @@ static void test_columns(void **state)
 
 		assert_true(json_array_size(columns) >= 2);
 		for (size_t s = 0; s < ARRAY_LEN(shapes); s++) {
-			cleanup(json_decrefp) json_t *obj = parse(shapes[s]);
+			cleanup(json_decrefp) json_t *obj = J("%s", shapes[s]);
 			cleanup(json_decrefp) json_t *cells = table_cells(&resources[r], obj, NOW_MS);
 
 			assert_int_equal(json_array_size(cells), json_array_size(columns));

@@ -1,10 +1,6 @@
 #include "kube/schema/validate.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "quoted_json.h"
 
 /* What a real kube-apiserver answered, row by row; the inputs are defaulted as it would have them. */
 
@@ -239,20 +235,6 @@ static const struct row rows[] = {
 	  "{'spec':{'leaseDurationSeconds':0}}", "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0", NULL },
 };
 
-static json_t *parse(const char *quoted)
-{
-	cleanup(freep) char *text = xstrdup(quoted);
-	json_error_t e;
-
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	json_t *v = json_loads(text, 0, &e);
-	if (!v)
-		fail_msg("%s: %s", text, e.text);
-	return v;
-}
-
 static void drop_nulls(json_t *v)
 {
 	const char *key;
@@ -269,8 +251,8 @@ static void drop_nulls(json_t *v)
 
 static json_t *object_of(const struct row *r, const char *change)
 {
-	cleanup(json_decrefp) json_t *c = parse(change);
-	json_t *obj = parse(r->base);
+	cleanup(json_decrefp) json_t *c = J("%s", change);
+	json_t *obj = J("%s", r->base);
 
 	json_object_update_recursive(obj, c);
 	drop_nulls(obj);
@@ -305,7 +287,7 @@ static void test_recorded_messages(void **state)
 
 static void test_status(void **state)
 {
-	cleanup(json_decrefp) json_t *svc = parse(SERVICE);
+	cleanup(json_decrefp) json_t *svc = J("%s", SERVICE);
 	struct field_errors fe = { 0 };
 
 	(void)state;
@@ -320,7 +302,7 @@ static void test_status(void **state)
 
 static void test_pod_update_shows_difference(void **state)
 {
-	cleanup(json_decrefp) json_t *old = parse(POD), *pod = parse(POD);
+	cleanup(json_decrefp) json_t *old = J("%s", POD), *pod = J("%s", POD);
 	struct field_errors fe = { 0 };
 
 	(void)state;
@@ -340,7 +322,7 @@ static void test_pod_update_shows_difference(void **state)
 
 static void test_large_annotations(void **state)
 {
-	cleanup(json_decrefp) json_t *cm = parse(CONFIGMAP);
+	cleanup(json_decrefp) json_t *cm = J("%s", CONFIGMAP);
 	struct field_errors fe = { 0 };
 
 	(void)state;
@@ -368,7 +350,7 @@ static void test_wrong_shapes(void **state)
 
 			for (size_t m = 0; m < ARRAY_LEN(members); m++) {
 				cleanup(freep) char *text = xasprintf("{'v':%s}", shapes[s]);
-				cleanup(json_decrefp) json_t *v = parse(text);
+				cleanup(json_decrefp) json_t *v = J("%s", text);
 				json_object_set(obj, members[m], json_object_get(v, "v"));
 			}
 			object_validate(&resources[r], obj, NULL, &fe);

@@ -15,12 +15,6 @@ static int64_t count_alive(const struct kit *k, const json_t *rs)
 	return n;
 }
 
-static void append(struct objects *to, struct objects from)
-{
-	for (size_t i = 0; i < from.n; i++)
-		to->at[to->n++] = from.at[i];
-}
-
 static void deployment_sync(struct controller_run *c, const char *key, struct actions *out)
 {
 	const json_t *d = kit_get_key(c->kit, KK_DEPLOYMENT, key);
@@ -38,8 +32,8 @@ static void deployment_sync(struct controller_run *c, const char *key, struct ac
 				     .create_error = controller_create_error(c, key),
 				     .now_ms = wall_now_ms() };
 
-	append(&v.replicasets, owned);
-	append(&v.replicasets, free_ones);
+	objects_append(&v.replicasets, owned);
+	objects_append(&v.replicasets, free_ones);
 	for (size_t i = 0; i < owned.n; i++)
 		alive[i] = count_alive(c->kit, all[i]);
 	deployment_reconcile(&v, out);

@@ -175,22 +175,16 @@ static void judge_failure(struct rollout *r)
 		condition_drop(r, "ReplicaFailure");
 }
 
-static void set_count(json_t *status, const char *name, int64_t n)
-{
-	if (n)
-		jx_set_int(status, name, n);
-}
-
 static json_t *status_of(const struct rollout *r, const struct counts *c)
 {
 	json_t *s = json_object();
 
-	set_count(s, "observedGeneration", jx_int(r->d, "metadata.generation", 0));
-	set_count(s, "replicas", c->replicas);
-	set_count(s, "updatedReplicas", c->updated);
-	set_count(s, "readyReplicas", c->ready);
-	set_count(s, "availableReplicas", c->available);
-	set_count(s, "unavailableReplicas", c->unavailable);
+	set_nonzero(s, "observedGeneration", jx_int(r->d, "metadata.generation", 0));
+	set_nonzero(s, "replicas", c->replicas);
+	set_nonzero(s, "updatedReplicas", c->updated);
+	set_nonzero(s, "readyReplicas", c->ready);
+	set_nonzero(s, "availableReplicas", c->available);
+	set_nonzero(s, "unavailableReplicas", c->unavailable);
 	if (json_array_size(r->conditions))
 		json_object_set(s, "conditions", r->conditions);
 	if (jx_at(r->d, "status.collisionCount") || r->collisions)

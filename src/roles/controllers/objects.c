@@ -2,6 +2,12 @@
 
 #include <string.h>
 
+void objects_append(struct objects *to, struct objects from)
+{
+	for (size_t i = 0; i < from.n; i++)
+		to->at[to->n++] = from.at[i];
+}
+
 const json_t *controller_ref(const json_t *obj)
 {
 	const json_t *refs = jx_at(obj, "metadata.ownerReferences"), *ref;
@@ -160,4 +166,10 @@ json_t *merge_members(const json_t *old, json_t *wanted)
 		if (!json_object_get(wanted, name))
 			json_object_set_new(wanted, name, json_null());
 	return wanted;
+}
+
+void set_nonzero(json_t *obj, const char *name, int64_t n)
+{
+	if (n)
+		jx_set_int(obj, name, n);
 }

@@ -8,6 +8,7 @@ struct objects {
 	const json_t **at;
 	size_t n;
 };
+void objects_append(struct objects *to, struct objects from); /* `to` has the room */
 
 /* The ownerReference with controller: true, or NULL; and its uid. */
 const json_t *controller_ref(const json_t *obj);
@@ -40,3 +41,4 @@ int64_t int_or_percent(const json_t *v, int64_t total, bool round_up, int64_t fa
 /* A merge patch member that turns `old` into `wanted`: `wanted` with a null for every top-level member that
  * only `old` has. New reference; `wanted` is stolen. */
 json_t *merge_members(const json_t *old, json_t *wanted);
+void set_nonzero(json_t *obj, const char *name, int64_t n); /* Go's omitempty: 0 is left out */

@@ -3,12 +3,6 @@
 #include "kube/object/selector.h"
 #include "roles/controllers/controllers.h"
 
-static void append(struct objects *to, struct objects from)
-{
-	for (size_t i = 0; i < from.n; i++)
-		to->at[to->n++] = from.at[i];
-}
-
 /* The pods of all ReplicaSets with the same owner; without one, only its own. */
 static struct objects related_pods(const struct kit *k, const json_t *rs)
 {
@@ -22,7 +16,7 @@ static struct objects related_pods(const struct kit *k, const json_t *rs)
 		room += kit_lookup(k, KK_POD, KI_CONTROLLER, jx_uid(siblings.at[i])).n;
 	all.at = xcalloc(room + 1, sizeof(*all.at));
 	for (size_t i = 0; i < siblings.n; i++)
-		append(&all, kit_lookup(k, KK_POD, KI_CONTROLLER, jx_uid(siblings.at[i])));
+		objects_append(&all, kit_lookup(k, KK_POD, KI_CONTROLLER, jx_uid(siblings.at[i])));
 	return all;
 }
 
@@ -42,8 +36,8 @@ static void replicaset_sync(struct controller_run *c, const char *key, struct ac
 				     .create_error = controller_create_error(c, key),
 				     .now_ms = wall_now_ms() };
 
-	append(&v.pods, owned);
-	append(&v.pods, free_ones);
+	objects_append(&v.pods, owned);
+	objects_append(&v.pods, free_ones);
 	replicaset_reconcile(&v, out);
 	free(v.pods.at);
 	free(related.at);

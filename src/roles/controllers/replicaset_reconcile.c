@@ -102,12 +102,6 @@ static json_t *conditions_of(const struct state *s)
 	return list;
 }
 
-static void set_count(json_t *status, const char *name, int64_t n)
-{
-	if (n)
-		jx_set_int(status, name, n);
-}
-
 static json_t *status_of(const struct state *s, int64_t *ret_ready, int64_t *ret_available)
 {
 	const json_t *labels = jx_at(s->rs, "spec.template.metadata.labels");
@@ -120,10 +114,10 @@ static json_t *status_of(const struct state *s, int64_t *ret_ready, int64_t *ret
 		available += pod_is_available(s->pods[i], min_ready_s, s->v->now_ms);
 	}
 	jx_set_int(status, "replicas", (int64_t)s->n);
-	set_count(status, "fullyLabeledReplicas", labeled);
-	set_count(status, "readyReplicas", ready);
-	set_count(status, "availableReplicas", available);
-	set_count(status, "observedGeneration", jx_int(s->rs, "metadata.generation", 0));
+	set_nonzero(status, "fullyLabeledReplicas", labeled);
+	set_nonzero(status, "readyReplicas", ready);
+	set_nonzero(status, "availableReplicas", available);
+	set_nonzero(status, "observedGeneration", jx_int(s->rs, "metadata.generation", 0));
 	if (json_array_size(conditions))
 		jx_set(status, "conditions", conditions);
 	else

@@ -188,7 +188,7 @@ static void action_failed(struct key_run *r, struct action *a, int status, const
 	if (status != 409)
 		free(TAKE_PTR(a->uid)); /* no deletion that the cache could show */
 	r->lost = r->lost || status == 0;
-	log_write(e->reason == ERR_CONFLICT ? LOG_DEBUG : LOG_WARN, "%s: key=%s %s/%s: %s, retrying",
+	log_write(e->reason == ERR_CONFLICT || status == 404 ? LOG_DEBUG : LOG_WARN, "%s: key=%s %s/%s: %s, retrying",
 		  r->c->def->component, r->key, kit_kinds[a->kind].gvr.resource, a->name ? a->name : "", e->message);
 	if (a->verb == ACT_CREATE) {
 		r->create_failed = true;

@@ -21,6 +21,8 @@ static int disk_error(struct disk *d, struct err *e, const char *what)
 		return err_set(e, ERR_INTERNAL,
 			       "%s: the database is damaged (%s): restore it from a copy, or move it away to start empty",
 			       what, sqlite3_errmsg(d->db));
+	case SQLITE_BUSY:
+		return err_set(e, ERR_INTERNAL, "%s: another API server is using the database", what);
 	case SQLITE_READONLY:
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:

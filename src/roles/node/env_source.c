@@ -1,8 +1,9 @@
 #include "roles/node/env_source.h"
 
+#include "base/limits.h"
+#include "codec/base64.h"
 #include "codec/jx.h"
 #include "kube/object/quantity.h"
-#include "roles/node/base64.h"
 #include "roles/node/node.h"
 #include "roles/node/resources.h"
 #include "roles/node/service_env.h"
@@ -37,11 +38,15 @@ static const json_t *object_get(struct builder *b, const char *resource, const c
 static char *object_key(const json_t *obj, const char *key, bool secret)
 {
 	const char *value = json_string_value(json_object_get(json_object_get(obj, "data"), key));
-	size_t len;
+	struct buf plain;
 
-	if (!value)
-		return NULL;
-	return secret ? base64_decode(str_of(value), &len) : xstrdup(value);
+	if (!value || !secret)
+		return xstrdup(value);
+	buf_init(&plain, LIMIT_OBJECT_BYTES);
+	if (base64_decode(str_of(value), &plain, NULL) == 0 && plain.len)
+		return buf_take(&plain);
+	buf_done(&plain);
+	return xstrdup("");
 }
 
 static const struct {

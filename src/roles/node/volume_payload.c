@@ -1,7 +1,8 @@
 #include "roles/node/volume_payload.h"
 
+#include "base/limits.h"
+#include "codec/base64.h"
 #include "codec/jx.h"
-#include "roles/node/base64.h"
 
 #define DEFAULT_MODE 0644
 
@@ -69,7 +70,7 @@ static bool add_key(struct builder *b, const json_t *obj, const char *key, const
 	const char *plain = json_string_value(json_object_get(json_object_get(obj, "data"), key));
 	bool secret = c_eq(jx_str(obj, "kind"), "Secret");
 	const char *coded = secret ? plain : json_string_value(json_object_get(json_object_get(obj, "binaryData"), key));
-	size_t len;
+	struct buf bytes;
 
 	if (!secret && plain) {
 		payload_add(b->out, path, plain, strlen(plain), mode);
@@ -77,8 +78,11 @@ static bool add_key(struct builder *b, const json_t *obj, const char *key, const
 	}
 	if (!coded)
 		return false;
-	cleanup(freep) char *bytes = base64_decode(str_of(coded), &len);
-	payload_add(b->out, path, bytes ? bytes : "", bytes ? len : 0, mode);
+	buf_init(&bytes, LIMIT_OBJECT_BYTES);
+	/* What the API server accepted is well-formed. */
+	bool ok = base64_decode(str_of(coded), &bytes, NULL) == 0;
+	payload_add(b->out, path, ok && bytes.len ? bytes.ptr : "", ok ? bytes.len : 0, mode);
+	buf_done(&bytes);
 	return true;
 }
 

@@ -20,6 +20,7 @@
 #define DP_CONNTRACK_MAX (1u << 17) /* two entries a connection from outside */
 #define DP_FRAGMENTS_MAX (1u << 12)
 #define DP_NETNS_MAX (1u << 14)
+#define DP_GONE_MAX (1u << 12)	    /* UDP backends that left in one go: with more, all sockets of later ones wait */
 #define DP_NODE_ADDRS_MAX (1u << 12)
 
 /* A frontend: an address (a ClusterIP, an external one, or 0 for a node port at every node address).

@@ -72,6 +72,7 @@ load_start() { # [ARGS] : the loader, until it is ready
 		--node-ip $NODE_IP "$@" "$T/objects"
 	LOAD=$!
 	wait_line "$T/load" '^ready$'
+	wait_line "$T/load" ' netns=' 3 # until then pods are served packet by packet
 }
 load_again() { # after a change in $T/objects
 	local n

@@ -6,8 +6,8 @@
  * peer tcp ADDR PORT [-n COUNT] [-p SOURCE_PORT] [-b SOURCE_IP] [-6] [-k]
  *     COUNT connections; a line each: "NAME CLIENT_IP PEER_ADDR:PEER_PORT". -k: after the first line, stays
  *     connected and echoes a line every 20 ms until SIGTERM, then prints "echoed N"; exits 1 if one failed.
- * peer udp ADDR PORT [-n COUNT] [-c] [-6]
- *     "NAME CLIENT_IP FROM_ADDR:FROM_PORT"; one socket for all, connected with -c.
+ * peer udp ADDR PORT [-n COUNT] [-c] [-6] [-k]
+ *     "NAME CLIENT_IP FROM_ADDR:FROM_PORT"; one socket for all, connected with -c. -k: goes on every 20 ms.
  * A failure prints the error's name and exits 1.
  */
 #include <arpa/inet.h>
@@ -165,7 +165,9 @@ static void client_udp(const char *ip, int port, const struct opts *o)
 
 	if (o->connected && connect(fd, (struct sockaddr *)&to, len) == -1)
 		fail();
-	for (int i = 0; i < o->count; i++) {
+	for (int i = 0; i < o->count || o->keep; i++) {
+		if (o->keep)
+			usleep(ECHO_EVERY_US);
 		if (sendto(fd, "hi\n", 3, 0, o->connected ? NULL : (struct sockaddr *)&to, o->connected ? 0 : len) != 3)
 			fail();
 		from_len = sizeof(from);

@@ -118,6 +118,21 @@ load_again
 start nb "$T/keep4" "$peer" tcp $LB_IP 80 -k
 wait_line "$T/keep4" pod
 
+service udp 10.96.0.21 '[{"name":"dns","port":53,"protocol":"UDP"}]'
+slice udp "$WEB" 10.244.0.13
+load_again
+start pod1 "$T/udp1" "$peer" udp 10.96.0.21 53 -c -k
+start host "$T/udp2" "$peer" udp 10.96.0.21 53 -c -k
+start host "$T/udp3" "$peer" udp 10.244.0.13 8080 -c -k
+for n in 1 2 3; do wait_line "$T/udp$n" pod3; done
+slice udp "$WEB" 10.244.0.12
+load_again
+wait_line "$T/udp1" '^E'
+expect "a UDP socket connected to a backend that is gone is ended, in a pod" 'ECONNABORTED|EDESTADDRREQ' "$(tail -1 "$T/udp1")"
+wait_line "$T/udp2" '^E'
+expect "and on the node" 'ECONNABORTED|EDESTADDRREQ' "$(tail -1 "$T/udp2")"
+expect "but not one that is connected to the pod itself" 0 "$(grep -c '^E' "$T/udp3")"
+
 # --- the role dies and comes back while connections go on and new ones are made
 start pod1 "$T/many1" "$peer" tcp 10.96.0.10 80 -n 20000
 MANY1=$!

@@ -97,6 +97,11 @@ void dp_close(struct dp *dp)
 	free(dp);
 }
 
+int dp_sock_origins_fd(const struct dp *dp)
+{
+	return bpf_map__fd(dp->skel->maps.sock_origins);
+}
+
 /* --- reading --- */
 
 int dp_snapshot(struct dp *dp, struct tables_frontend **ret_frontends, size_t *ret_n, struct svc_source **ret_sources,

@@ -20,6 +20,8 @@ void dp_close(struct dp *dp); /* NULL is nothing; what is pinned stays */
 /* Removes links, filters, maps and, if dp_open made it, the mount. Gone already is no error. */
 int dp_remove(const char *pin_dir, struct err *e) must_check;
 
+int dp_sock_origins_fd(const struct dp *dp); /* the map, for the iterator of sockdestroy.h */
+
 /* What the maps hold; the caller frees both arrays. */
 int dp_snapshot(struct dp *dp, struct tables_frontend **ret_frontends, size_t *ret_n, struct svc_source **ret_sources,
 		size_t *ret_n_sources, struct err *e) must_check;

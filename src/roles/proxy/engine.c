@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 #include "roles/proxy/interfaces.h"
+#include "roles/proxy/netns.h"
+#include "roles/proxy/sockdestroy.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,6 +20,7 @@ struct engine {
 	struct tables tables;
 	struct dp *dp;
 	struct interfaces *interfaces;
+	struct sockdestroy *destroyer;
 	struct defer flush;
 	struct engine_options o;
 	bool interfaces_ready, fed, ready;
@@ -82,6 +85,21 @@ static void ready_check(struct engine *g)
 	g->o.ready(g->o.ctx);
 }
 
+static void destroy_sockets(struct engine *g, const struct tables_changes *c)
+{
+	int32_t nsids[NETNS_SEARCH_MAX];
+
+	if (c->n_gone > 0)
+		sockdestroy_request(g->destroyer, c->gone, c->n_gone, nsids,
+				    interfaces_pods(g->interfaces, nsids, NETNS_SEARCH_MAX));
+}
+
+static void destroying_failed(void *ctx, const struct err *e)
+{
+	(void)ctx;
+	log_warn("UDP sockets connected to a backend that is gone stay connected to it: %s, skipping", e->message);
+}
+
 static void flush_run(struct defer *d)
 {
 	struct engine *g = container_of(d, struct engine, flush);
@@ -96,6 +114,7 @@ static void flush_run(struct defer *d)
 		log_error("services=%zu do not fit into the data plane's maps, skipping", g->tables.refused);
 	int rc = dp_apply(g->dp, &c, &e);
 	log_debug("backends=%zu frontends=%zu removed=%zu", c.n_backends, c.n_puts, c.n_dels);
+	destroy_sockets(g, &c);
 	tables_changes_done(&c);
 	if (rc < 0)
 		g->o.failed(g->o.ctx, &e);
@@ -138,8 +157,10 @@ struct engine *engine_new(struct loop *l, const struct engine_options *o, struct
 		g->dp = dp_open(&o->dp, &c, e);
 	if (g->dp && adopt(g, e) == 0)
 		g->interfaces = interfaces_new(l, g->dp, interfaces_are_ready, g, e);
-	if (g->interfaces)
+	if (g->interfaces) {
+		g->destroyer = sockdestroy_new(l, dp_sock_origins_fd(g->dp), destroying_failed, g);
 		return g;
+	}
 	engine_free(g);
 	return NULL;
 }
@@ -150,6 +171,7 @@ void engine_free(struct engine *g)
 		return;
 	defer_cancel(&g->flush);
 	interfaces_free(g->interfaces);
+	sockdestroy_free(g->destroyer);
 	dp_close(g->dp);
 	tables_done(&g->tables);
 	free(g);

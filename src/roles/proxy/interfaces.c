@@ -12,6 +12,7 @@
 /* A pod's namespace may not have its name yet when its veth appears; packets serve it until it has. */
 #define SEARCH_FIRST_MS 5
 #define SEARCH_MAX_MS 10000
+#define SEARCH_PORTION 256 /* pods looked for at a time: the next search takes the rest */
 #define ADDRS_MAX DP_NODE_ADDRS_MAX
 
 enum attached { ATTACHED_NOT, ATTACHED_HOST, ATTACHED_POD };
@@ -206,19 +207,31 @@ static void addresses_settle(struct interfaces *is)
 
 /* --- pods' namespaces --- */
 
-static size_t search_collect(struct interfaces *is, struct netns_wanted *w, size_t max)
+size_t interfaces_pods(const struct interfaces *is, int32_t *ret_nsids, size_t max)
+{
+	size_t n = 0;
+
+	list_for(pos, tmp, &is->all) {
+		const struct interface *i = list_entry(pos, struct interface, link);
+		if (i->pod && i->peer_nsid >= 0 && n < max)
+			ret_nsids[n++] = i->peer_nsid;
+	}
+	return n;
+}
+
+static size_t search_collect(struct interfaces *is, int32_t *nsids, size_t max)
 {
 	size_t n = 0;
 
 	list_for(pos, tmp, &is->all) {
 		struct interface *i = list_entry(pos, struct interface, link);
 		if (i->pod && !i->cookie && i->peer_nsid >= 0 && n < max)
-			w[n++] = (struct netns_wanted){ .nsid = i->peer_nsid };
+			nsids[n++] = i->peer_nsid;
 	}
 	return n;
 }
 
-static void search_store(struct interfaces *is, const struct netns_wanted *w, size_t n)
+static void search_store(struct interfaces *is, const int32_t *nsids, const uint64_t *cookies, size_t n)
 {
 	struct err e;
 
@@ -226,12 +239,13 @@ static void search_store(struct interfaces *is, const struct netns_wanted *w, si
 		struct interface *i = list_entry(pos, struct interface, link);
 
 		for (size_t k = 0; k < n && i->pod && !i->cookie; k++) {
-			if (w[k].nsid != i->peer_nsid || !w[k].cookie)
+			if (nsids[k] != i->peer_nsid || !cookies[k])
 				continue;
-			if (dp_netns_set(is->dp, w[k].cookie, NETNS_POD, &e) < 0)
+			if (dp_netns_set(is->dp, cookies[k], NETNS_POD, &e) < 0)
 				log_warn("interface=%s %s, skipping", i->name, e.message);
 			else
-				i->cookie = w[k].cookie;
+				i->cookie = cookies[k];
+			log_debug("interface=%s netns=%llu", i->name, (unsigned long long)i->cookie);
 		}
 	}
 }
@@ -263,15 +277,16 @@ static bool peers_unknown(struct interfaces *is)
 
 static bool search_run(struct interfaces *is)
 {
-	struct netns_wanted w[256]; /* the next search takes the rest */
+	int32_t nsids[SEARCH_PORTION];
+	uint64_t cookies[SEARCH_PORTION];
 	struct err e;
 
 	if (!peers_unknown(is))
 		return false;
-	size_t n = search_collect(is, w, ARRAY_LEN(w));
-	if (n > 0 && netns_search(w, n, &e) < 0)
+	size_t n = search_collect(is, nsids, SEARCH_PORTION);
+	if (n > 0 && netns_cookies(nsids, n, cookies, &e) < 0)
 		log_warn("%s, skipping", e.message);
-	search_store(is, w, n);
+	search_store(is, nsids, cookies, n);
 	return peers_unknown(is);
 }
 

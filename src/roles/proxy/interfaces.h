@@ -13,3 +13,5 @@ struct interfaces;
 struct interfaces *interfaces_new(struct loop *l, struct dp *dp, void (*ready)(void *ctx), void *ctx,
 				  struct err *e) must_check;
 void interfaces_free(struct interfaces *i); /* NULL is nothing; leaves the programs attached */
+/* The numbers of the pods' network namespaces, as far as they are known; returns how many. */
+size_t interfaces_pods(const struct interfaces *i, int32_t *ret_nsids, size_t max);

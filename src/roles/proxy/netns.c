@@ -28,17 +28,20 @@ int netns_cookie_own(uint64_t *ret_cookie, struct err *e)
 }
 
 struct search {
-	struct netns_wanted *wanted;
+	const int32_t *nsids;
+	bool *visited;
 	size_t n, missing, looked;
+	int (*fn)(void *ctx, size_t i, struct err *e);
+	void *ctx;
 	int home; /* our own namespace */
 	ino_t seen[NETNS_SEARCH_MAX];
 };
 
-static int cookie_of(struct search *s, int fd, uint64_t *ret_cookie, struct err *e)
+static int visit(struct search *s, int fd, size_t i, struct err *e)
 {
 	if (setns(fd, CLONE_NEWNET) == -1)
 		return err_errno(e, errno, "enter a pod's network namespace");
-	int rc = netns_cookie_own(ret_cookie, e);
+	int rc = s->fn(s->ctx, i, e);
 	/* Going on in a pod's namespace would break everything else this process does. */
 	if (setns(s->home, CLONE_NEWNET) == -1)
 		abort();
@@ -60,10 +63,11 @@ static int namespace_try(struct search *s, const char *path, struct err *e)
 	if (s->looked < NETNS_SEARCH_MAX)
 		s->seen[s->looked++] = st.st_ino;
 	for (size_t i = 0; i < s->n; i++) {
-		if (s->wanted[i].nsid != nsid || s->wanted[i].cookie)
+		if (s->nsids[i] != nsid || s->visited[i])
 			continue;
-		if (cookie_of(s, fd, &s->wanted[i].cookie, e) < 0)
+		if (visit(s, fd, i, e) < 0)
 			return -1;
+		s->visited[i] = true;
 		s->missing--;
 	}
 	return 0;
@@ -86,17 +90,35 @@ static int search_dir(struct search *s, const char *dir, const char *suffix, str
 	return rc;
 }
 
-int netns_search(struct netns_wanted *wanted, size_t n, struct err *e)
+int netns_visit(const int32_t *nsids, size_t n, int (*fn)(void *ctx, size_t i, struct err *e), void *ctx,
+		struct err *e)
 {
-	cleanup(closep) int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	cleanup(closep) int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	cleanup(freep) struct search *s = xcalloc(1, sizeof(*s));
+	cleanup(freep) bool *visited = xcalloc(MAX(n, 1), sizeof(*visited));
 
 	if (home == -1)
 		return err_errno(e, errno, "open the own network namespace");
-	s->wanted = wanted;
+	s->nsids = nsids;
+	s->visited = visited;
 	s->n = s->missing = n;
+	s->fn = fn;
+	s->ctx = ctx;
 	s->home = home;
 	if (search_dir(s, NETNS_DIR, "", e) < 0)
 		return -1;
 	return search_dir(s, "/proc", "/ns/net", e);
+}
+
+static int cookie_read(void *ctx, size_t i, struct err *e)
+{
+	uint64_t *cookies = ctx;
+
+	return netns_cookie_own(&cookies[i], e);
+}
+
+int netns_cookies(const int32_t *nsids, size_t n, uint64_t *ret_cookies, struct err *e)
+{
+	memset(ret_cookies, 0, n * sizeof(*ret_cookies));
+	return netns_visit(nsids, n, cookie_read, ret_cookies, e);
 }

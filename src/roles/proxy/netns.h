@@ -12,9 +12,9 @@
 /* The calling process' own. */
 int netns_cookie_own(uint64_t *ret_cookie, struct err *e) must_check;
 
-struct netns_wanted {
-	int32_t nsid;
-	uint64_t cookie; /* 0 until found */
-};
-/* Fills in cookies; what is not found stays 0. Enters the namespaces found and returns: CAP_SYS_ADMIN. */
-int netns_search(struct netns_wanted *wanted, size_t n, struct err *e) must_check;
+/* Calls fn(ctx, i) inside the namespace nsids[i], for each that is found. The calling thread enters them and
+ * returns: CAP_SYS_ADMIN. fn's failure ends the visit. */
+int netns_visit(const int32_t *nsids, size_t n, int (*fn)(void *ctx, size_t i, struct err *e), void *ctx,
+		struct err *e) must_check;
+/* ret_cookies[i] is 0 for what was not found. */
+int netns_cookies(const int32_t *nsids, size_t n, uint64_t *ret_cookies, struct err *e) must_check;

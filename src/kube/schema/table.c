@@ -48,9 +48,10 @@ json_t *table_columns(const struct resource *r)
 	for (size_t i = 0; i < p->n_columns; i++) {
 		const struct column *c = &p->columns[i];
 
-		json_array_append_new(out, json_pack("{s:s,s:s,s:s,s:s,s:i}", "name", c->name, "type", c->type, "format",
-						     strcmp(c->name, "Name") == 0 ? "name" : "", "description",
-						     describe(c->name), "priority", c->wide ? 1 : 0));
+		json_array_append_new(
+			out, json_pack("{s:s,s:s,s:s,s:s,s:i}", "name", c->name, "type", c->type, "format",
+				       strcmp(c->name, "Name") == 0 ? "name" : "", "description",
+				       describe(c->name), "priority", c->wide ? 1 : 0));
 	}
 	return out;
 }
@@ -98,7 +99,8 @@ const char *age_text(int64_t duration_ms, char out[AGE_TEXT_BYTES])
 	int64_t whole = s / steps[i].unit;
 	int rest = steps[i].sub ? (int)(s % steps[i].unit / steps[i].sub) % 1000 : 0;
 	if (rest)
-		snprintf(out, AGE_TEXT_BYTES, "%lld%c%d%c", (long long)whole, steps[i].unit_name, rest, steps[i].sub_name);
+		snprintf(out, AGE_TEXT_BYTES, "%lld%c%d%c", (long long)whole, steps[i].unit_name, rest,
+			 steps[i].sub_name);
 	else
 		snprintf(out, AGE_TEXT_BYTES, "%lld%c", (long long)whole, steps[i].unit_name);
 	return out;

@@ -145,7 +145,9 @@ json_t *cell_label_map(const struct cell *c)
 	buf_init(&out, CELL_BYTES_MAX);
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&out, "%s%s=%s", i ? "," : "", keys[i],
-			   json_is_string(json_object_get(map, keys[i])) ? json_string_value(json_object_get(map, keys[i])) : "");
+			   json_is_string(json_object_get(map, keys[i]))
+				   ? json_string_value(json_object_get(map, keys[i]))
+				   : "");
 	free(keys);
 	if (!n)
 		buf_puts(&out, "<none>");

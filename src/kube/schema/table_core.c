@@ -27,7 +27,8 @@ json_t *node_status(const struct cell *c)
 
 json_t *node_roles(const struct cell *c)
 {
-	static const struct str prefix = { "node-role.kubernetes.io/", sizeof("node-role.kubernetes.io/") - 1 };
+	static const struct str prefix = { "node-role.kubernetes.io/",
+					   sizeof("node-role.kubernetes.io/") - 1 };
 	json_t *labels = jx_at(c->obj, "metadata.labels"), *v;
 	const char **roles = xcalloc(json_object_size(labels) + 1, sizeof(*roles));
 	const char *key;
@@ -161,7 +162,8 @@ json_t *configmap_data(const struct cell *c)
 
 json_t *volume_phase(const struct cell *c)
 {
-	return text_cell(jx_at(c->obj, "metadata.deletionTimestamp") ? "Terminating" : jx_str(c->obj, "status.phase"));
+	return text_cell(jx_at(c->obj, "metadata.deletionTimestamp") ? "Terminating"
+								     : jx_str(c->obj, "status.phase"));
 }
 
 json_t *volume_claim(const struct cell *c)
@@ -219,13 +221,15 @@ json_t *claim_access_modes(const struct cell *c)
 
 json_t *claim_capacity(const struct cell *c)
 {
-	return text_cell(jx_str_or(c->obj, "spec.volumeName", "")[0] ? jx_str(c->obj, "status.capacity.storage") : "");
+	return text_cell(
+		jx_str_or(c->obj, "spec.volumeName", "")[0] ? jx_str(c->obj, "status.capacity.storage") : "");
 }
 
 json_t *storageclass_name(const struct cell *c)
 {
 	const char *is_default = jx_annotation(c->obj, "storageclass.kubernetes.io/is-default-class");
-	const char *is_default_beta = jx_annotation(c->obj, "storageclass.beta.kubernetes.io/is-default-class");
+	const char *is_default_beta =
+		jx_annotation(c->obj, "storageclass.beta.kubernetes.io/is-default-class");
 	struct buf out;
 
 	buf_init(&out, CELL_BYTES_MAX);

@@ -13,7 +13,7 @@ struct cell {
 };
 struct column {
 	const char *name;
-	const char *type; /* "string", "integer", "boolean", "date" */
+	const char *type;		       /* "string", "integer", "boolean", "date" */
 	json_t *(*cell)(const struct cell *c); /* new reference */
 	const char *arg;
 	bool wide; /* priority 1: only `-o wide` shows it */
@@ -41,7 +41,7 @@ json_t *cell_selector(const struct cell *c);  /* a LabelSelector, "<none>" when 
 json_t *cell_label_map(const struct cell *c); /* "a=b,c=d" or "<none>" */
 json_t *cell_names(const struct cell *c);     /* of containers */
 json_t *cell_images(const struct cell *c);
-json_t *cell_ready(const struct cell *c);     /* status.readyReplicas/spec.replicas */
+json_t *cell_ready(const struct cell *c); /* status.readyReplicas/spec.replicas */
 
 json_t *pod_ready(const struct cell *c);
 json_t *pod_status(const struct cell *c);
@@ -94,9 +94,10 @@ json_t *component_status(const struct cell *c); /* arg: "status", "message" or "
 json_t *policy_param(const struct cell *c);
 json_t *cell_int_or_text(const struct cell *c); /* an IntOrString as text, or what follows the bar */
 
-json_t *text_cell(const char *s);	    /* NULL is "" */
-json_t *text_cell_of(struct buf *b);	    /* ends the buffer; "" when nothing was written */
-const char *age_since(const char *time, int64_t now_ms, char out[AGE_TEXT_BYTES]); /* "<unknown>" when absent */
+json_t *text_cell(const char *s);    /* NULL is "" */
+json_t *text_cell_of(struct buf *b); /* ends the buffer; "" when nothing was written */
+const char *age_since(const char *time, int64_t now_ms,
+		      char out[AGE_TEXT_BYTES]); /* "<unknown>" when absent */
 /* Adds an element and counts it; shows no more than LIST_SHOWN_MAX, and then list_end says how many are hidden. */
 struct shown_list {
 	struct buf text;

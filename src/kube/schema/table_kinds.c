@@ -2,6 +2,7 @@
 
 /* The columns of each kind: k8s.io/kubernetes pkg/printers/internalversion. */
 
+/* clang-format off */
 /* A column of strings, and the same that only `-o wide` shows. */
 #define S(name, fn, arg) { name, "string", fn, arg, false }
 #define W(name, fn, arg) { name, "string", fn, arg, true }
@@ -239,4 +240,5 @@ const struct printer printers[] = {
 	ROW("resource.k8s.io", "DeviceClass", named_with_age),
 	ROW("resource.k8s.io", "ResourceClaimTemplate", named_with_age),
 };
+/* clang-format on */
 const size_t n_printers = ARRAY_LEN(printers);

@@ -125,7 +125,8 @@ json_t *ingressclass_parameters(const struct cell *c)
 	if (!p)
 		return json_string("<none>");
 	buf_init(&out, CELL_BYTES_MAX);
-	buf_printf(&out, "%s%s%s/%s", jx_str_or(p, "kind", ""), group ? "." : "", group ? group : "", jx_str_or(p, "name", ""));
+	buf_printf(&out, "%s%s%s/%s", jx_str_or(p, "kind", ""), group ? "." : "", group ? group : "",
+		   jx_str_or(p, "name", ""));
 	return text_cell_of(&out);
 }
 
@@ -141,7 +142,8 @@ static void add_addresses(struct shown_list *l, const json_t *addresses, int64_t
 		if (port < 0)
 			snprintf(text, sizeof(text), "%.64s", ip);
 		else
-			snprintf(text, sizeof(text), strchr(ip, ':') ? "[%.64s]:%lld" : "%.64s:%lld", ip, (long long)port);
+			snprintf(text, sizeof(text), strchr(ip, ':') ? "[%.64s]:%lld" : "%.64s:%lld", ip,
+				 (long long)port);
 		list_add(l, text);
 	}
 }
@@ -201,7 +203,7 @@ json_t *ipaddress_parent(const struct cell *c)
 	if (!p)
 		return json_string("<none>");
 	buf_init(&out, CELL_BYTES_MAX);
-	buf_printf(&out, "%s%s%s%s%s/%s", jx_str_or(p, "resource", ""), group[0] ? "." : "", group, ns[0] ? "/" : "", ns,
-		   jx_str_or(p, "name", ""));
+	buf_printf(&out, "%s%s%s%s%s/%s", jx_str_or(p, "resource", ""), group[0] ? "." : "", group,
+		   ns[0] ? "/" : "", ns, jx_str_or(p, "name", ""));
 	return text_cell_of(&out);
 }

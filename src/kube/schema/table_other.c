@@ -60,7 +60,8 @@ static void put_metric(struct buf *out, const json_t *spec, const json_t *status
 		buf_putc(out, '/');
 		put_percent(out, json_object_get(target, "averageUtilization"), "<auto>");
 	} else {
-		buf_printf(out, "%s/%s", jx_str_or(current, "value", "<unknown>"), jx_str_or(target, "value", "0"));
+		buf_printf(out, "%s/%s", jx_str_or(current, "value", "<unknown>"),
+			   jx_str_or(target, "value", "0"));
 	}
 }
 
@@ -79,7 +80,8 @@ static json_t *hpa_v1_target(const json_t *hpa)
 
 json_t *hpa_targets(const struct cell *c)
 {
-	const json_t *specs = jx_at(c->obj, "spec.metrics"), *statuses = jx_at(c->obj, "status.currentMetrics");
+	const json_t *specs = jx_at(c->obj, "spec.metrics"),
+		     *statuses = jx_at(c->obj, "status.currentMetrics");
 	size_t n = json_array_size(specs);
 	struct buf out;
 
@@ -103,7 +105,8 @@ json_t *binding_role(const struct cell *c)
 	struct buf out;
 
 	buf_init(&out, CELL_BYTES_MAX);
-	buf_printf(&out, "%s/%s", jx_str_or(c->obj, "roleRef.kind", ""), jx_str_or(c->obj, "roleRef.name", ""));
+	buf_printf(&out, "%s/%s", jx_str_or(c->obj, "roleRef.kind", ""),
+		   jx_str_or(c->obj, "roleRef.name", ""));
 	return text_cell_of(&out);
 }
 
@@ -119,7 +122,8 @@ json_t *binding_subjects(const struct cell *c)
 
 		if (!c_eq(jx_str(s, "kind"), c->arg))
 			continue;
-		buf_printf(&out, "%s%s%s%s", out.len ? ", " : "", ns, ns[0] ? "/" : "", jx_str_or(s, "name", ""));
+		buf_printf(&out, "%s%s%s%s", out.len ? ", " : "", ns, ns[0] ? "/" : "",
+			   jx_str_or(s, "name", ""));
 	}
 	return text_cell_of(&out);
 }
@@ -140,9 +144,9 @@ json_t *csr_condition(const struct cell *c)
 	char text[64];
 
 	snprintf(text, sizeof(text), "%s%s%s",
-		 has_condition(c->obj, "Denied")   ? "Denied" :
-		 has_condition(c->obj, "Approved") ? "Approved" :
-						     "Pending",
+		 has_condition(c->obj, "Denied")     ? "Denied"
+		 : has_condition(c->obj, "Approved") ? "Approved"
+						     : "Pending",
 		 has_condition(c->obj, "Failed") ? ",Failed" : "",
 		 jx_str_or(c->obj, "status.certificate", "")[0] ? ",Issued" : "");
 	return json_string(text);
@@ -193,7 +197,8 @@ json_t *revision_controller(const struct cell *c)
 	size_t i;
 
 	json_array_foreach(jx_at(c->obj, "metadata.ownerReferences"), i, owner) {
-		struct str version, group = str_cut(str_of(jx_str_or(owner, "apiVersion", "")), '/', &version);
+		struct str version,
+			group = str_cut(str_of(jx_str_or(owner, "apiVersion", "")), '/', &version);
 
 		if (!jx_bool(owner, "controller", false))
 			continue;

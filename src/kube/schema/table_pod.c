@@ -31,7 +31,8 @@ static const json_t *container_named(const json_t *list, const char *name)
 
 static bool is_sidecar(const json_t *pod, const char *name)
 {
-	return c_eq(jx_str(container_named(jx_at(pod, "spec.initContainers"), name), "restartPolicy"), "Always");
+	return c_eq(jx_str(container_named(jx_at(pod, "spec.initContainers"), name), "restartPolicy"),
+		    "Always");
 }
 
 static void note_restart(int64_t *last_ms, const json_t *status)
@@ -122,7 +123,8 @@ static void look_at_mains(struct summary *s, const json_t *pod)
 	s->restarts = s->sidecar_restarts;
 	s->last_restart_ms = s->last_sidecar_restart_ms;
 	for (size_t i = json_array_size(list); i-- > 0;) {
-		const json_t *status = json_array_get(list, i), *terminated = jx_at(status, "state.terminated");
+		const json_t *status = json_array_get(list, i),
+			     *terminated = jx_at(status, "state.terminated");
 		const char *waiting = jx_str_or(status, "state.waiting.reason", "");
 
 		s->restarts += jx_int(status, "restartCount", 0);
@@ -137,7 +139,8 @@ static void look_at_mains(struct summary *s, const json_t *pod)
 		}
 	}
 	if (running && strcmp(s->reason, "Completed") == 0)
-		set_reason(s, "", strcmp(condition_status(pod, "Ready"), "True") == 0 ? "Running" : "NotReady");
+		set_reason(s, "",
+			   strcmp(condition_status(pod, "Ready"), "True") == 0 ? "Running" : "NotReady");
 }
 
 static void look_at_deletion(struct summary *s, const json_t *pod)
@@ -195,7 +198,8 @@ json_t *pod_restarts(const struct cell *c)
 
 	summarise(&s, c->obj);
 	if (s.restarts && s.last_restart_ms)
-		snprintf(text, sizeof(text), "%lld (%s ago)", (long long)s.restarts, age_text(c->now_ms - s.last_restart_ms, age));
+		snprintf(text, sizeof(text), "%lld (%s ago)", (long long)s.restarts,
+			 age_text(c->now_ms - s.last_restart_ms, age));
 	else
 		snprintf(text, sizeof(text), "%lld", (long long)s.restarts);
 	return json_string(text);
@@ -231,8 +235,8 @@ json_t *job_status(const struct cell *c)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(states); i++)
-		if (states[i].condition ? strcmp(condition_status(c->obj, states[i].condition), "True") == 0 :
-					  jx_at(c->obj, "metadata.deletionTimestamp") != NULL)
+		if (states[i].condition ? strcmp(condition_status(c->obj, states[i].condition), "True") == 0
+					: jx_at(c->obj, "metadata.deletionTimestamp") != NULL)
 			return json_string(states[i].word);
 	return json_string("Running");
 }
@@ -240,7 +244,8 @@ json_t *job_status(const struct cell *c)
 json_t *job_completions(const struct cell *c)
 {
 	const json_t *completions = jx_at(c->obj, "spec.completions");
-	long long done = (long long)jx_int(c->obj, "status.succeeded", 0), parallel = jx_int(c->obj, "spec.parallelism", 0);
+	long long done = (long long)jx_int(c->obj, "status.succeeded", 0),
+		  parallel = jx_int(c->obj, "spec.parallelism", 0);
 	char text[80];
 
 	if (completions)

@@ -1,11 +1,11 @@
 #include "kube/schema/validate_int.h"
 
-
+/* object NULL: the tables' rules; status NULL: only metadata is looked at. */
 static const struct rules {
 	const char *group, *kind;
 	enum format name;
-	void (*object)(struct field_errors *fe, const json_t *obj, const json_t *old); /* NULL: the tables' rules */
-	void (*status)(struct field_errors *fe, const json_t *obj, const json_t *old); /* NULL: only metadata */
+	void (*object)(struct field_errors *fe, const json_t *obj, const json_t *old);
+	void (*status)(struct field_errors *fe, const json_t *obj, const json_t *old);
 } rules[] = {
 	{ "", "Service", FORMAT_DNS1035_LABEL, validate_service, validate_service_status },
 	{ "", "Pod", FORMAT_DNS1123_SUBDOMAIN, validate_pod, validate_pod_status },
@@ -19,7 +19,8 @@ static const struct rules {
 	{ "apps", "ReplicaSet", FORMAT_DNS1123_SUBDOMAIN, validate_replicaset, validate_replicas_status },
 	{ "apps", "DaemonSet", FORMAT_DNS1123_SUBDOMAIN, validate_daemonset, NULL },
 	{ "apps", "StatefulSet", FORMAT_DNS1123_SUBDOMAIN, validate_statefulset, NULL },
-	{ "networking.k8s.io", "Ingress", FORMAT_DNS1123_SUBDOMAIN, validate_ingress, validate_ingress_status },
+	{ "networking.k8s.io", "Ingress", FORMAT_DNS1123_SUBDOMAIN, validate_ingress,
+	  validate_ingress_status },
 	{ "networking.k8s.io", "IngressClass", FORMAT_DNS1123_SUBDOMAIN, validate_ingressclass, NULL },
 	{ "networking.k8s.io", "NetworkPolicy", FORMAT_DNS1123_SUBDOMAIN, validate_networkpolicy, NULL },
 	{ "discovery.k8s.io", "EndpointSlice", FORMAT_DNS1123_SUBDOMAIN, validate_endpointslice, NULL },
@@ -27,7 +28,8 @@ static const struct rules {
 	{ "rbac.authorization.k8s.io", "Role", FORMAT_PATH_SEGMENT, validate_role, NULL },
 	{ "rbac.authorization.k8s.io", "ClusterRole", FORMAT_PATH_SEGMENT, validate_clusterrole, NULL },
 	{ "rbac.authorization.k8s.io", "RoleBinding", FORMAT_PATH_SEGMENT, validate_rolebinding, NULL },
-	{ "rbac.authorization.k8s.io", "ClusterRoleBinding", FORMAT_PATH_SEGMENT, validate_clusterrolebinding, NULL },
+	{ "rbac.authorization.k8s.io", "ClusterRoleBinding", FORMAT_PATH_SEGMENT, validate_clusterrolebinding,
+	  NULL },
 	{ "events.k8s.io", "Event", FORMAT_PATH_SEGMENT, NULL, NULL },
 	{ "apiregistration.k8s.io", "APIService", FORMAT_DNS1123_SUBDOMAIN, NULL, NULL },
 	{ "networking.k8s.io", "IPAddress", FORMAT_PATH_SEGMENT, NULL, NULL },
@@ -44,8 +46,8 @@ static const struct rules *rules_of(const struct resource *r)
 }
 
 /* On an update the name is what it is: only on create it is held against its kind's format. */
-static void check_all_metadata(struct field_errors *fe, const struct resource *r, enum format name, const json_t *obj,
-			       const json_t *old)
+static void check_all_metadata(struct field_errors *fe, const struct resource *r, enum format name,
+			       const json_t *obj, const json_t *old)
 {
 	const struct place *p = AT(NULL, "metadata");
 
@@ -65,7 +67,8 @@ void object_validate(const struct resource *r, const json_t *obj, const json_t *
 		validate_by_table(fe, NULL, r->type, obj);
 }
 
-void object_validate_status(const struct resource *r, const json_t *obj, const json_t *old, struct field_errors *fe)
+void object_validate_status(const struct resource *r, const json_t *obj, const json_t *old,
+			    struct field_errors *fe)
 {
 	const struct rules *of = rules_of(r);
 

@@ -9,7 +9,8 @@
 /* old is NULL on create. Includes metadata (name by kind, labels, annotations, finalizers). */
 void object_validate(const struct resource *r, const json_t *obj, const json_t *old, struct field_errors *fe);
 /* The same for an update through "status". */
-void object_validate_status(const struct resource *r, const json_t *obj, const json_t *old, struct field_errors *fe);
+void object_validate_status(const struct resource *r, const json_t *obj, const json_t *old,
+			    struct field_errors *fe);
 
 /* The part that must hold before addresses can be allocated: clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy. */
 void service_addresses_validate(const json_t *service, struct field_errors *fe);

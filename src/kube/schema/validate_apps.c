@@ -20,7 +20,8 @@ static int64_t amount(const json_t *v, bool *ret_percent)
 
 static void check_rolling(struct field_errors *fe, const struct place *p, const json_t *r)
 {
-	const json_t *unavailable = json_object_get(r, "maxUnavailable"), *surge = json_object_get(r, "maxSurge");
+	const json_t *unavailable = json_object_get(r, "maxUnavailable"),
+		     *surge = json_object_get(r, "maxSurge");
 	bool percent, surge_percent;
 
 	check_int_or_percent(fe, AT(p, "maxUnavailable"), unavailable);
@@ -41,7 +42,8 @@ static void check_strategy(struct field_errors *fe, const struct place *p, const
 	if (!one_of(type, types))
 		unsupported(fe, p, type, types);
 	else if (strcmp(type, "Recreate") == 0 && rolling)
-		forbidden(fe, AT(p, "rollingUpdate"), "may not be specified when strategy `type` is 'Recreate'");
+		forbidden(fe, AT(p, "rollingUpdate"),
+			  "may not be specified when strategy `type` is 'Recreate'");
 	else if (strcmp(type, "RollingUpdate") == 0 && !rolling)
 		missing(fe, AT(p, "rollingUpdate"), "this should be defaulted and never be nil");
 	else if (rolling)
@@ -61,7 +63,8 @@ static bool selects(const json_t *selector, const json_t *labels)
 	return matches;
 }
 
-static void check_selector(struct field_errors *fe, const struct place *p, const json_t *selector, const char *kind)
+static void check_selector(struct field_errors *fe, const struct place *p, const json_t *selector,
+			   const char *kind)
 {
 	if (!selector) {
 		missing(fe, p, "");
@@ -72,35 +75,43 @@ static void check_selector(struct field_errors *fe, const struct place *p, const
 		bad_value(fe, p, selector, "empty selector is invalid for %s", kind);
 }
 
-static void check_template(struct field_errors *fe, const struct place *p, const json_t *spec, const char *kind)
+static void check_template(struct field_errors *fe, const struct place *p, const json_t *spec,
+			   const char *kind)
 {
 	static const char *const always[] = { "Always", NULL };
-	const json_t *template = json_object_get(spec, "template"), *labels = jx_at(template, "metadata.labels");
+	const json_t *template = json_object_get(spec, "template"),
+		     *labels = jx_at(template, "metadata.labels");
 	const char *restart = jx_str_or(template, "spec.restartPolicy", "");
 
 	if (!selects(json_object_get(spec, "selector"), labels))
-		bad_value(fe, AT(AT(p, "metadata"), "labels"), labels, "`selector` does not match template `labels`");
+		bad_value(fe, AT(AT(p, "metadata"), "labels"), labels,
+			  "`selector` does not match template `labels`");
 	validate_pod_template(fe, p, template);
 	if (strcmp(restart, "Always") != 0)
 		unsupported(fe, AT(AT(p, "spec"), "restartPolicy"), restart, always);
 	if (jx_at(template, "spec.activeDeadlineSeconds"))
-		forbidden(fe, AT(AT(p, "spec"), "activeDeadlineSeconds"), "activeDeadlineSeconds in %s is not Supported", kind);
+		forbidden(fe, AT(AT(p, "spec"), "activeDeadlineSeconds"),
+			  "activeDeadlineSeconds in %s is not Supported", kind);
 }
 
-static void check_count(struct field_errors *fe, const struct place *p, const json_t *spec, const char *member)
+static void check_count(struct field_errors *fe, const struct place *p, const json_t *spec,
+			const char *member)
 {
 	check_not_negative(fe, AT(p, member), jx_int(spec, member, 0));
 }
 
-static void check_selector_kept(struct field_errors *fe, const struct place *p, const json_t *spec, const json_t *old)
+static void check_selector_kept(struct field_errors *fe, const struct place *p, const json_t *spec,
+				const json_t *old)
 {
 	if (old)
-		check_immutable(fe, AT(p, "selector"), json_object_get(spec, "selector"), jx_at(old, "spec.selector"));
+		check_immutable(fe, AT(p, "selector"), json_object_get(spec, "selector"),
+				jx_at(old, "spec.selector"));
 }
 
 void validate_deployment(struct field_errors *fe, const json_t *obj, const json_t *old)
 {
-	const json_t *spec = json_object_get(obj, "spec"), *deadline = json_object_get(spec, "progressDeadlineSeconds");
+	const json_t *spec = json_object_get(obj, "spec"),
+		     *deadline = json_object_get(spec, "progressDeadlineSeconds");
 	const struct place *p = AT(NULL, "spec");
 
 	check_count(fe, p, spec, "replicas");
@@ -111,7 +122,8 @@ void validate_deployment(struct field_errors *fe, const json_t *obj, const json_
 	check_count(fe, p, spec, "revisionHistoryLimit");
 	check_count(fe, p, spec, "progressDeadlineSeconds");
 	if (deadline && json_integer_value(deadline) <= jx_int(spec, "minReadySeconds", 0))
-		bad_int(fe, AT(p, "progressDeadlineSeconds"), json_integer_value(deadline), "must be greater than minReadySeconds");
+		bad_int(fe, AT(p, "progressDeadlineSeconds"), json_integer_value(deadline),
+			"must be greater than minReadySeconds");
 	check_selector_kept(fe, p, spec, old);
 }
 
@@ -122,7 +134,8 @@ void validate_replicaset(struct field_errors *fe, const json_t *obj, const json_
 
 	check_count(fe, p, spec, "replicas");
 	check_count(fe, p, spec, "minReadySeconds");
-	check_selector(fe, AT(p, "selector"), json_object_get(spec, "selector"), "deployment"); /* upstream's word */
+	check_selector(fe, AT(p, "selector"), json_object_get(spec, "selector"),
+		       "deployment"); /* upstream's word */
 	check_template(fe, AT(p, "template"), spec, "ReplicaSet");
 	check_selector_kept(fe, p, spec, old);
 }
@@ -143,10 +156,16 @@ void validate_daemonset(struct field_errors *fe, const json_t *obj, const json_t
 	check_selector_kept(fe, p, spec, old);
 }
 
-static void check_statefulset_update(struct field_errors *fe, const struct place *p, const json_t *spec, const json_t *old)
+static void check_statefulset_update(struct field_errors *fe, const struct place *p, const json_t *spec,
+				     const json_t *old)
 {
-	static const char *const free_members[] = { "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
-						    "persistentVolumeClaimRetentionPolicy", "minReadySeconds" };
+	static const char *const free_members[] = { "replicas",
+						    "ordinals",
+						    "template",
+						    "updateStrategy",
+						    "revisionHistoryLimit",
+						    "persistentVolumeClaimRetentionPolicy",
+						    "minReadySeconds" };
 	cleanup(json_decrefp) json_t *a = json_copy((json_t *)spec), *b = json_copy((json_t *)old);
 
 	for (size_t i = 0; i < ARRAY_LEN(free_members); i++) {
@@ -154,10 +173,11 @@ static void check_statefulset_update(struct field_errors *fe, const struct place
 		json_object_del(b, free_members[i]);
 	}
 	if (!same(a, b))
-		forbidden(fe, p,
-			  "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
-			  "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
-			  "'minReadySeconds' are forbidden");
+		forbidden(
+			fe, p,
+			"updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+			"'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
+			"'minReadySeconds' are forbidden");
 }
 
 void validate_statefulset(struct field_errors *fe, const json_t *obj, const json_t *old)
@@ -184,9 +204,11 @@ void validate_statefulset(struct field_errors *fe, const json_t *obj, const json
 
 void validate_replicas_status(struct field_errors *fe, const json_t *obj, const json_t *old)
 {
-	static const char *const counts[] = { "observedGeneration", "replicas", "updatedReplicas", "fullyLabeledReplicas",
-					      "readyReplicas", "availableReplicas", "unavailableReplicas", "collisionCount" };
-	static const char *const parts[] = { "updatedReplicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas" };
+	static const char *const counts[] = { "observedGeneration",   "replicas",      "updatedReplicas",
+					      "fullyLabeledReplicas", "readyReplicas", "availableReplicas",
+					      "unavailableReplicas",  "collisionCount" };
+	static const char *const parts[] = { "updatedReplicas", "fullyLabeledReplicas", "readyReplicas",
+					     "availableReplicas" };
 	const json_t *status = json_object_get(obj, "status");
 	const struct place *p = AT(NULL, "status");
 	int64_t available = jx_int(status, "availableReplicas", 0);
@@ -195,9 +217,11 @@ void validate_replicas_status(struct field_errors *fe, const json_t *obj, const 
 		check_count(fe, p, status, counts[i]);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		if (jx_int(status, parts[i], 0) > jx_int(status, "replicas", 0))
-			bad_int(fe, AT(p, parts[i]), jx_int(status, parts[i], 0), "cannot be greater than status.replicas");
+			bad_int(fe, AT(p, parts[i]), jx_int(status, parts[i], 0),
+				"cannot be greater than status.replicas");
 	if (available > jx_int(status, "readyReplicas", 0))
 		bad_int(fe, AT(p, "availableReplicas"), available, "cannot be greater than readyReplicas");
 	if (jx_int(status, "collisionCount", 0) < jx_int(old, "status.collisionCount", 0))
-		bad_int(fe, AT(p, "collisionCount"), jx_int(status, "collisionCount", 0), "cannot be decremented");
+		bad_int(fe, AT(p, "collisionCount"), jx_int(status, "collisionCount", 0),
+			"cannot be decremented");
 }

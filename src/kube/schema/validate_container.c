@@ -7,7 +7,8 @@
 
 static const char *const protocols[] = { "SCTP", "TCP", "UDP", NULL };
 
-static void check_container_port(struct field_errors *fe, const struct place *p, const json_t *port, json_t *names)
+static void check_container_port(struct field_errors *fe, const struct place *p, const json_t *port,
+				 json_t *names)
 {
 	const char *name = text_of(port, "name");
 
@@ -61,9 +62,16 @@ static char *subscript_of(const char *path, size_t *ret_base_len)
 
 static void check_field_ref(struct field_errors *fe, const struct place *p, const json_t *ref)
 {
-	static const char *const paths[] = { "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName",
-					     "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP",
-					     "status.podIPs", NULL };
+	static const char *const paths[] = { "metadata.name",
+					     "metadata.namespace",
+					     "metadata.uid",
+					     "spec.nodeName",
+					     "spec.serviceAccountName",
+					     "status.hostIP",
+					     "status.hostIPs",
+					     "status.podIP",
+					     "status.podIPs",
+					     NULL };
 	const char *path = text_of(ref, "fieldPath");
 	size_t base = 0;
 
@@ -76,18 +84,26 @@ static void check_field_ref(struct field_errors *fe, const struct place *p, cons
 		return;
 	}
 	cleanup(freep) char *subscript = subscript_of(path, &base);
-	if (subscript && (strncmp(path, "metadata.annotations", base) == 0 || strncmp(path, "metadata.labels", base) == 0))
+	if (subscript &&
+	    (strncmp(path, "metadata.annotations", base) == 0 || strncmp(path, "metadata.labels", base) == 0))
 		check_format(fe, p, FORMAT_QUALIFIED_NAME, subscript);
-	else if (strncmp(path, "metadata.", 9) != 0 && strncmp(path, "spec.", 5) != 0 && strncmp(path, "status.", 7) != 0)
-		bad_string(fe, AT(p, "fieldPath"), path, "error converting fieldPath: field label not supported: %s", path);
+	else if (strncmp(path, "metadata.", 9) != 0 && strncmp(path, "spec.", 5) != 0 &&
+		 strncmp(path, "status.", 7) != 0)
+		bad_string(fe, AT(p, "fieldPath"), path,
+			   "error converting fieldPath: field label not supported: %s", path);
 	else if (!one_of(path, paths))
 		unsupported(fe, AT(p, "fieldPath"), path, paths);
 }
 
 static void check_resource_ref(struct field_errors *fe, const struct place *p, const json_t *ref)
 {
-	static const char *const known[] = { "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu",
-						 "requests.ephemeral-storage", "requests.memory", NULL };
+	static const char *const known[] = { "limits.cpu",
+					     "limits.ephemeral-storage",
+					     "limits.memory",
+					     "requests.cpu",
+					     "requests.ephemeral-storage",
+					     "requests.memory",
+					     NULL };
 	const char *resource = text_of(ref, "resource");
 
 	if (!resource[0])
@@ -106,7 +122,8 @@ static const struct {
 	{ "secretKeyRef", check_key_selector },
 };
 
-static void check_value_from(struct field_errors *fe, const struct place *p, const json_t *from, const char *value)
+static void check_value_from(struct field_errors *fe, const struct place *p, const json_t *from,
+			     const char *value)
 {
 	size_t n = 0;
 
@@ -119,7 +136,9 @@ static void check_value_from(struct field_errors *fe, const struct place *p, con
 		env_sources[i].check(fe, AT(p, env_sources[i].member), ref);
 	}
 	if (n == 0)
-		bad_string(fe, p, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
+		bad_string(
+			fe, p, "",
+			"must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
 	else if (value[0])
 		bad_string(fe, p, "", "may not be specified when `value` is not empty");
 	else if (n > 1)
@@ -140,7 +159,8 @@ static void check_env(struct field_errors *fe, const struct place *p, const json
 		else
 			missing(fe, AT(at, "name"), "");
 		if (json_object_get(v, "valueFrom"))
-			check_value_from(fe, AT(at, "valueFrom"), json_object_get(v, "valueFrom"), text_of(v, "value"));
+			check_value_from(fe, AT(at, "valueFrom"), json_object_get(v, "valueFrom"),
+					 text_of(v, "value"));
 	}
 }
 
@@ -164,7 +184,8 @@ static void check_env_from(struct field_errors *fe, const struct place *p, const
 				continue;
 			n++;
 			if (text_of(ref, "name")[0])
-				check_format(fe, AT(here, "name"), FORMAT_DNS1123_SUBDOMAIN, text_of(ref, "name"));
+				check_format(fe, AT(here, "name"), FORMAT_DNS1123_SUBDOMAIN,
+					     text_of(ref, "name"));
 			else
 				missing(fe, AT(here, "name"), "");
 		}
@@ -197,12 +218,13 @@ static void check_resource_name(struct field_errors *fe, const struct place *p, 
 	size_t before = fe->n;
 
 	check_format(fe, p, FORMAT_QUALIFIED_NAME, name);
-	if (fe->n == before && !strchr(name, '/') && !one_of(name, standard) && strncmp(name, "hugepages-", 10) != 0)
+	if (fe->n == before && !strchr(name, '/') && !one_of(name, standard) &&
+	    strncmp(name, "hugepages-", 10) != 0)
 		bad_string(fe, p, name, "must be a standard resource for containers");
 }
 
-static void check_request(struct field_errors *fe, const struct place *p, const char *name, const char *request,
-			  const char *limit)
+static void check_request(struct field_errors *fe, const struct place *p, const char *name,
+			  const char *request, const char *limit)
 {
 	bool overcommit = !strchr(name, '/') && strncmp(name, "hugepages-", 10) != 0;
 	int64_t want, cap;
@@ -217,7 +239,8 @@ static void check_request(struct field_errors *fe, const struct place *p, const 
 	if (!overcommit && want != cap)
 		bad_string(fe, AT(p, "requests"), request, "must be equal to %s limit of %s", name, limit);
 	else if (want > cap)
-		bad_string(fe, AT(p, "requests"), request, "must be less than or equal to %s limit of %s", name, limit);
+		bad_string(fe, AT(p, "requests"), request, "must be less than or equal to %s limit of %s",
+			   name, limit);
 }
 
 static void check_resources(struct field_errors *fe, const struct place *p, const json_t *r)
@@ -264,7 +287,8 @@ static void check_profile(struct field_errors *fe, const struct place *p, const 
 	else if (strcmp(type, "Localhost") == 0 && !file[0])
 		missing(fe, AT(p, "localhostProfile"), "must be set when seccomp type is Localhost");
 	else if (strcmp(type, "Localhost") != 0 && file[0])
-		bad_string(fe, AT(p, "localhostProfile"), file, "can only be set when seccomp type is Localhost");
+		bad_string(fe, AT(p, "localhostProfile"), file,
+			   "can only be set when seccomp type is Localhost");
 }
 
 void validate_security_ids(struct field_errors *fe, const struct place *p, const json_t *sc)
@@ -284,10 +308,13 @@ static void check_security(struct field_errors *fe, const struct place *p, const
 	if (!json_is_false(json_object_get(sc, "allowPrivilegeEscalation")))
 		return;
 	if (jx_bool(sc, "privileged", false))
-		bad_value(fe, p, sc, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+		bad_value(fe, p, sc,
+			  "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
 	json_array_foreach(jx_at(sc, "capabilities.add"), i, c)
 		if (c_eq(json_string_value(c), "CAP_SYS_ADMIN"))
-			bad_value(fe, p, sc, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
+			bad_value(
+				fe, p, sc,
+				"cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
 }
 
 static void check_exec(struct field_errors *fe, const struct place *p, const json_t *h)
@@ -327,7 +354,8 @@ static const struct {
 	{ "sleep", NULL },
 };
 
-static void check_handler(struct field_errors *fe, const struct place *p, const json_t *owner, int64_t grace_s)
+static void check_handler(struct field_errors *fe, const struct place *p, const json_t *owner,
+			  int64_t grace_s)
 {
 	size_t n = 0;
 
@@ -343,7 +371,8 @@ static void check_handler(struct field_errors *fe, const struct place *p, const 
 		else if (handlers[i].check)
 			handlers[i].check(fe, at, h);
 		else if (sleep_s < 0 || sleep_s > grace_s)
-			bad_int(fe, at, sleep_s, "must be non-negative and less than terminationGracePeriodSeconds (%lld)",
+			bad_int(fe, at, sleep_s,
+				"must be non-negative and less than terminationGracePeriodSeconds (%lld)",
 				(long long)grace_s);
 	}
 	if (n == 0)
@@ -352,8 +381,8 @@ static void check_handler(struct field_errors *fe, const struct place *p, const 
 
 static void check_probe(struct field_errors *fe, const struct place *p, const json_t *probe, bool readiness)
 {
-	static const char *const counts[] = { "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold",
-					      "failureThreshold" };
+	static const char *const counts[] = { "initialDelaySeconds", "timeoutSeconds", "periodSeconds",
+					      "successThreshold", "failureThreshold" };
 	const json_t *grace = json_object_get(probe, "terminationGracePeriodSeconds");
 
 	if (!probe)
@@ -362,11 +391,13 @@ static void check_probe(struct field_errors *fe, const struct place *p, const js
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
 		check_not_negative(fe, AT(p, counts[i]), jx_int(probe, counts[i], 0));
 	if (grace && json_integer_value(grace) <= 0)
-		bad_int(fe, AT(p, "terminationGracePeriodSeconds"), json_integer_value(grace), "must be greater than 0");
+		bad_int(fe, AT(p, "terminationGracePeriodSeconds"), json_integer_value(grace),
+			"must be greater than 0");
 	if (!readiness && jx_int(probe, "successThreshold", 0) != 1)
 		bad_int(fe, AT(p, "successThreshold"), jx_int(probe, "successThreshold", 0), "must be 1");
 	if (readiness && grace)
-		bad_int(fe, AT(p, "terminationGracePeriodSeconds"), json_integer_value(grace), "must not be set for readinessProbes");
+		bad_int(fe, AT(p, "terminationGracePeriodSeconds"), json_integer_value(grace),
+			"must not be set for readinessProbes");
 }
 
 static const char *const life_members[] = { "lifecycle", "livenessProbe", "readinessProbe", "startupProbe" };
@@ -378,12 +409,14 @@ static void check_life(struct field_errors *fe, const struct place *p, const jso
 
 	for (size_t i = 0; i < ARRAY_LEN(hooks); i++)
 		if (json_object_get(lifecycle, hooks[i]))
-			check_handler(fe, AT(AT(p, "lifecycle"), hooks[i]), json_object_get(lifecycle, hooks[i]), grace_s);
+			check_handler(fe, AT(AT(p, "lifecycle"), hooks[i]),
+				      json_object_get(lifecycle, hooks[i]), grace_s);
 	for (size_t i = 1; i < ARRAY_LEN(life_members); i++)
 		check_probe(fe, AT(p, life_members[i]), json_object_get(c, life_members[i]), i == 2);
 }
 
-static void check_common(struct field_errors *fe, const struct place *p, const json_t *c, const json_t *volumes)
+static void check_common(struct field_errors *fe, const struct place *p, const json_t *c,
+			 const json_t *volumes)
 {
 	static const char *const message_policies[] = { "File", "FallbackToLogsOnError", NULL };
 	static const char *const pull_policies[] = { "Always", "IfNotPresent", "Never", NULL };
@@ -394,7 +427,8 @@ static void check_common(struct field_errors *fe, const struct place *p, const j
 		missing(fe, AT(p, "name"), "");
 	if (!text_of(c, "image")[0])
 		missing(fe, AT(p, "image"), "");
-	check_enum(fe, AT(p, "terminationMessagePolicy"), text_of(c, "terminationMessagePolicy"), message_policies);
+	check_enum(fe, AT(p, "terminationMessagePolicy"), text_of(c, "terminationMessagePolicy"),
+		   message_policies);
 	check_ports(fe, AT(p, "ports"), json_object_get(c, "ports"));
 	check_env(fe, AT(p, "env"), json_object_get(c, "env"));
 	check_env_from(fe, AT(p, "envFrom"), json_object_get(c, "envFrom"));
@@ -422,16 +456,17 @@ static void check_host_ports(struct field_errors *fe, const struct place *p, con
 	json_array_foreach(json_object_get(c, "ports"), i, port) {
 		if (jx_int(port, "hostPort", 0) == 0)
 			continue;
-		cleanup(freep) char *key = xasprintf("%s/%s/%lld", text_of(port, "protocol"), text_of(port, "hostIP"),
-						     (long long)jx_int(port, "hostPort", 0));
+		cleanup(freep) char *key =
+			xasprintf("%s/%s/%lld", text_of(port, "protocol"), text_of(port, "hostIP"),
+				  (long long)jx_int(port, "hostPort", 0));
 		if (json_object_get(seen, key))
 			duplicate(fe, AT(AT_INDEX(AT(p, "ports"), i), "hostPort"), key);
 		json_object_set_new(seen, key, json_true());
 	}
 }
 
-static void check_main_containers(struct field_errors *fe, const struct place *p, const json_t *list, const json_t *volumes,
-				  int64_t grace_s, json_t *names)
+static void check_main_containers(struct field_errors *fe, const struct place *p, const json_t *list,
+				  const json_t *volumes, int64_t grace_s, json_t *names)
 {
 	cleanup(json_decrefp) json_t *host_ports = json_object();
 	json_t *c;
@@ -453,8 +488,8 @@ static void check_main_containers(struct field_errors *fe, const struct place *p
 }
 
 /* An init container with restartPolicy Always is a sidecar, which lives as the main ones do. */
-static void check_init_containers(struct field_errors *fe, const struct place *p, const json_t *list, const json_t *volumes,
-				  int64_t grace_s, json_t *names)
+static void check_init_containers(struct field_errors *fe, const struct place *p, const json_t *list,
+				  const json_t *volumes, int64_t grace_s, json_t *names)
 {
 	static const char *const only[] = { "Always", NULL };
 	json_t *c;
@@ -484,8 +519,8 @@ static void check_init_containers(struct field_errors *fe, const struct place *p
 static void check_ephemeral_containers(struct field_errors *fe, const struct place *p, const json_t *list,
 				       const json_t *volumes, json_t *names)
 {
-	static const char *const unfit[] = { "ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle",
-					     "resources", "restartPolicy" };
+	static const char *const unfit[] = { "ports",	  "livenessProbe", "readinessProbe", "startupProbe",
+					     "lifecycle", "resources",	   "restartPolicy" };
 	json_t *c;
 	size_t i;
 
@@ -500,14 +535,16 @@ static void check_ephemeral_containers(struct field_errors *fe, const struct pla
 	}
 }
 
-void validate_containers(struct field_errors *fe, const struct place *spec_place, const json_t *spec, const json_t *volumes)
+void validate_containers(struct field_errors *fe, const struct place *spec_place, const json_t *spec,
+			 const json_t *volumes)
 {
 	cleanup(json_decrefp) json_t *names = json_object();
 	int64_t grace_s = jx_int(spec, "terminationGracePeriodSeconds", 30);
 
-	check_main_containers(fe, AT(spec_place, "containers"), json_object_get(spec, "containers"), volumes, grace_s, names);
-	check_init_containers(fe, AT(spec_place, "initContainers"), json_object_get(spec, "initContainers"), volumes, grace_s,
-			      names);
-	check_ephemeral_containers(fe, AT(spec_place, "ephemeralContainers"), json_object_get(spec, "ephemeralContainers"),
-				   volumes, names);
+	check_main_containers(fe, AT(spec_place, "containers"), json_object_get(spec, "containers"), volumes,
+			      grace_s, names);
+	check_init_containers(fe, AT(spec_place, "initContainers"), json_object_get(spec, "initContainers"),
+			      volumes, grace_s, names);
+	check_ephemeral_containers(fe, AT(spec_place, "ephemeralContainers"),
+				   json_object_get(spec, "ephemeralContainers"), volumes, names);
 }

@@ -13,7 +13,8 @@ static size_t decoded_len(const json_t *v)
 	return n / 4 * 3 - (n && s[n - 1] == '=') - (n > 1 && s[n - 2] == '=');
 }
 
-static void check_frozen(struct field_errors *fe, const json_t *obj, const json_t *old, const char *const *members)
+static void check_frozen(struct field_errors *fe, const json_t *obj, const json_t *old,
+			 const char *const *members)
 {
 	if (!old || !jx_bool(old, "immutable", false))
 		return;
@@ -61,7 +62,8 @@ static const struct {
 	{ "kubernetes.io/tls", { "tls.crt", "tls.key" }, false },
 };
 
-static void check_secret_keys(struct field_errors *fe, const struct place *p, const char *type, const json_t *data)
+static void check_secret_keys(struct field_errors *fe, const struct place *p, const char *type,
+			      const json_t *data)
 {
 	for (size_t i = 0; i < ARRAY_LEN(secret_types); i++) {
 		const char *const *keys = secret_types[i].keys;
@@ -87,7 +89,8 @@ void validate_secret(struct field_errors *fe, const json_t *obj, const json_t *o
 	json_t *v;
 
 	if (old)
-		check_immutable(fe, AT(NULL, "type"), json_object_get(obj, "type"), json_object_get(old, "type"));
+		check_immutable(fe, AT(NULL, "type"), json_object_get(obj, "type"),
+				json_object_get(old, "type"));
 	check_frozen(fe, obj, old, members);
 	json_object_foreach((json_t *)data, key, v) {
 		check_format(fe, AT_KEY(p, key), FORMAT_CONFIG_KEY, key);
@@ -112,7 +115,8 @@ void validate_namespace(struct field_errors *fe, const json_t *obj, const json_t
 
 		check_format(fe, AT_INDEX(p, i), FORMAT_QUALIFIED_NAME, name);
 		if (!strchr(name, '/') && strcmp(name, "kubernetes") != 0)
-			bad_string(fe, AT_INDEX(p, i), name, "name is neither a standard finalizer name nor is it fully qualified");
+			bad_string(fe, AT_INDEX(p, i), name,
+				   "name is neither a standard finalizer name nor is it fully qualified");
 	}
 }
 
@@ -147,14 +151,17 @@ void validate_node(struct field_errors *fe, const json_t *obj, const json_t *old
 	json_t *v;
 	size_t i;
 
-	check_taints(fe, AT(AT(NULL, "metadata"), "taints"), jx_at(obj, "spec.taints")); /* upstream's place */
+	check_taints(fe, AT(AT(NULL, "metadata"), "taints"),
+		     jx_at(obj, "spec.taints")); /* upstream's place */
 	json_array_foreach(jx_at(obj, "spec.podCIDRs"), i, v)
 		if (!json_is_string(v) || !cidr_ok(json_string_value(v)))
-			bad_value(fe, AT_INDEX(cidrs, i), v, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+			bad_value(fe, AT_INDEX(cidrs, i), v,
+				  "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
 	if (json_array_size(old_cidrs) && !json_equal(old_cidrs, jx_at(obj, "spec.podCIDRs")))
 		forbidden(fe, cidrs, "node updates may not change podCIDR except from \"\" to valid");
 	if (provider[0] && strcmp(provider, jx_str_or(obj, "spec.providerID", "")) != 0)
-		forbidden(fe, AT(spec, "providerID"), "node updates may not change providerID except from \"\" to valid");
+		forbidden(fe, AT(spec, "providerID"),
+			  "node updates may not change providerID except from \"\" to valid");
 }
 
 /* The older rules of core/v1; an event's namespace is that of what it is about. */
@@ -172,12 +179,14 @@ void validate_event(struct field_errors *fe, const json_t *obj, const json_t *ol
 
 void validate_lease(struct field_errors *fe, const json_t *obj, const json_t *old)
 {
-	const json_t *spec = json_object_get(obj, "spec"), *duration = json_object_get(spec, "leaseDurationSeconds");
+	const json_t *spec = json_object_get(obj, "spec"),
+		     *duration = json_object_get(spec, "leaseDurationSeconds");
 	const struct place *p = AT(NULL, "spec");
 
 	(void)old;
 	if (duration && json_integer_value(duration) <= 0)
-		bad_int(fe, AT(p, "leaseDurationSeconds"), json_integer_value(duration), "must be greater than 0");
+		bad_int(fe, AT(p, "leaseDurationSeconds"), json_integer_value(duration),
+			"must be greater than 0");
 	check_not_negative(fe, AT(p, "leaseTransitions"), jx_int(spec, "leaseTransitions", 0));
 	if (text_of(spec, "preferredHolder")[0] && !text_of(spec, "strategy")[0])
 		forbidden(fe, AT(p, "preferredHolder"), "may only be specified if `strategy` is defined");

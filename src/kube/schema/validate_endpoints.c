@@ -32,7 +32,8 @@ static void check_slice_ports(struct field_errors *fe, const struct place *p, co
 	}
 }
 
-static void check_address(struct field_errors *fe, const struct place *list, size_t i, const char *address, const char *type)
+static void check_address(struct field_errors *fe, const struct place *list, size_t i, const char *address,
+			  const char *type)
 {
 	const struct place *at = AT_INDEX(list, i);
 	unsigned char ip[16];
@@ -51,7 +52,8 @@ static void check_address(struct field_errors *fe, const struct place *list, siz
 	check_endpoint_ip(fe, at, address);
 }
 
-static void check_endpoint(struct field_errors *fe, const struct place *p, const json_t *endpoint, const char *type)
+static void check_endpoint(struct field_errors *fe, const struct place *p, const json_t *endpoint,
+			   const char *type)
 {
 	static const char *const types[] = { "IPv4", "IPv6", "FQDN", NULL };
 	const json_t *addresses = json_object_get(endpoint, "addresses");
@@ -65,7 +67,8 @@ static void check_endpoint(struct field_errors *fe, const struct place *p, const
 		too_many(fe, AT(p, "addresses"), json_array_size(addresses), ENDPOINT_ADDRESSES_MAX);
 	json_array_foreach((json_t *)addresses, i, a)
 		if (one_of(type, types))
-			check_address(fe, AT(p, "addresses"), i, json_is_string(a) ? json_string_value(a) : "", type);
+			check_address(fe, AT(p, "addresses"), i,
+				      json_is_string(a) ? json_string_value(a) : "", type);
 	if (node)
 		check_format(fe, AT(p, "nodeName"), FORMAT_DNS1123_SUBDOMAIN, node);
 	if (host)
@@ -111,7 +114,8 @@ static void check_subset_addresses(struct field_errors *fe, const struct place *
 	}
 }
 
-static void check_subset_port(struct field_errors *fe, const struct place *p, const json_t *port, bool name_needed)
+static void check_subset_port(struct field_errors *fe, const struct place *p, const json_t *port,
+			      bool name_needed)
 {
 	const char *name = text_of(port, "name"), *app = jx_str(port, "appProtocol");
 
@@ -139,8 +143,10 @@ void validate_endpoints(struct field_errors *fe, const json_t *obj, const json_t
 		if (!jx_len(subset, "addresses") && !jx_len(subset, "notReadyAddresses"))
 			missing(fe, at, "must specify `addresses` or `notReadyAddresses`");
 		check_subset_addresses(fe, AT(at, "addresses"), json_object_get(subset, "addresses"));
-		check_subset_addresses(fe, AT(at, "notReadyAddresses"), json_object_get(subset, "notReadyAddresses"));
+		check_subset_addresses(fe, AT(at, "notReadyAddresses"),
+				       json_object_get(subset, "notReadyAddresses"));
 		json_array_foreach(json_object_get(subset, "ports"), j, port)
-			check_subset_port(fe, AT_INDEX(AT(at, "ports"), j), port, jx_len(subset, "ports") > 1);
+			check_subset_port(fe, AT_INDEX(AT(at, "ports"), j), port,
+					  jx_len(subset, "ports") > 1);
 	}
 }

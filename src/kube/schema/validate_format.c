@@ -90,9 +90,9 @@ static bool match_percent(const char *s)
 #define LABEL_RE "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 #define SUBDOMAIN_RE LABEL_RE "(\\." LABEL_RE ")*"
 #define QUALIFIED_RE "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-#define QUALIFIED_TEXT                                                                          \
+#define QUALIFIED_TEXT \
 	"must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an " \
-	"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "       \
+	"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for " \
 	"validation is '" QUALIFIED_RE "')"
 #define DIR_PREFIXES true
 
@@ -103,35 +103,36 @@ static const struct {
 	const char *text;
 } formats[] = {
 	[FORMAT_DNS1123_LABEL] = { match_label, 63, false,
-		"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
-		"end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
-		"'" LABEL_RE "')" },
+				   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
+				   "end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+				   "'" LABEL_RE "')" },
 	[FORMAT_DNS1123_SUBDOMAIN] = { match_subdomain, 253, false,
-		"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-		"start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-		"'" SUBDOMAIN_RE "')" },
+				       "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
+				       "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+				       "'" SUBDOMAIN_RE "')" },
 	[FORMAT_DNS1035_LABEL] = { match_1035, 63, false,
-		"a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-		"character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for "
-		"validation is '[a-z]([-a-z0-9]*[a-z0-9])?')" },
+				   "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+				   "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for "
+				   "validation is '[a-z]([-a-z0-9]*[a-z0-9])?')" },
 	[FORMAT_WILDCARD_SUBDOMAIN] = { match_wildcard, 253, false,
-		"a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist "
-		"of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. "
-		"'*.example.com', regex used for validation is '\\*\\." SUBDOMAIN_RE "')" },
+					"a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist "
+					"of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. "
+					"'*.example.com', regex used for validation is '\\*\\." SUBDOMAIN_RE
+					"')" },
 	[FORMAT_QUALIFIED_NAME] = { match_qualified_part, 63, false, QUALIFIED_TEXT },
 	[FORMAT_LABEL_VALUE] = { match_label_value, 63, false,
-		"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
-		"start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
-		"validation is '(" QUALIFIED_RE ")?')" },
+				 "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
+				 "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
+				 "validation is '(" QUALIFIED_RE ")?')" },
 	[FORMAT_CONFIG_KEY] = { match_config_key, 253, DIR_PREFIXES,
-		"a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
-		"'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')" },
+				"a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+				"'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')" },
 	[FORMAT_HTTP_HEADER] = { match_header, 0, false,
-		"a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for "
-		"validation is '[-A-Za-z0-9]+')" },
+				 "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for "
+				 "validation is '[-A-Za-z0-9]+')" },
 	[FORMAT_PERCENT] = { match_percent, 0, false,
-		"a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex "
-		"used for validation is '[0-9]+%')" },
+			     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex "
+			     "used for validation is '[0-9]+%')" },
 };
 
 static void printf_like(2, 3) say(struct format_messages *m, const char *fmt, ...)
@@ -195,7 +196,8 @@ static void check_env_name(const char *value, struct format_messages *m)
 	for (const unsigned char *c = (const unsigned char *)value; *c; c++) {
 		if (*c >= ' ' && *c < 127 && *c != '=')
 			continue;
-		say(m, "a valid environment variable name must consist only of printable ASCII characters other than '='");
+		say(m,
+		    "a valid environment variable name must consist only of printable ASCII characters other than '='");
 		return;
 	}
 }

@@ -20,12 +20,16 @@ char *place_text(const struct place *p); /* on the heap */
 
 /* One mistake each, worded as field.Error does; details may be "". A mistake that is known already (same place, same
  * words) is not told twice. */
-void bad_value(struct field_errors *fe, const struct place *p, const json_t *value, const char *fmt, ...) printf_like(4, 5);
-void bad_string(struct field_errors *fe, const struct place *p, const char *value, const char *fmt, ...) printf_like(4, 5);
-void bad_int(struct field_errors *fe, const struct place *p, int64_t value, const char *fmt, ...) printf_like(4, 5);
+void bad_value(struct field_errors *fe, const struct place *p, const json_t *value, const char *fmt, ...)
+	printf_like(4, 5);
+void bad_string(struct field_errors *fe, const struct place *p, const char *value, const char *fmt, ...)
+	printf_like(4, 5);
+void bad_int(struct field_errors *fe, const struct place *p, int64_t value, const char *fmt, ...)
+	printf_like(4, 5);
 void missing(struct field_errors *fe, const struct place *p, const char *detail);
 void forbidden(struct field_errors *fe, const struct place *p, const char *fmt, ...) printf_like(3, 4);
-void unsupported(struct field_errors *fe, const struct place *p, const char *value, const char *const *options);
+void unsupported(struct field_errors *fe, const struct place *p, const char *value,
+		 const char *const *options);
 void duplicate(struct field_errors *fe, const struct place *p, const char *value);
 void duplicate_json(struct field_errors *fe, const struct place *p, const char *json_text);
 void not_found(struct field_errors *fe, const struct place *p, const char *value);
@@ -62,12 +66,13 @@ void check_port_or_name(struct field_errors *fe, const struct place *p, const js
 void check_not_negative(struct field_errors *fe, const struct place *p, int64_t value);
 void check_range(struct field_errors *fe, const struct place *p, int64_t value, int64_t min, int64_t max);
 /* Present and one of the options (sorted, as upstream lists them). */
-void check_enum(struct field_errors *fe, const struct place *p, const char *value, const char *const *options);
+void check_enum(struct field_errors *fe, const struct place *p, const char *value,
+		const char *const *options);
 void check_immutable(struct field_errors *fe, const struct place *p, const json_t *now, const json_t *before);
 bool one_of(const char *value, const char *const *options);
 /* Absent, null, false, 0, "", [] and {} are the same to Go's zero values. */
 bool is_zero(const json_t *v);
-bool same(const json_t *a, const json_t *b); /* deep, zero values equal absent ones */
+bool same(const json_t *a, const json_t *b);		    /* deep, zero values equal absent ones */
 const char *text_of(const json_t *obj, const char *member); /* "" when absent */
 
 bool ip_parse(const char *text, unsigned char out[16], bool *ret_v6) must_check;
@@ -78,8 +83,10 @@ void check_endpoint_ip(struct field_errors *fe, const struct place *p, const cha
 
 void check_labels(struct field_errors *fe, const struct place *p, const json_t *labels);
 void check_label_selector(struct field_errors *fe, const struct place *p, const json_t *selector);
-void check_metadata(struct field_errors *fe, const struct place *p, const json_t *obj, bool namespaced, enum format name);
-void check_metadata_update(struct field_errors *fe, const struct place *p, const json_t *obj, const json_t *old);
+void check_metadata(struct field_errors *fe, const struct place *p, const json_t *obj, bool namespaced,
+		    enum format name);
+void check_metadata_update(struct field_errors *fe, const struct place *p, const json_t *obj,
+			   const json_t *old);
 void check_annotations(struct field_errors *fe, const struct place *p, const json_t *annotations);
 /* Quantities: not negative, well-formed; whole numbers for what cannot be split. */
 void check_quantity(struct field_errors *fe, const struct place *p, const char *resource, const char *text);
@@ -92,11 +99,14 @@ void validate_load_balancer_status(struct field_errors *fe, const json_t *obj, c
 void validate_pod(struct field_errors *fe, const json_t *obj, const json_t *old);
 void validate_pod_status(struct field_errors *fe, const json_t *obj, const json_t *old);
 void validate_pod_spec(struct field_errors *fe, const struct place *p, const json_t *spec);
-void validate_pod_spec_update(struct field_errors *fe, const struct place *p, const json_t *spec, const json_t *old);
+void validate_pod_spec_update(struct field_errors *fe, const struct place *p, const json_t *spec,
+			      const json_t *old);
 void validate_containers(struct field_errors *fe, const struct place *spec_place, const json_t *spec,
 			 const json_t *volumes);
-json_t *validate_volumes(struct field_errors *fe, const struct place *p, const json_t *spec); /* the good ones by name */
-void validate_mounts(struct field_errors *fe, const struct place *p, const json_t *container, const json_t *volumes);
+json_t *validate_volumes(struct field_errors *fe, const struct place *p,
+			 const json_t *spec); /* the good ones by name */
+void validate_mounts(struct field_errors *fe, const struct place *p, const json_t *container,
+		     const json_t *volumes);
 void validate_security_ids(struct field_errors *fe, const struct place *p, const json_t *security_context);
 void validate_pod_template(struct field_errors *fe, const struct place *p, const json_t *template);
 void validate_deployment(struct field_errors *fe, const json_t *obj, const json_t *old);
@@ -121,4 +131,5 @@ void validate_clusterrole(struct field_errors *fe, const json_t *obj, const json
 void validate_rolebinding(struct field_errors *fe, const json_t *obj, const json_t *old);
 void validate_clusterrolebinding(struct field_errors *fe, const json_t *obj, const json_t *old);
 /* What the tables alone can say: required fields and enumerations, everywhere below. */
-void validate_by_table(struct field_errors *fe, const struct place *p, const struct schema_type *t, const json_t *obj);
+void validate_by_table(struct field_errors *fe, const struct place *p, const struct schema_type *t,
+		       const json_t *obj);

@@ -4,7 +4,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-#define PLACE_TEXT_BYTES (64u << 10) /* a key of a client's own may be in it; an object is larger than this only in values */
+#define PLACE_TEXT_BYTES \
+	(64u << 10) /* a key of a client's own may be in it; an object is larger than this only in values */
 #define VALUE_TEXT_BYTES (64u << 10)
 
 static void place_write(const struct place *p, struct buf *out)
@@ -40,8 +41,8 @@ static bool is_known(const struct field_errors *fe, const char *field, const cha
 }
 
 /* "WORDS[: VALUE][: DETAIL]" */
-static void tell(struct field_errors *fe, const struct place *p, const char *type, const char *words, const char *value,
-		 const char *detail)
+static void tell(struct field_errors *fe, const struct place *p, const char *type, const char *words,
+		 const char *value, const char *detail)
 {
 	cleanup(freep) char *field = place_text(p);
 	cleanup(freep) char *message = xasprintf("%s%s%s%s%s", words, value ? ": " : "", value ? value : "",
@@ -64,14 +65,14 @@ static char *quoted(const char *s)
 	return buf_take(&out);
 }
 
-#define DETAIL(out, fmt)                          \
-	cleanup(freep) char *out = NULL;          \
-	do {                                      \
-		va_list ap_;                      \
-		va_start(ap_, fmt);               \
+#define DETAIL(out, fmt) \
+	cleanup(freep) char *out = NULL; \
+	do { \
+		va_list ap_; \
+		va_start(ap_, fmt); \
 		if (vasprintf(&out, fmt, ap_) < 0) \
-			abort();                  \
-		va_end(ap_);                      \
+			abort(); \
+		va_end(ap_); \
 	} while (0)
 
 void bad_value(struct field_errors *fe, const struct place *p, const json_t *value, const char *fmt, ...)
@@ -110,7 +111,8 @@ void forbidden(struct field_errors *fe, const struct place *p, const char *fmt, 
 	tell(fe, p, "FieldValueForbidden", "Forbidden", NULL, detail);
 }
 
-void unsupported(struct field_errors *fe, const struct place *p, const char *value, const char *const *options)
+void unsupported(struct field_errors *fe, const struct place *p, const char *value,
+		 const char *const *options)
 {
 	cleanup(freep) char *text = quoted(value);
 	struct buf out;
@@ -243,7 +245,8 @@ void check_immutable(struct field_errors *fe, const struct place *p, const json_
 void check_range(struct field_errors *fe, const struct place *p, int64_t value, int64_t min, int64_t max)
 {
 	if (value < min || value > max)
-		bad_int(fe, p, value, "must be between %lld and %lld, inclusive", (long long)min, (long long)max);
+		bad_int(fe, p, value, "must be between %lld and %lld, inclusive", (long long)min,
+			(long long)max);
 }
 
 void check_port(struct field_errors *fe, const struct place *p, int64_t port)
@@ -316,7 +319,8 @@ static const struct {
 	const char *text;
 } special_ranges[] = {
 	{ 127, 0xff, 0, 0, 0, 0, 0, 0, "may not be in the loopback range (127.0.0.0/8, ::1/128)" },
-	{ 169, 0xff, 254, 0xff, 0xfe, 0xff, 0x80, 0xc0, "may not be in the link-local range (169.254.0.0/16, fe80::/10)" },
+	{ 169, 0xff, 254, 0xff, 0xfe, 0xff, 0x80, 0xc0,
+	  "may not be in the link-local range (169.254.0.0/16, fe80::/10)" },
 	{ 224, 0xff, 0, 0xff, 0xff, 0xff, 0x02, 0x0f,
 	  "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)" },
 };

@@ -62,10 +62,12 @@ static void check_owners(struct field_errors *fe, const struct place *p, const j
 		if (!jx_bool(owner, "controller", false))
 			continue;
 		if (first)
-			bad_value(fe, p, owners,
-				  "Only one reference can have Controller set to true. Found \"true\" in references for "
-				  "%s/%s and %s/%s", text_of(first, "kind"), text_of(first, "name"), text_of(owner, "kind"),
-				  text_of(owner, "name"));
+			bad_value(
+				fe, p, owners,
+				"Only one reference can have Controller set to true. Found \"true\" in references for "
+				"%s/%s and %s/%s",
+				text_of(first, "kind"), text_of(first, "name"), text_of(owner, "kind"),
+				text_of(owner, "name"));
 		else
 			first = owner;
 	}
@@ -91,12 +93,14 @@ static void check_finalizers(struct field_errors *fe, const struct place *p, con
 		const char *name = json_is_string(f) ? json_string_value(f) : "";
 
 		if (!strchr(name, '/') && !one_of(name, standard))
-			bad_string(fe, AT_INDEX(p, i), name, "name is neither a standard finalizer name nor is it fully qualified");
+			bad_string(fe, AT_INDEX(p, i), name,
+				   "name is neither a standard finalizer name nor is it fully qualified");
 	}
 }
 
 /* What may follow a generateName cannot be wrong, so a last dash is as good as a letter. */
-static void check_generate_name(struct field_errors *fe, const struct place *p, enum format f, const char *base)
+static void check_generate_name(struct field_errors *fe, const struct place *p, enum format f,
+				const char *base)
 {
 	cleanup(freep) char *probe = xstrdup(base);
 	size_t n = strlen(probe);
@@ -119,7 +123,8 @@ static void check_scope(struct field_errors *fe, const struct place *p, const ch
 		check_format(fe, p, FORMAT_DNS1123_LABEL, ns);
 }
 
-void check_metadata(struct field_errors *fe, const struct place *p, const json_t *obj, bool namespaced, enum format name)
+void check_metadata(struct field_errors *fe, const struct place *p, const json_t *obj, bool namespaced,
+		    enum format name)
 {
 	const json_t *m = json_object_get(obj, "metadata");
 	const char *generate = text_of(m, "generateName");
@@ -147,7 +152,8 @@ static bool array_has(const json_t *array, const json_t *v)
 }
 
 /* `[]string{"a", "b"}`, as upstream prints the newcomers. */
-static void check_no_new_finalizers(struct field_errors *fe, const struct place *p, const json_t *now, const json_t *before)
+static void check_no_new_finalizers(struct field_errors *fe, const struct place *p, const json_t *now,
+				    const json_t *before)
 {
 	struct buf names;
 	json_t *f;
@@ -158,14 +164,21 @@ static void check_no_new_finalizers(struct field_errors *fe, const struct place 
 		if (!array_has(before, f))
 			buf_printf(&names, "%s\"%s\"", names.len ? ", " : "", json_string_value(f));
 	if (names.len || names.overflow)
-		forbidden(fe, p, "no new finalizers can be added if the object is being deleted, found new finalizers []string{%s}",
-			  names.ptr ? names.ptr : "");
+		forbidden(
+			fe, p,
+			"no new finalizers can be added if the object is being deleted, found new finalizers []string{%s}",
+			names.ptr ? names.ptr : "");
 	buf_done(&names);
 }
 
-void check_metadata_update(struct field_errors *fe, const struct place *p, const json_t *obj, const json_t *old)
+void check_metadata_update(struct field_errors *fe, const struct place *p, const json_t *obj,
+			   const json_t *old)
 {
-	static const char *const fixed[] = { "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp",
+	static const char *const fixed[] = { "name",
+					     "namespace",
+					     "uid",
+					     "creationTimestamp",
+					     "deletionTimestamp",
 					     "deletionGracePeriodSeconds" };
 	const json_t *m = json_object_get(obj, "metadata"), *o = json_object_get(old, "metadata");
 
@@ -175,26 +188,31 @@ void check_metadata_update(struct field_errors *fe, const struct place *p, const
 	if (jx_int(m, "generation", 0) < jx_int(o, "generation", 0))
 		bad_int(fe, AT(p, "generation"), jx_int(m, "generation", 0), "must not be decremented");
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
-		check_immutable(fe, AT(p, fixed[i]), json_object_get(m, fixed[i]), json_object_get(o, fixed[i]));
+		check_immutable(fe, AT(p, fixed[i]), json_object_get(m, fixed[i]),
+				json_object_get(o, fixed[i]));
 }
 
 static void check_requirement(struct field_errors *fe, const struct place *p, const json_t *r)
 {
-	static const char *const with_values[] = { "In", "NotIn", NULL }, *const without[] = { "Exists", "DoesNotExist", NULL };
+	static const char *const with_values[] = { "In", "NotIn", NULL }, *const without[] = { "Exists",
+											       "DoesNotExist",
+											       NULL };
 	const json_t *values = json_object_get(r, "values");
-	const char *operator = text_of(r, "operator");
+	const char *operator= text_of(r, "operator");
 	json_t *v;
 	size_t i;
 
 	if (one_of(operator, with_values) && !json_array_size(values))
 		missing(fe, AT(p, "values"), "must be specified when `operator` is 'In' or 'NotIn'");
 	else if (one_of(operator, without) && json_array_size(values))
-		forbidden(fe, AT(p, "values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+		forbidden(fe, AT(p, "values"),
+			  "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
 	else if (!one_of(operator, with_values) && !one_of(operator, without))
 		bad_string(fe, AT(p, "operator"), operator, "not a valid selector operator");
 	check_format(fe, AT(p, "key"), FORMAT_QUALIFIED_NAME, text_of(r, "key"));
 	json_array_foreach((json_t *)values, i, v)
-		check_format(fe, AT_INDEX(AT(p, "values"), i), FORMAT_LABEL_VALUE, json_is_string(v) ? json_string_value(v) : "");
+		check_format(fe, AT_INDEX(AT(p, "values"), i), FORMAT_LABEL_VALUE,
+			     json_is_string(v) ? json_string_value(v) : "");
 }
 
 void check_label_selector(struct field_errors *fe, const struct place *p, const json_t *selector)

@@ -42,7 +42,8 @@ static void check_service_backend(struct field_errors *fe, const struct place *p
 
 static void check_backend(struct field_errors *fe, const struct place *p, const json_t *backend)
 {
-	const json_t *service = json_object_get(backend, "service"), *resource = json_object_get(backend, "resource");
+	const json_t *service = json_object_get(backend, "service"),
+		     *resource = json_object_get(backend, "resource");
 
 	if (service && resource)
 		bad_string(fe, p, "", "cannot set both resource and service backends");
@@ -56,7 +57,8 @@ static void check_backend(struct field_errors *fe, const struct place *p, const 
 
 static void check_strict_path(struct field_errors *fe, const struct place *p, const char *path)
 {
-	static const char *const inside[] = { "//", "/./", "/../", "%2f", "%2F" }, *const ends[] = { "/..", "/." };
+	static const char *const inside[] = { "//", "/./", "/../", "%2f", "%2F" }, *const ends[] = { "/..",
+												     "/." };
 
 	if (path[0] != '/')
 		bad_string(fe, p, path, "must be an absolute path");
@@ -118,7 +120,8 @@ static void check_tls(struct field_errors *fe, const struct place *p, const json
 	size_t i;
 
 	json_array_foreach(json_object_get(tls, "hosts"), i, host)
-		check_host(fe, AT_INDEX(AT(p, "hosts"), i), json_is_string(host) ? json_string_value(host) : "");
+		check_host(fe, AT_INDEX(AT(p, "hosts"), i),
+			   json_is_string(host) ? json_string_value(host) : "");
 	if (secret[0])
 		check_format(fe, AT(p, "secretName"), FORMAT_DNS1123_SUBDOMAIN, secret);
 }
@@ -127,13 +130,15 @@ void validate_ingress(struct field_errors *fe, const json_t *obj, const json_t *
 {
 	static const char class_annotation[] = "kubernetes.io/ingress.class";
 	const json_t *spec = json_object_get(obj, "spec"), *backend = json_object_get(spec, "defaultBackend");
-	const char *class = jx_str(spec, "ingressClassName"), *annotated = jx_annotation(obj, class_annotation);
+	const char *class = jx_str(spec, "ingressClassName"),
+		   *annotated = jx_annotation(obj, class_annotation);
 	const struct place *p = AT(NULL, "spec");
 	json_t *v;
 	size_t i;
 
 	if (!jx_len(spec, "rules") && !backend)
-		bad_value(fe, p, json_object_get(spec, "rules"), "either `defaultBackend` or `rules` must be specified");
+		bad_value(fe, p, json_object_get(spec, "rules"),
+			  "either `defaultBackend` or `rules` must be specified");
 	if (backend)
 		check_backend(fe, AT(p, "defaultBackend"), backend);
 	json_array_foreach(json_object_get(spec, "rules"), i, v)
@@ -154,7 +159,9 @@ void validate_ingress_status(struct field_errors *fe, const json_t *obj, const j
 
 static bool is_http_path(const char *s)
 {
-	return s[0] && !s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/-._~%!$&'()*+,;=:")];
+	return s[0] &&
+	       !s[strspn(s,
+			 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/-._~%!$&'()*+,;=:")];
 }
 
 static void check_controller(struct field_errors *fe, const struct place *p, const char *controller)
@@ -186,7 +193,8 @@ void validate_ingressclass(struct field_errors *fe, const json_t *obj, const jso
 	const char *scope = text_of(parameters, "scope"), *ns = text_of(parameters, "namespace");
 
 	if (old)
-		check_immutable(fe, AT(p, "controller"), json_object_get(spec, "controller"), jx_at(old, "spec.controller"));
+		check_immutable(fe, AT(p, "controller"), json_object_get(spec, "controller"),
+				jx_at(old, "spec.controller"));
 	check_controller(fe, AT(p, "controller"), text_of(spec, "controller"));
 	if (!parameters)
 		return;
@@ -217,7 +225,8 @@ static void check_peer(struct field_errors *fe, const struct place *p, const jso
 		forbidden(fe, p, "may not specify both ipBlock and another peer");
 }
 
-static void check_policy_rules(struct field_errors *fe, const struct place *p, const json_t *rules, const char *peers)
+static void check_policy_rules(struct field_errors *fe, const struct place *p, const json_t *rules,
+			       const char *peers)
 {
 	json_t *rule, *v;
 	size_t i, j;

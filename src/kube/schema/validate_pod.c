@@ -18,15 +18,18 @@ static void check_host_network(struct field_errors *fe, const struct place *p, c
 			int64_t host = jx_int(port, "hostPort", 0);
 
 			if (host && host != jx_int(port, "containerPort", 0))
-				bad_int(fe, AT(AT_INDEX(AT(AT_INDEX(AT(p, "containers"), i), "ports"), j), "hostPort"), host,
-					"must match `containerPort` when `hostNetwork` is true");
+				bad_int(fe,
+					AT(AT_INDEX(AT(AT_INDEX(AT(p, "containers"), i), "ports"), j),
+					   "hostPort"),
+					host, "must match `containerPort` when `hostNetwork` is true");
 		}
 	}
 }
 
 static void check_dns_config(struct field_errors *fe, const struct place *p, const json_t *spec)
 {
-	const json_t *config = json_object_get(spec, "dnsConfig"), *servers = json_object_get(config, "nameservers");
+	const json_t *config = json_object_get(spec, "dnsConfig"),
+		     *servers = json_object_get(config, "nameservers");
 	const json_t *searches = json_object_get(config, "searches");
 	bool none = strcmp(text_of(spec, "dnsPolicy"), "None") == 0;
 	size_t i, bytes = 0;
@@ -35,18 +38,23 @@ static void check_dns_config(struct field_errors *fe, const struct place *p, con
 	if (none && !config)
 		missing(fe, p, "must provide `dnsConfig` when `dnsPolicy` is None");
 	else if (none && !json_array_size(servers))
-		missing(fe, AT(p, "nameservers"), "must provide at least one DNS nameserver when `dnsPolicy` is None");
+		missing(fe, AT(p, "nameservers"),
+			"must provide at least one DNS nameserver when `dnsPolicy` is None");
 	if (json_array_size(servers) > DNS_NAMESERVERS_MAX)
-		bad_value(fe, AT(p, "nameservers"), servers, "must not have more than %d nameservers", DNS_NAMESERVERS_MAX);
+		bad_value(fe, AT(p, "nameservers"), servers, "must not have more than %d nameservers",
+			  DNS_NAMESERVERS_MAX);
 	json_array_foreach((json_t *)servers, i, v)
-		check_ip(fe, AT_INDEX(AT(p, "nameservers"), i), json_is_string(v) ? json_string_value(v) : "");
+		check_ip(fe, AT_INDEX(AT(p, "nameservers"), i),
+			 json_is_string(v) ? json_string_value(v) : "");
 	if (json_array_size(searches) > DNS_SEARCHES_MAX)
-		bad_value(fe, AT(p, "searches"), searches, "must not have more than %d search paths", DNS_SEARCHES_MAX);
+		bad_value(fe, AT(p, "searches"), searches, "must not have more than %d search paths",
+			  DNS_SEARCHES_MAX);
 	json_array_foreach((json_t *)searches, i, v)
 		bytes += json_string_length(v) + (i > 0);
 	if (bytes > DNS_SEARCH_BYTES_MAX)
 		bad_value(fe, AT(p, "searches"), searches,
-			  "must not have more than %d characters (including spaces) in the search list", DNS_SEARCH_BYTES_MAX);
+			  "must not have more than %d characters (including spaces) in the search list",
+			  DNS_SEARCH_BYTES_MAX);
 	json_array_foreach(json_object_get(config, "options"), i, v)
 		if (!text_of(v, "name")[0])
 			missing(fe, AT_INDEX(AT(p, "options"), i), "must not be empty");
@@ -56,17 +64,19 @@ static void check_toleration(struct field_errors *fe, const struct place *p, con
 {
 	static const char *const operators[] = { "Equal", "Exists", NULL };
 	static const char *const effects[] = { "NoSchedule", "PreferNoSchedule", "NoExecute", NULL };
-	const char *key = text_of(t, "key"), *operator = text_of(t, "operator"), *value = text_of(t, "value");
+	const char *key = text_of(t, "key"), *operator= text_of(t, "operator"), *value = text_of(t, "value");
 	const char *effect = text_of(t, "effect");
 	bool exists = strcmp(operator, "Exists") == 0;
 
 	if (key[0])
 		check_format(fe, AT(p, "key"), FORMAT_QUALIFIED_NAME, key);
 	else if (!exists)
-		bad_string(fe, AT(p, "operator"), operator,
-			   "operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
+		bad_string(
+			fe, AT(p, "operator"), operator,
+			"operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
 	if (json_object_get(t, "tolerationSeconds") && strcmp(effect, "NoExecute") != 0)
-		bad_string(fe, AT(p, "effect"), effect, "effect must be 'NoExecute' when `tolerationSeconds` is set");
+		bad_string(fe, AT(p, "effect"), effect,
+			   "effect must be 'NoExecute' when `tolerationSeconds` is set");
 	if (!exists && operator[0] && strcmp(operator, "Equal") != 0)
 		unsupported(fe, AT(p, "operator"), operator, operators);
 	else if (exists && value[0])
@@ -79,23 +89,28 @@ static void check_toleration(struct field_errors *fe, const struct place *p, con
 
 static void check_node_term(struct field_errors *fe, const struct place *p, const json_t *term)
 {
-	static const char *const with_values[] = { "In", "NotIn", NULL }, *const without[] = { "Exists", "DoesNotExist", NULL };
+	static const char *const with_values[] = { "In", "NotIn", NULL }, *const without[] = { "Exists",
+											       "DoesNotExist",
+											       NULL };
 	static const char *const with_one[] = { "Gt", "Lt", NULL };
 	json_t *r;
 	size_t i;
 
 	json_array_foreach(json_object_get(term, "matchExpressions"), i, r) {
 		const struct place *at = AT_INDEX(AT(p, "matchExpressions"), i);
-		const char *operator = text_of(r, "operator");
+		const char *operator= text_of(r, "operator");
 		size_t n = jx_len(r, "values");
 
 		if (one_of(operator, with_values) && n == 0)
 			missing(fe, AT(at, "values"), "must be specified when `operator` is 'In' or 'NotIn'");
 		else if (one_of(operator, without) && n > 0)
-			forbidden(fe, AT(at, "values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+			forbidden(fe, AT(at, "values"),
+				  "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
 		else if (one_of(operator, with_one) && n != 1)
-			missing(fe, AT(at, "values"), "must be specified single value when `operator` is 'Lt' or 'Gt'");
-		else if (!one_of(operator, with_values) && !one_of(operator, without) && !one_of(operator, with_one))
+			missing(fe, AT(at, "values"),
+				"must be specified single value when `operator` is 'Lt' or 'Gt'");
+		else if (!one_of(operator, with_values) && !one_of(operator, without) &&
+			 !one_of(operator, with_one))
 			bad_string(fe, AT(at, "operator"), operator, "not a valid selector operator");
 		check_format(fe, AT(at, "key"), FORMAT_QUALIFIED_NAME, text_of(r, "key"));
 	}
@@ -117,8 +132,10 @@ static void check_node_affinity(struct field_errors *fe, const struct place *p, 
 		int64_t weight = jx_int(term, "weight", 0);
 
 		if (weight <= 0 || weight > 100)
-			bad_int(fe, AT(AT_INDEX(preferred, i), "weight"), weight, "must be in the range 1-100");
-		check_node_term(fe, AT(AT_INDEX(preferred, i), "preference"), json_object_get(term, "preference"));
+			bad_int(fe, AT(AT_INDEX(preferred, i), "weight"), weight,
+				"must be in the range 1-100");
+		check_node_term(fe, AT(AT_INDEX(preferred, i), "preference"),
+				json_object_get(term, "preference"));
 	}
 }
 
@@ -147,8 +164,10 @@ static void check_pod_affinity(struct field_errors *fe, const struct place *p, c
 		int64_t weight = jx_int(term, "weight", 0);
 
 		if (weight <= 0 || weight > 100)
-			bad_int(fe, AT(AT_INDEX(preferred, i), "weight"), weight, "must be in the range 1-100");
-		check_affinity_term(fe, AT(AT_INDEX(preferred, i), "podAffinityTerm"), json_object_get(term, "podAffinityTerm"));
+			bad_int(fe, AT(AT_INDEX(preferred, i), "weight"), weight,
+				"must be in the range 1-100");
+		check_affinity_term(fe, AT(AT_INDEX(preferred, i), "podAffinityTerm"),
+				    json_object_get(term, "podAffinityTerm"));
 	}
 }
 
@@ -171,11 +190,13 @@ static void check_spread(struct field_errors *fe, const struct place *p, const j
 		if (jx_int(c, "maxSkew", 0) <= 0)
 			bad_int(fe, AT(at, "maxSkew"), jx_int(c, "maxSkew", 0), "must be greater than zero");
 		if (text_of(c, "topologyKey")[0])
-			check_format(fe, AT(at, "topologyKey"), FORMAT_QUALIFIED_NAME, text_of(c, "topologyKey"));
+			check_format(fe, AT(at, "topologyKey"), FORMAT_QUALIFIED_NAME,
+				     text_of(c, "topologyKey"));
 		else
 			missing(fe, AT(at, "topologyKey"), "can not be empty");
 		if (!one_of(text_of(c, "whenUnsatisfiable"), actions))
-			unsupported(fe, AT(at, "whenUnsatisfiable"), text_of(c, "whenUnsatisfiable"), actions);
+			unsupported(fe, AT(at, "whenUnsatisfiable"), text_of(c, "whenUnsatisfiable"),
+				    actions);
 		check_label_selector(fe, AT(at, "labelSelector"), json_object_get(c, "labelSelector"));
 	}
 }
@@ -188,7 +209,8 @@ static void check_host_aliases(struct field_errors *fe, const struct place *p, c
 	json_array_foreach((json_t *)aliases, i, alias) {
 		check_ip(fe, AT(AT_INDEX(p, i), "ip"), text_of(alias, "ip"));
 		json_array_foreach(json_object_get(alias, "hostnames"), j, name)
-			check_format(fe, AT_INDEX(AT(AT_INDEX(p, i), "hostnames"), j), FORMAT_DNS1123_SUBDOMAIN,
+			check_format(fe, AT_INDEX(AT(AT_INDEX(p, i), "hostnames"), j),
+				     FORMAT_DNS1123_SUBDOMAIN,
 				     json_is_string(name) ? json_string_value(name) : "");
 	}
 }
@@ -205,7 +227,8 @@ static const struct {
 	{ "runtimeClassName", FORMAT_DNS1123_SUBDOMAIN },
 };
 
-static void check_names(struct field_errors *fe, const struct place *p, const json_t *spec, size_t from, size_t to)
+static void check_names(struct field_errors *fe, const struct place *p, const json_t *spec, size_t from,
+			size_t to)
 {
 	for (size_t i = from; i < to; i++) {
 		const char *value = text_of(spec, named_members[i].member);
@@ -221,10 +244,11 @@ static void check_gates(struct field_errors *fe, const struct place *p, const js
 	size_t i;
 
 	json_array_foreach(json_object_get(spec, "readinessGates"), i, gate)
-		check_format(fe, AT(AT_INDEX(AT(p, "readinessGates"), i), "conditionType"), FORMAT_QUALIFIED_NAME,
-			     text_of(gate, "conditionType"));
+		check_format(fe, AT(AT_INDEX(AT(p, "readinessGates"), i), "conditionType"),
+			     FORMAT_QUALIFIED_NAME, text_of(gate, "conditionType"));
 	json_array_foreach(json_object_get(spec, "schedulingGates"), i, gate)
-		check_format(fe, AT_INDEX(AT(p, "schedulingGates"), i), FORMAT_QUALIFIED_NAME, text_of(gate, "name"));
+		check_format(fe, AT_INDEX(AT(p, "schedulingGates"), i), FORMAT_QUALIFIED_NAME,
+			     text_of(gate, "name"));
 }
 
 static void check_tail(struct field_errors *fe, const struct place *p, const json_t *spec)
@@ -250,7 +274,8 @@ static void check_tail(struct field_errors *fe, const struct place *p, const jso
 void validate_pod_spec(struct field_errors *fe, const struct place *p, const json_t *spec)
 {
 	static const char *const restart[] = { "Always", "OnFailure", "Never", NULL };
-	static const char *const dns[] = { "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None", NULL };
+	static const char *const dns[] = { "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None",
+					   NULL };
 	json_t *secret;
 	size_t i;
 
@@ -269,7 +294,8 @@ void validate_pod_spec(struct field_errors *fe, const struct place *p, const jso
 	check_affinity(fe, AT(p, "affinity"), json_object_get(spec, "affinity"));
 	check_dns_config(fe, AT(p, "dnsConfig"), spec);
 	check_gates(fe, p, spec);
-	check_spread(fe, AT(p, "topologySpreadConstraints"), json_object_get(spec, "topologySpreadConstraints"));
+	check_spread(fe, AT(p, "topologySpreadConstraints"),
+		     json_object_get(spec, "topologySpreadConstraints"));
 	check_tail(fe, p, spec);
 }
 
@@ -279,7 +305,8 @@ void validate_pod_template(struct field_errors *fe, const struct place *p, const
 	check_annotations(fe, AT(p, "annotations"), jx_at(template, "metadata.annotations"));
 	validate_pod_spec(fe, AT(p, "spec"), json_object_get(template, "spec"));
 	if (jx_len(template, "spec.ephemeralContainers"))
-		forbidden(fe, AT(AT(p, "spec"), "ephemeralContainers"), "ephemeral containers not allowed in pod template");
+		forbidden(fe, AT(AT(p, "spec"), "ephemeralContainers"),
+			  "ephemeral containers not allowed in pod template");
 }
 
 /* A token needs an account to belong to. */

@@ -6,7 +6,8 @@
 #define DIFF_CONTEXT 3
 
 /* false when nothing further should be compared. */
-static bool check_container_updates(struct field_errors *fe, const struct place *p, const json_t *now, const json_t *before)
+static bool check_container_updates(struct field_errors *fe, const struct place *p, const json_t *now,
+				    const json_t *before)
 {
 	json_t *c;
 	size_t i;
@@ -21,12 +22,14 @@ static bool check_container_updates(struct field_errors *fe, const struct place 
 		if (!image[0])
 			missing(fe, AT(AT_INDEX(p, i), "image"), "");
 		else if (str_trim(str_of(image)).len != strlen(image))
-			bad_string(fe, AT(AT_INDEX(p, i), "image"), image, "must not have leading or trailing whitespace");
+			bad_string(fe, AT(AT_INDEX(p, i), "image"), image,
+				   "must not have leading or trailing whitespace");
 	}
 	return true;
 }
 
-static bool check_deadline(struct field_errors *fe, const struct place *p, const json_t *now, const json_t *before)
+static bool check_deadline(struct field_errors *fe, const struct place *p, const json_t *now,
+			   const json_t *before)
 {
 	int64_t n = json_integer_value(now);
 
@@ -59,14 +62,16 @@ static bool has_toleration(const json_t *list, const json_t *wanted)
 	return false;
 }
 
-static void check_tolerations_kept(struct field_errors *fe, const struct place *p, const json_t *now, const json_t *before)
+static void check_tolerations_kept(struct field_errors *fe, const struct place *p, const json_t *now,
+				   const json_t *before)
 {
 	json_t *t;
 	size_t i;
 
 	json_array_foreach((json_t *)before, i, t) {
 		if (!has_toleration(now, t)) {
-			forbidden(fe, p, "existing toleration can not be modified except its tolerationSeconds");
+			forbidden(fe, p,
+				  "existing toleration can not be modified except its tolerationSeconds");
 			return;
 		}
 	}
@@ -83,14 +88,16 @@ static bool has_gate(const json_t *list, const char *name)
 	return false;
 }
 
-static void check_gates_removed(struct field_errors *fe, const struct place *p, const json_t *now, const json_t *before)
+static void check_gates_removed(struct field_errors *fe, const struct place *p, const json_t *now,
+				const json_t *before)
 {
 	json_t *gate;
 	size_t i;
 
 	json_array_foreach((json_t *)now, i, gate)
 		if (!has_gate(before, text_of(gate, "name")))
-			forbidden(fe, AT(AT_INDEX(p, i), "name"), "only deletion is allowed, but found new scheduling gate '%s'",
+			forbidden(fe, AT(AT_INDEX(p, i), "name"),
+				  "only deletion is allowed, but found new scheduling gate '%s'",
 				  text_of(gate, "name"));
 }
 
@@ -116,14 +123,16 @@ static void keep_member(json_t *spec, const json_t *before, const char *member)
 /* The new spec with everything that may change put back to what it was. */
 static json_t *without_allowed_changes(const json_t *spec, const json_t *old)
 {
-	static const char *const free_members[] = { "activeDeadlineSeconds", "schedulingGates", "tolerations" };
+	static const char *const free_members[] = { "activeDeadlineSeconds", "schedulingGates",
+						    "tolerations" };
 	json_t *munged = json_deep_copy(spec);
 
 	keep_images(json_object_get(munged, "containers"), json_object_get(old, "containers"));
 	keep_images(json_object_get(munged, "initContainers"), json_object_get(old, "initContainers"));
 	for (size_t i = 0; i < ARRAY_LEN(free_members); i++)
 		keep_member(munged, old, free_members[i]);
-	if (jx_int(old, "terminationGracePeriodSeconds", 0) < 0 && jx_int(munged, "terminationGracePeriodSeconds", 0) == 1)
+	if (jx_int(old, "terminationGracePeriodSeconds", 0) < 0 &&
+	    jx_int(munged, "terminationGracePeriodSeconds", 0) == 1)
 		keep_member(munged, old, "terminationGracePeriodSeconds");
 	if (jx_len(old, "schedulingGates")) {
 		keep_member(munged, old, "nodeSelector");
@@ -165,7 +174,8 @@ static void put_diff(struct buf *out, const char *before, const char *after)
 	while (tail < a.n - head && tail < b.n - head && str_eq(a.at[a.n - 1 - tail], b.at[b.n - 1 - tail]))
 		tail++;
 	size_t from = head > DIFF_CONTEXT ? head - DIFF_CONTEXT : 0, behind = MIN(tail, (size_t)DIFF_CONTEXT);
-	buf_printf(out, "@@ -%zu,%zu +%zu,%zu @@\n", from + 1, a.n - tail + behind - from, from + 1, b.n - tail + behind - from);
+	buf_printf(out, "@@ -%zu,%zu +%zu,%zu @@\n", from + 1, a.n - tail + behind - from, from + 1,
+		   b.n - tail + behind - from);
 	put_lines(out, ' ', &a, from, head);
 	put_lines(out, '-', &a, head, a.n - tail);
 	put_lines(out, '+', &b, head, b.n - tail);
@@ -187,25 +197,30 @@ static void check_rest(struct field_errors *fe, const struct place *p, const jso
 	cleanup(freep) char *after = json_dumps(munged, DIFF_FLAGS);
 	buf_init(&diff, DIFF_BYTES_MAX);
 	put_diff(&diff, before ? before : "", after ? after : "");
-	forbidden(fe, p,
-		  "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-		  "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-		  "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n%s",
-		  diff.ptr ? diff.ptr : "");
+	forbidden(
+		fe, p,
+		"pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+		"`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+		"`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n%s",
+		diff.ptr ? diff.ptr : "");
 	buf_done(&diff);
 }
 
-void validate_pod_spec_update(struct field_errors *fe, const struct place *p, const json_t *spec, const json_t *old)
+void validate_pod_spec_update(struct field_errors *fe, const struct place *p, const json_t *spec,
+			      const json_t *old)
 {
 	static const char *const lists[] = { "containers", "initContainers" };
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		if (!check_container_updates(fe, AT(p, lists[i]), json_object_get(spec, lists[i]), json_object_get(old, lists[i])))
+		if (!check_container_updates(fe, AT(p, lists[i]), json_object_get(spec, lists[i]),
+					     json_object_get(old, lists[i])))
 			return;
-	if (!check_deadline(fe, AT(p, "activeDeadlineSeconds"), json_object_get(spec, "activeDeadlineSeconds"),
+	if (!check_deadline(fe, AT(p, "activeDeadlineSeconds"),
+			    json_object_get(spec, "activeDeadlineSeconds"),
 			    json_object_get(old, "activeDeadlineSeconds")))
 		return;
-	check_tolerations_kept(fe, AT(p, "tolerations"), json_object_get(spec, "tolerations"), json_object_get(old, "tolerations"));
+	check_tolerations_kept(fe, AT(p, "tolerations"), json_object_get(spec, "tolerations"),
+			       json_object_get(old, "tolerations"));
 	check_gates_removed(fe, AT(p, "schedulingGates"), json_object_get(spec, "schedulingGates"),
 			    json_object_get(old, "schedulingGates"));
 	check_rest(fe, p, spec, old);
@@ -222,5 +237,6 @@ void validate_pod_status(struct field_errors *fe, const json_t *obj, const json_
 		forbidden(fe, AT(AT(NULL, "spec"), "nodeName"), "may not be changed directly");
 	json_array_foreach(jx_at(obj, "status.conditions"), i, c)
 		if (!is_qualified_name(text_of(c, "type")))
-			bad_string(fe, AT(AT_INDEX(p, i), "type"), text_of(c, "type"), "Invalid pod condition type");
+			bad_string(fe, AT(AT_INDEX(p, i), "type"), text_of(c, "type"),
+				   "Invalid pod condition type");
 }

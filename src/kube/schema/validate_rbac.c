@@ -12,7 +12,8 @@ static void check_rule(struct field_errors *fe, const struct place *p, const jso
 		missing(fe, AT(p, "verbs"), "verbs must contain at least one value");
 	if (json_array_size(urls)) {
 		if (namespaced)
-			bad_value(fe, AT(p, "nonResourceURLs"), urls, "namespaced rules cannot apply to non-resource URLs");
+			bad_value(fe, AT(p, "nonResourceURLs"), urls,
+				  "namespaced rules cannot apply to non-resource URLs");
 		if (jx_len(rule, "apiGroups") || jx_len(rule, "resources") || jx_len(rule, "resourceNames"))
 			bad_value(fe, AT(p, "nonResourceURLs"), urls,
 				  "rules cannot apply to both regular resources and non-resource URLs");
@@ -54,10 +55,14 @@ void validate_clusterrole(struct field_errors *fe, const json_t *obj, const json
 		check_label_selector(fe, AT_INDEX(p, i), selector);
 }
 
-static void check_subject(struct field_errors *fe, const struct place *p, const json_t *subject, bool namespaced)
+static void check_subject(struct field_errors *fe, const struct place *p, const json_t *subject,
+			  bool namespaced)
 {
-	static const char *const kinds[] = { "ServiceAccount", "User", "Group", NULL }, *const no_group[] = { "", NULL };
-	const char *name = text_of(subject, "name"), *kind = text_of(subject, "kind"), *g = text_of(subject, "apiGroup");
+	static const char *const kinds[] = { "ServiceAccount", "User", "Group", NULL }, *const no_group[] = {
+		"", NULL
+	};
+	const char *name = text_of(subject, "name"), *kind = text_of(subject, "kind"),
+		   *g = text_of(subject, "apiGroup");
 
 	if (!name[0])
 		missing(fe, AT(p, "name"), "");
@@ -78,8 +83,8 @@ static void check_subject(struct field_errors *fe, const struct place *p, const 
 		missing(fe, AT(p, "namespace"), "");
 }
 
-static void check_binding(struct field_errors *fe, const json_t *obj, const json_t *old, const char *const *kinds,
-			  bool namespaced)
+static void check_binding(struct field_errors *fe, const json_t *obj, const json_t *old,
+			  const char *const *kinds, bool namespaced)
 {
 	const json_t *ref = json_object_get(obj, "roleRef");
 	const struct place *p = AT(NULL, "roleRef");

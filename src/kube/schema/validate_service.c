@@ -62,8 +62,8 @@ static void check_type_and_ports(struct field_errors *fe, const struct place *p,
 	if (external_name)
 		check_external_name(fe, p, spec);
 	else if (headless && (has_type(spec, "LoadBalancer") || has_type(spec, "NodePort")))
-		bad_string(fe, AT_INDEX(AT(p, "clusterIPs"), 0), "None", "may not be set to 'None' for %s services",
-			   text_of(spec, "type"));
+		bad_string(fe, AT_INDEX(AT(p, "clusterIPs"), 0), "None",
+			   "may not be set to 'None' for %s services", text_of(spec, "type"));
 }
 
 static void check_service_port(struct field_errors *fe, const struct place *p, const json_t *ports, size_t at)
@@ -91,7 +91,8 @@ static void check_service_port(struct field_errors *fe, const struct place *p, c
 static void check_affinity(struct field_errors *fe, const struct place *p, const json_t *spec)
 {
 	const char *affinity = text_of(spec, "sessionAffinity");
-	const json_t *config = json_object_get(spec, "sessionAffinityConfig"), *timeout = jx_at(config, "clientIP.timeoutSeconds");
+	const json_t *config = json_object_get(spec, "sessionAffinityConfig"),
+		     *timeout = jx_at(config, "clientIP.timeoutSeconds");
 	const struct place *at = AT(p, "sessionAffinityConfig");
 
 	check_enum(fe, AT(p, "sessionAffinity"), affinity, affinities);
@@ -104,7 +105,8 @@ static void check_affinity(struct field_errors *fe, const struct place *p, const
 	else if (!json_object_get(config, "clientIP"))
 		missing(fe, AT(at, "clientIP"), "when session affinity type is ClientIP");
 	else if (!timeout)
-		missing(fe, AT(AT(at, "clientIP"), "timeoutSeconds"), "when session affinity type is ClientIP");
+		missing(fe, AT(AT(at, "clientIP"), "timeoutSeconds"),
+			"when session affinity type is ClientIP");
 	else if (json_integer_value(timeout) <= 0 || json_integer_value(timeout) > AFFINITY_TIMEOUT_S_MAX)
 		bad_int(fe, AT(AT(at, "clientIP"), "timeoutSeconds"), json_integer_value(timeout),
 			"must be greater than 0 and less than %d", AFFINITY_TIMEOUT_S_MAX);
@@ -149,7 +151,8 @@ static bool check_addresses(struct field_errors *fe, const struct place *p, cons
 	return good;
 }
 
-static void check_address_families(struct field_errors *fe, const struct place *p, const json_t *ips, const json_t *want)
+static void check_address_families(struct field_errors *fe, const struct place *p, const json_t *ips,
+				   const json_t *want)
 {
 	unsigned char bytes[16];
 	size_t n_v6 = 0, i;
@@ -163,11 +166,13 @@ static void check_address_families(struct field_errors *fe, const struct place *
 	if (json_array_size(ips) > 1 && (n_v6 == 0 || n_v6 == json_array_size(ips)))
 		bad_value(fe, p, ips, "may specify no more than one IP for each IP family");
 	json_array_foreach((json_t *)ips, i, ip) {
-		const char *text = json_string_value(ip), *family = json_string_value(json_array_get(want, i));
+		const char *text = json_string_value(ip),
+			   *family = json_string_value(json_array_get(want, i));
 		bool v6;
 
 		if (family && ip_parse(text, bytes, &v6) && v6 != (strcmp(family, "IPv6") == 0))
-			bad_string(fe, AT_INDEX(p, i), text, "expected an %s value as indicated by `ipFamilies[%zu]`", family, i);
+			bad_string(fe, AT_INDEX(p, i), text,
+				   "expected an %s value as indicated by `ipFamilies[%zu]`", family, i);
 	}
 }
 
@@ -238,9 +243,10 @@ static void check_port_duplicates(struct field_errors *fe, const struct place *p
 		if (!came_before(ports, i, "port"))
 			continue;
 		/* Upstream shows its internal type here, and kubectl users know the line. */
-		snprintf(text, sizeof(text),
-			 "{\"Name\":\"\",\"Protocol\":\"%.10s\",\"AppProtocol\":null,\"Port\":%lld,\"TargetPort\":0,\"NodePort\":0}",
-			 text_of(port, "protocol"), (long long)jx_int(port, "port", 0));
+		snprintf(
+			text, sizeof(text),
+			"{\"Name\":\"\",\"Protocol\":\"%.10s\",\"AppProtocol\":null,\"Port\":%lld,\"TargetPort\":0,\"NodePort\":0}",
+			text_of(port, "protocol"), (long long)jx_int(port, "port", 0));
 		duplicate_json(fe, AT_INDEX(p, i), text);
 	}
 }
@@ -269,7 +275,8 @@ static void check_source_annotation(struct field_errors *fe, const json_t *obj, 
 	}
 }
 
-static void check_source_ranges(struct field_errors *fe, const json_t *obj, const struct place *spec_place, const json_t *spec)
+static void check_source_ranges(struct field_errors *fe, const json_t *obj, const struct place *spec_place,
+				const json_t *spec)
 {
 	const struct place *p = AT(spec_place, "LoadBalancerSourceRanges"); /* upstream's capital letter */
 	json_t *ranges = json_object_get(spec, "loadBalancerSourceRanges"), *r;
@@ -292,7 +299,8 @@ static void check_load_balancer(struct field_errors *fe, const struct place *p, 
 	bool is_lb = has_type(spec, "LoadBalancer");
 
 	if (!is_lb && json_object_get(spec, "allocateLoadBalancerNodePorts"))
-		forbidden(fe, AT(p, "allocateLoadBalancerNodePorts"), "may only be used when `type` is 'LoadBalancer'");
+		forbidden(fe, AT(p, "allocateLoadBalancerNodePorts"),
+			  "may only be used when `type` is 'LoadBalancer'");
 	if (class && is_lb)
 		check_format(fe, AT(p, "loadBalancerClass"), FORMAT_QUALIFIED_NAME, class);
 	else if (class)
@@ -301,14 +309,16 @@ static void check_load_balancer(struct field_errors *fe, const struct place *p, 
 
 static void check_traffic_policies(struct field_errors *fe, const struct place *p, const json_t *spec)
 {
-	const char *external = text_of(spec, "externalTrafficPolicy"), *internal = text_of(spec, "internalTrafficPolicy");
+	const char *external = text_of(spec, "externalTrafficPolicy"),
+		   *internal = text_of(spec, "internalTrafficPolicy");
 	const char *distribution = jx_str(spec, "trafficDistribution");
 	int64_t health_port = jx_int(spec, "healthCheckNodePort", 0);
 
 	if (is_external(spec))
 		check_enum(fe, AT(p, "externalTrafficPolicy"), external, policies);
 	else if (external[0])
-		bad_string(fe, AT(p, "externalTrafficPolicy"), external, "may only be set for externally-accessible services");
+		bad_string(fe, AT(p, "externalTrafficPolicy"), external,
+			   "may only be set for externally-accessible services");
 	if (needs_health_check(spec) && health_port == 0)
 		missing(fe, AT(p, "healthCheckNodePort"), "");
 	else if (needs_health_check(spec))
@@ -316,7 +326,8 @@ static void check_traffic_policies(struct field_errors *fe, const struct place *
 	else if (health_port != 0)
 		bad_int(fe, AT(p, "healthCheckNodePort"), health_port,
 			"may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
-	if (internal[0] || has_type(spec, "ClusterIP") || has_type(spec, "NodePort") || has_type(spec, "LoadBalancer"))
+	if (internal[0] || has_type(spec, "ClusterIP") || has_type(spec, "NodePort") ||
+	    has_type(spec, "LoadBalancer"))
 		check_enum(fe, AT(p, "internalTrafficPolicy"), internal, policies);
 	if (distribution && !one_of(distribution, distributions))
 		unsupported(fe, AT(p, "trafficDistribution"), distribution, distributions);
@@ -324,7 +335,8 @@ static void check_traffic_policies(struct field_errors *fe, const struct place *
 
 static void check_topology_annotations(struct field_errors *fe, const json_t *obj)
 {
-	static const char mode[] = "service.kubernetes.io/topology-mode", hints[] = "service.kubernetes.io/topology-aware-hints";
+	static const char mode[] = "service.kubernetes.io/topology-mode",
+			  hints[] = "service.kubernetes.io/topology-aware-hints";
 	const char *m = jx_annotation(obj, mode), *h = jx_annotation(obj, hints);
 
 	if (m && h && strcmp(m, h) != 0)
@@ -333,16 +345,19 @@ static void check_topology_annotations(struct field_errors *fe, const json_t *ob
 }
 
 /* ClusterIPs and families stay as they are; a Service may only go from and to ExternalName, or give up its second. */
-static void check_cluster_ips_update(struct field_errors *fe, const struct place *p, const json_t *spec, const json_t *old)
+static void check_cluster_ips_update(struct field_errors *fe, const struct place *p, const json_t *spec,
+				     const json_t *old)
 {
 	const struct place *at = AT(p, "clusterIPs");
-	const json_t *ips = json_object_get(spec, "clusterIPs"), *old_ips = json_object_get(old, "clusterIPs");
+	const json_t *ips = json_object_get(spec, "clusterIPs"),
+		     *old_ips = json_object_get(old, "clusterIPs");
 	size_t n = json_array_size(ips), old_n = json_array_size(old_ips);
 
 	if (is_headless(spec) && is_headless(old))
 		return;
 	if (old_n > n && n == 0)
-		bad_value(fe, AT_INDEX(at, 0), json_is_array(ips) ? ips : NULL, "primary clusterIP can not be unset");
+		bad_value(fe, AT_INDEX(at, 0), json_is_array(ips) ? ips : NULL,
+			  "primary clusterIP can not be unset");
 	for (size_t i = 0; i < MIN(n, old_n); i++)
 		if (!json_equal(json_array_get(ips, i), json_array_get(old_ips, i)) && (i == 0 || n == old_n))
 			bad_value(fe, AT_INDEX(at, i), ips, "may not change once set");
@@ -351,7 +366,8 @@ static void check_cluster_ips_update(struct field_errors *fe, const struct place
 			  "must be set to 'SingleStack' when releasing the secondary clusterIP");
 }
 
-static void check_families_update(struct field_errors *fe, const struct place *p, const json_t *spec, const json_t *old)
+static void check_families_update(struct field_errors *fe, const struct place *p, const json_t *spec,
+				  const json_t *old)
 {
 	const json_t *now = json_object_get(spec, "ipFamilies"), *before = json_object_get(old, "ipFamilies");
 
@@ -359,12 +375,14 @@ static void check_families_update(struct field_errors *fe, const struct place *p
 		return;
 	if (!json_equal(json_array_get(now, 0), json_array_get(before, 0)))
 		bad_value(fe, AT_INDEX(AT(p, "ipFamilies"), 0), now, "may not change once set");
-	if (json_array_size(before) > json_array_size(now) && strcmp(text_of(spec, "ipFamilyPolicy"), "SingleStack") != 0)
+	if (json_array_size(before) > json_array_size(now) &&
+	    strcmp(text_of(spec, "ipFamilyPolicy"), "SingleStack") != 0)
 		bad_value(fe, AT(p, "ipFamilyPolicy"), json_object_get(spec, "ipFamilyPolicy"),
 			  "must be set to 'SingleStack' when releasing the secondary ipFamily");
 }
 
-static void check_service_update(struct field_errors *fe, const struct place *p, const json_t *spec, const json_t *old)
+static void check_service_update(struct field_errors *fe, const struct place *p, const json_t *spec,
+				 const json_t *old)
 {
 	if (!has_type(spec, "ExternalName") && !has_type(old, "ExternalName")) {
 		check_cluster_ips_update(fe, p, spec, old);
@@ -372,7 +390,8 @@ static void check_service_update(struct field_errors *fe, const struct place *p,
 	}
 	if (has_type(spec, "LoadBalancer") && has_type(old, "LoadBalancer") &&
 	    !same(json_object_get(spec, "loadBalancerClass"), json_object_get(old, "loadBalancerClass")))
-		bad_value(fe, AT(p, "loadBalancerClass"), json_object_get(spec, "loadBalancerClass"), "may not change once set");
+		bad_value(fe, AT(p, "loadBalancerClass"), json_object_get(spec, "loadBalancerClass"),
+			  "may not change once set");
 	if (needs_health_check(spec) && needs_health_check(old) &&
 	    jx_int(spec, "healthCheckNodePort", 0) != jx_int(old, "healthCheckNodePort", 0))
 		forbidden(fe, AT(p, "healthCheckNodePort"), "field is immutable");
@@ -398,7 +417,8 @@ void validate_service(struct field_errors *fe, const json_t *obj, const json_t *
 	check_enum(fe, AT(p, "type"), text_of(spec, "type"), types);
 	json_array_foreach((json_t *)ports, i, port)
 		if (has_type(spec, "ClusterIP") && jx_int(port, "nodePort", 0) != 0)
-			forbidden(fe, AT(AT_INDEX(AT(p, "ports"), i), "nodePort"), "may not be used when `type` is 'ClusterIP'");
+			forbidden(fe, AT(AT_INDEX(AT(p, "ports"), i), "nodePort"),
+				  "may not be used when `type` is 'ClusterIP'");
 	check_port_duplicates(fe, AT(p, "ports"), ports);
 	check_source_ranges(fe, obj, p, spec);
 	check_load_balancer(fe, p, spec);
@@ -408,7 +428,8 @@ void validate_service(struct field_errors *fe, const json_t *obj, const json_t *
 static void check_lb_ingress(struct field_errors *fe, const struct place *p, const json_t *ingress)
 {
 	static const char *const modes[] = { "Proxy", "VIP", NULL };
-	const char *ip = text_of(ingress, "ip"), *mode = jx_str(ingress, "ipMode"), *host = text_of(ingress, "hostname");
+	const char *ip = text_of(ingress, "ip"), *mode = jx_str(ingress, "ipMode"),
+		   *host = text_of(ingress, "hostname");
 	unsigned char bytes[16];
 	bool v6;
 
@@ -448,5 +469,6 @@ void validate_service_status(struct field_errors *fe, const json_t *obj, const j
 void validate_load_balancer_status(struct field_errors *fe, const json_t *obj, const json_t *old)
 {
 	(void)old;
-	check_lb_ingresses(fe, AT(AT(AT(NULL, "status"), "loadBalancer"), "ingress"), jx_at(obj, "status.loadBalancer.ingress"));
+	check_lb_ingresses(fe, AT(AT(AT(NULL, "status"), "loadBalancer"), "ingress"),
+			   jx_at(obj, "status.loadBalancer.ingress"));
 }

@@ -2,15 +2,18 @@
 
 /* For kinds without rules of their own: what is required and what is enumerated, read from the tables. */
 
-static void check_value(struct field_errors *fe, const struct place *p, const struct schema_field *f, const json_t *v)
+static void check_value(struct field_errors *fe, const struct place *p, const struct schema_field *f,
+			const json_t *v)
 {
 	if (f->kind == SK_OBJECT && json_is_object(v))
 		validate_by_table(fe, p, f->sub, v);
-	else if (f->options && json_is_string(v) && json_string_length(v) && !one_of(json_string_value(v), f->options))
+	else if (f->options && json_is_string(v) && json_string_length(v) &&
+		 !one_of(json_string_value(v), f->options))
 		unsupported(fe, p, json_string_value(v), f->options);
 }
 
-static void check_field(struct field_errors *fe, const struct place *p, const struct schema_field *f, const json_t *v)
+static void check_field(struct field_errors *fe, const struct place *p, const struct schema_field *f,
+			const json_t *v)
 {
 	const char *key;
 	json_t *item;
@@ -28,7 +31,8 @@ static void check_field(struct field_errors *fe, const struct place *p, const st
 			check_value(fe, AT_KEY(p, key), f, item);
 }
 
-void validate_by_table(struct field_errors *fe, const struct place *p, const struct schema_type *t, const json_t *obj)
+void validate_by_table(struct field_errors *fe, const struct place *p, const struct schema_type *t,
+		       const json_t *obj)
 {
 	for (size_t i = 0; i < t->n_fields; i++) {
 		const struct schema_field *f = &t->fields[i];

@@ -34,7 +34,8 @@ static void check_local_path(struct field_errors *fe, const struct place *p, con
 static void check_mode(struct field_errors *fe, const struct place *p, const json_t *mode)
 {
 	if (mode && (json_integer_value(mode) < 0 || json_integer_value(mode) > 0777))
-		bad_int(fe, p, json_integer_value(mode), "must be a number between 0 and 0777 (octal), both inclusive");
+		bad_int(fe, p, json_integer_value(mode),
+			"must be a number between 0 and 0777 (octal), both inclusive");
 }
 
 static void check_items(struct field_errors *fe, const struct place *p, const json_t *items)
@@ -55,7 +56,8 @@ static void check_items(struct field_errors *fe, const struct place *p, const js
 	}
 }
 
-static void check_needed(struct field_errors *fe, const struct place *p, const json_t *source, const char *member)
+static void check_needed(struct field_errors *fe, const struct place *p, const json_t *source,
+			 const char *member)
 {
 	if (!text_of(source, member)[0])
 		missing(fe, AT(p, member), "");
@@ -77,8 +79,10 @@ static void check_configmap(struct field_errors *fe, const struct place *p, cons
 
 static void check_host_path(struct field_errors *fe, const struct place *p, const json_t *s)
 {
-	static const char *const types[] = { "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File",
-					     "FileOrCreate", "Socket", NULL };
+	static const char *const types[] = {
+		"",	"BlockDevice",	"CharDevice", "Directory", "DirectoryOrCreate",
+		"File", "FileOrCreate", "Socket",     NULL
+	};
 	const char *path = text_of(s, "path"), *type = jx_str(s, "type");
 
 	if (!path[0]) {
@@ -117,7 +121,8 @@ static void check_downward_files(struct field_errors *fe, const struct place *p,
 		check_needed(fe, p, file, "path");
 		check_local_path(fe, AT(p, "path"), text_of(file, "path"));
 		if (json_object_get(file, "fieldRef") && json_object_get(file, "resourceFieldRef"))
-			bad_string(fe, p, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously");
+			bad_string(fe, p, "resource",
+				   "fieldRef and resourceFieldRef can not be specified simultaneously");
 		else if (!json_object_get(file, "fieldRef") && !json_object_get(file, "resourceFieldRef"))
 			missing(fe, p, "one of fieldRef and resourceFieldRef is required");
 		check_mode(fe, AT(p, "mode"), json_object_get(file, "mode"));
@@ -130,15 +135,18 @@ static void check_downward(struct field_errors *fe, const struct place *p, const
 	check_downward_files(fe, p, json_object_get(s, "items"));
 }
 
-static void check_token(struct field_errors *fe, const struct place *p, const struct place *at, const json_t *token)
+static void check_token(struct field_errors *fe, const struct place *p, const struct place *at,
+			const json_t *token)
 {
 	int64_t seconds = jx_int(token, "expirationSeconds", 0);
 	const char *path = text_of(token, "path");
 
 	if (seconds < TOKEN_EXPIRATION_S_MIN)
-		bad_int(fe, AT(at, "expirationSeconds"), seconds, "may not specify a duration less than 10 minutes");
+		bad_int(fe, AT(at, "expirationSeconds"), seconds,
+			"may not specify a duration less than 10 minutes");
 	if (seconds > 1LL << 32)
-		bad_int(fe, AT(at, "expirationSeconds"), seconds, "may not specify a duration larger than 2^32 seconds");
+		bad_int(fe, AT(at, "expirationSeconds"), seconds,
+			"may not specify a duration larger than 2^32 seconds");
 	if (!path[0])
 		missing(fe, AT(p, "path"), "");
 	else
@@ -155,17 +163,20 @@ static void check_paths(struct field_errors *fe, const struct place *p, const js
 		const char *path = text_of(item, "path");
 
 		if (path[0] && json_object_get(seen, path))
-			bad_string(fe, p, text_of(source, "name")[0] ? text_of(source, "name") : path, "conflicting duplicate paths");
+			bad_string(fe, p, text_of(source, "name")[0] ? text_of(source, "name") : path,
+				   "conflicting duplicate paths");
 		else if (path[0])
 			json_object_set_new(seen, path, json_true());
 	}
 }
 
-static void check_projection(struct field_errors *fe, const struct place *p, const struct place *at, const json_t *source,
-			     json_t *seen)
+static void check_projection(struct field_errors *fe, const struct place *p, const struct place *at,
+			     const json_t *source, json_t *seen)
 {
-	static const char *const kinds[] = { "secret", "configMap", "downwardAPI", "serviceAccountToken",
-					     "clusterTrustBundle", "podCertificate" };
+	static const char *const kinds[] = {
+		"secret",	 "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle",
+		"podCertificate"
+	};
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -284,18 +295,20 @@ json_t *validate_volumes(struct field_errors *fe, const struct place *p, const j
 	return good;
 }
 
-static void check_propagation(struct field_errors *fe, const struct place *p, const char *mode, const json_t *container)
+static void check_propagation(struct field_errors *fe, const struct place *p, const char *mode,
+			      const json_t *container)
 {
 	static const char *const modes[] = { "Bidirectional", "HostToContainer", "None", NULL };
 
 	if (!one_of(mode, modes))
 		unsupported(fe, p, mode, modes);
 	if (strcmp(mode, "Bidirectional") == 0 && !jx_bool(container, "securityContext.privileged", false))
-		forbidden(fe, p, "Bidirectional mount propagation is available only to privileged containers");
+		forbidden(fe, p,
+			  "Bidirectional mount propagation is available only to privileged containers");
 }
 
-static void check_mount(struct field_errors *fe, const struct place *list_place, const struct place *p, const json_t *mount,
-			const json_t *container)
+static void check_mount(struct field_errors *fe, const struct place *list_place, const struct place *p,
+			const json_t *mount, const json_t *container)
 {
 	const char *sub = text_of(mount, "subPath"), *expr = text_of(mount, "subPathExpr");
 	const char *propagation = jx_str(mount, "mountPropagation");
@@ -310,7 +323,8 @@ static void check_mount(struct field_errors *fe, const struct place *list_place,
 		check_propagation(fe, AT(list_place, "mountPropagation"), propagation, container);
 }
 
-void validate_mounts(struct field_errors *fe, const struct place *p, const json_t *container, const json_t *volumes)
+void validate_mounts(struct field_errors *fe, const struct place *p, const json_t *container,
+		     const json_t *volumes)
 {
 	cleanup(json_decrefp) json_t *seen = json_object();
 	json_t *mount;

@@ -8,7 +8,8 @@ static const struct resource *find(const char *group, const char *version, const
 	return resource_find(str_of(group), str_of(version), str_of(plural));
 }
 
-json_t *admission_get(const struct admission_view *v, const char *group, const char *plural, const char *ns, const char *name)
+json_t *admission_get(const struct admission_view *v, const char *group, const char *plural, const char *ns,
+		      const char *name)
 {
 	const struct resource *r = find(group, "v1", plural);
 
@@ -57,25 +58,27 @@ static bool is_immortal(const char *ns)
 	return false;
 }
 
-static int check_terminating(const struct admission_request *q, const json_t *ns, json_t **ret_causes, struct err *e)
+static int check_terminating(const struct admission_request *q, const json_t *ns, json_t **ret_causes,
+			     struct err *e)
 {
 	if (!c_eq(jx_str(ns, "status.phase"), "Terminating"))
 		return 0;
 	if (ret_causes) {
 		cleanup(freep) char *message = xasprintf("namespace %s is being terminated", q->ns);
-		*ret_causes = json_pack("[{s:s,s:s,s:s}]", "reason", "NamespaceTerminating", "message", message, "field",
-					"metadata.namespace");
+		*ret_causes = json_pack("[{s:s,s:s,s:s}]", "reason", "NamespaceTerminating", "message",
+					message, "field", "metadata.namespace");
 	}
-	return admission_forbid(q, e, "unable to create new content in namespace %s because it is being terminated", q->ns);
+	return admission_forbid(
+		q, e, "unable to create new content in namespace %s because it is being terminated", q->ns);
 }
 
-static int check_namespace(const struct admission_view *v, const struct admission_request *q, json_t **ret_causes,
-			   struct err *e)
+static int check_namespace(const struct admission_view *v, const struct admission_request *q,
+			   json_t **ret_causes, struct err *e)
 {
 	if (is_kind(q->r, "", "namespaces"))
-		return q->op == ADMIT_DELETE && is_immortal(q->name) ?
-			       admission_forbid(q, e, "this namespace may not be deleted") :
-			       0;
+		return q->op == ADMIT_DELETE && is_immortal(q->name)
+			       ? admission_forbid(q, e, "this namespace may not be deleted")
+			       : 0;
 	if (!q->ns || q->op == ADMIT_DELETE || strcmp(q->r->group, "authorization.k8s.io") == 0)
 		return 0;
 	cleanup(json_decrefp) json_t *ns = admission_get(v, "", "namespaces", NULL, q->ns);
@@ -120,7 +123,8 @@ static void default_ingress_class(const struct admission_view *v, json_t *ingres
 	free(best.name);
 }
 
-int admission_check(const struct admission_view *v, const struct admission_request *q, json_t **ret_causes, struct err *e)
+int admission_check(const struct admission_view *v, const struct admission_request *q, json_t **ret_causes,
+		    struct err *e)
 {
 	if (ret_causes)
 		*ret_causes = NULL;

@@ -40,8 +40,9 @@ static bool mount_in(json_t *containers, const char *volume)
 	json_array_foreach(containers, i, c) {
 		if (has_token_mount(c))
 			continue;
-		json_array_append_new(list_of(c, "volumeMounts"), json_pack("{s:s,s:b,s:s}", "name", volume, "readOnly", 1,
-									    "mountPath", TOKEN_MOUNT));
+		json_array_append_new(
+			list_of(c, "volumeMounts"),
+			json_pack("{s:s,s:b,s:s}", "name", volume, "readOnly", 1, "mountPath", TOKEN_MOUNT));
 		any = true;
 	}
 	return any;
@@ -49,11 +50,12 @@ static bool mount_in(json_t *containers, const char *volume)
 
 static json_t *token_volume(const char *name)
 {
-	return json_pack("{s:s,s:{s:[{s:{s:i,s:s}},{s:{s:s,s:[{s:s,s:s}]}},{s:{s:[{s:s,s:{s:s,s:s}}]}}],s:i}}", "name", name,
-			 "projected", "sources", "serviceAccountToken", "expirationSeconds", TOKEN_EXPIRATION_S, "path",
-			 "token", "configMap", "name", "kube-root-ca.crt", "items", "key", "ca.crt", "path", "ca.crt",
-			 "downwardAPI", "items", "path", "namespace", "fieldRef", "apiVersion", "v1", "fieldPath",
-			 "metadata.namespace", "defaultMode", 0644);
+	return json_pack(
+		"{s:s,s:{s:[{s:{s:i,s:s}},{s:{s:s,s:[{s:s,s:s}]}},{s:{s:[{s:s,s:{s:s,s:s}}]}}],s:i}}", "name",
+		name, "projected", "sources", "serviceAccountToken", "expirationSeconds", TOKEN_EXPIRATION_S,
+		"path", "token", "configMap", "name", "kube-root-ca.crt", "items", "key", "ca.crt", "path",
+		"ca.crt", "downwardAPI", "items", "path", "namespace", "fieldRef", "apiVersion", "v1",
+		"fieldPath", "metadata.namespace", "defaultMode", 0644);
 }
 
 /* The name of a token volume that the pod has already, or a new one; on the heap. */
@@ -101,12 +103,15 @@ static int admit_account(const struct admission_view *v, const struct admission_
 	cleanup(json_decrefp) json_t *account = admission_get(v, "", "serviceaccounts", q->ns, name);
 
 	if (!account)
-		return admission_forbid(q, e, "error looking up service account %s/%s: serviceaccount \"%s\" not found", q->ns,
-					name, name);
-	if (jx_bool(q->obj, "spec.automountServiceAccountToken", jx_bool(account, "automountServiceAccountToken", true)))
+		return admission_forbid(
+			q, e, "error looking up service account %s/%s: serviceaccount \"%s\" not found",
+			q->ns, name, name);
+	if (jx_bool(q->obj, "spec.automountServiceAccountToken",
+		    jx_bool(account, "automountServiceAccountToken", true)))
 		mount_token(q->obj);
 	if (!jx_len(q->obj, "spec.imagePullSecrets") && jx_len(account, "imagePullSecrets"))
-		jx_set(q->obj, "spec.imagePullSecrets", json_deep_copy(json_object_get(account, "imagePullSecrets")));
+		jx_set(q->obj, "spec.imagePullSecrets",
+		       json_deep_copy(json_object_get(account, "imagePullSecrets")));
 	return 0;
 }
 
@@ -126,13 +131,15 @@ static bool tolerates(const json_t *list, const char *taint)
 
 static void add_tolerations(json_t *pod)
 {
-	static const char *const taints[] = { "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable" };
+	static const char *const taints[] = { "node.kubernetes.io/not-ready",
+					      "node.kubernetes.io/unreachable" };
 
 	for (size_t i = 0; i < ARRAY_LEN(taints); i++)
 		if (!tolerates(jx_at(pod, "spec.tolerations"), taints[i]))
 			json_array_append_new(list_of(pod, "spec.tolerations"),
-					      json_pack("{s:s,s:s,s:s,s:i}", "key", taints[i], "operator", "Exists", "effect",
-							"NoExecute", "tolerationSeconds", TOLERATION_S));
+					      json_pack("{s:s,s:s,s:s,s:i}", "key", taints[i], "operator",
+							"Exists", "effect", "NoExecute", "tolerationSeconds",
+							TOLERATION_S));
 }
 
 /* Every cluster has these two, stored or not. */
@@ -174,8 +181,8 @@ static bool consider_class(void *arg, const json_t *class)
 	return true;
 }
 
-static int find_priority(const struct admission_view *v, const struct admission_request *q, struct priority *ret_priority,
-			 struct err *e)
+static int find_priority(const struct admission_view *v, const struct admission_request *q,
+			 struct priority *ret_priority, struct err *e)
 {
 	const char *name = jx_str_or(q->obj, "spec.priorityClassName", "");
 
@@ -183,7 +190,8 @@ static int find_priority(const struct admission_view *v, const struct admission_
 		admission_each(v, "scheduling.k8s.io", "priorityclasses", consider_class, ret_priority);
 		return 0;
 	}
-	cleanup(json_decrefp) json_t *class = admission_get(v, "scheduling.k8s.io", "priorityclasses", NULL, name);
+	cleanup(json_decrefp) json_t *class =
+		admission_get(v, "scheduling.k8s.io", "priorityclasses", NULL, name);
 	if (class) {
 		priority_of_class(ret_priority, class);
 		return 0;
@@ -199,18 +207,22 @@ static int find_priority(const struct admission_view *v, const struct admission_
 
 static int set_priority(const struct admission_request *q, const struct priority *p, struct err *e)
 {
-	const char *policy = p->policy ? p->policy : "PreemptLowerPriority", *given = jx_str(q->obj, "spec.preemptionPolicy");
+	const char *policy = p->policy ? p->policy : "PreemptLowerPriority",
+		   *given = jx_str(q->obj, "spec.preemptionPolicy");
 	int64_t asked = jx_int(q->obj, "spec.priority", p->value);
 
 	if (asked != p->value)
-		return admission_forbid(q, e,
-					"the integer value of priority (%lld) must not be provided in pod spec; priority "
-					"admission controller computed %lld from the given PriorityClass name",
-					(long long)asked, (long long)p->value);
+		return admission_forbid(
+			q, e,
+			"the integer value of priority (%lld) must not be provided in pod spec; priority "
+			"admission controller computed %lld from the given PriorityClass name",
+			(long long)asked, (long long)p->value);
 	if (given && strcmp(given, policy) != 0)
-		return admission_forbid(q, e,
-					"the string value of PreemptionPolicy (%s) must not be provided in pod spec; priority "
-					"admission controller computed %s from the given PriorityClass name", given, policy);
+		return admission_forbid(
+			q, e,
+			"the string value of PreemptionPolicy (%s) must not be provided in pod spec; priority "
+			"admission controller computed %s from the given PriorityClass name",
+			given, policy);
 	if (p->name)
 		jx_set_str(q->obj, "spec.priorityClassName", p->name);
 	jx_set_int(q->obj, "spec.priority", p->value);
@@ -243,8 +255,8 @@ int admission_pod_create(const struct admission_view *v, const struct admission_
 
 int admission_pod_update(const struct admission_request *q)
 {
-	static const char *const kept[] = { "spec.priority", "spec.preemptionPolicy", "spec.serviceAccountName",
-					    "spec.serviceAccount" };
+	static const char *const kept[] = { "spec.priority", "spec.preemptionPolicy",
+					    "spec.serviceAccountName", "spec.serviceAccount" };
 
 	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
 		if (json_object_get(q->obj, "spec") && !jx_at(q->obj, kept[i]) && jx_at(q->old, kept[i]))

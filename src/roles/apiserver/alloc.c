@@ -152,7 +152,8 @@ static int parse_cidr(const char *cidr, uint32_t *ret_base, unsigned *ret_prefix
 	cleanup(freep) char *text = str_dup(ip);
 	uint64_t prefix;
 
-	if (!rest.ptr || inet_pton(AF_INET, text ? text : "", &address) != 1 || !str_to_u64(rest, 30, &prefix) || prefix < 8)
+	if (!rest.ptr || inet_pton(AF_INET, text ? text : "", &address) != 1 ||
+	    !str_to_u64(rest, 30, &prefix) || prefix < 8)
 		return -1;
 	*ret_prefix = (unsigned)prefix;
 	*ret_base = ntohl(address.s_addr) & (uint32_t)(UINT64_C(0xffffffff) << (32 - prefix));
@@ -165,15 +166,19 @@ struct alloc *alloc_new(const struct config *c, struct err *e)
 	uint32_t base;
 
 	if (parse_cidr(c->service_cidr, &base, &prefix) < 0) {
-		err_set(e, ERR_INVALID, "--service-cidr '%s' must be an IPv4 CIDR of a length from 8 to 30", c->service_cidr);
+		err_set(e, ERR_INVALID, "--service-cidr '%s' must be an IPv4 CIDR of a length from 8 to 30",
+			c->service_cidr);
 		return NULL;
 	}
-	if (sscanf(c->node_port_range, "%5u-%5u", &from, &to) != 2 || from < 1 || from > to || to > PORT_MAX) {
-		err_set(e, ERR_INVALID, "--node-port-range '%s' must be FROM-TO, such as 30000-32767", c->node_port_range);
+	if (sscanf(c->node_port_range, "%5u-%5u", &from, &to) != 2 || from < 1 || from > to ||
+	    to > PORT_MAX) {
+		err_set(e, ERR_INVALID, "--node-port-range '%s' must be FROM-TO, such as 30000-32767",
+			c->node_port_range);
 		return NULL;
 	}
 	struct alloc *a = xcalloc(1, sizeof(*a));
-	uint32_t n = (uint32_t)((UINT64_C(1) << (32 - prefix)) - 2); /* not the network's and not the last one */
+	uint32_t n =
+		(uint32_t)((UINT64_C(1) << (32 - prefix)) - 2); /* not the network's and not the last one */
 	a->base = base;
 	pool_init(&a->addresses, base + 1, n, static_part(n, 16, 256));
 	pool_init(&a->ports, from, to - from + 1, static_part(to - from + 1, 32, 128));
@@ -204,7 +209,8 @@ void alloc_address_text(uint32_t v, char out[ADDRESS_TEXT_BYTES])
 }
 
 /* Calls fn for each address and port that a Service has. */
-static void each_value(const json_t *service, void (*fn)(struct alloc_op *op, uint32_t v), struct alloc_op *op)
+static void each_value(const json_t *service, void (*fn)(struct alloc_op *op, uint32_t v),
+		       struct alloc_op *op)
 {
 	json_t *v;
 	size_t i;

@@ -25,9 +25,10 @@ struct alloc_change {
 /* Fills in spec.clusterIP, clusterIPs, ipFamilies, ipFamilyPolicy, ports[].nodePort and healthCheckNodePort of a
  * defaulted Service, and reserves them; it comes before strategy_prepare_* and object_validate. With dry_run nothing is reserved and the free values are placeholders, as
  * upstream's. -1 with field errors in `fe`; the change is then empty. `old` of a create is NULL. */
-int alloc_service(struct alloc *a, json_t *service, const json_t *old, bool dry_run, struct alloc_change *ret_change,
-		  struct field_errors *fe) must_check;
+int alloc_service(struct alloc *a, json_t *service, const json_t *old, bool dry_run,
+		  struct alloc_change *ret_change, struct field_errors *fe) must_check;
 /* A Service that is deleted gives back all it has. */
 void alloc_delete(struct alloc *a, const json_t *service, struct alloc_change *ret_change);
-void alloc_commit(struct alloc *a, struct alloc_change *c);   /* both free the change; an empty one is nothing */
+void alloc_commit(struct alloc *a,
+		  struct alloc_change *c); /* both free the change; an empty one is nothing */
 void alloc_rollback(struct alloc *a, struct alloc_change *c);

@@ -31,8 +31,8 @@ static bool may_have_node_ports(const json_t *spec)
 
 static bool wants_node_ports(const json_t *spec)
 {
-	return spec && (has_type(spec, "NodePort") ||
-			(has_type(spec, "LoadBalancer") && jx_bool(spec, "allocateLoadBalancerNodePorts", true)));
+	return spec && (has_type(spec, "NodePort") || (has_type(spec, "LoadBalancer") &&
+						       jx_bool(spec, "allocateLoadBalancerNodePorts", true)));
 }
 
 static bool wants_health_port(const json_t *spec)
@@ -108,7 +108,8 @@ static void keep_allocated(json_t *now, const json_t *before)
 static void sync_address_fields(json_t *now, const json_t *before)
 {
 	const char *ip = jx_str_or(now, "clusterIP", ""), *old_ip = jx_str_or(before, "clusterIP", "");
-	bool list_unchanged = json_equal(json_object_get(now, "clusterIPs"), json_object_get(before, "clusterIPs"));
+	bool list_unchanged =
+		json_equal(json_object_get(now, "clusterIPs"), json_object_get(before, "clusterIPs"));
 
 	if (!before) {
 		if (ip[0] && !jx_len(now, "clusterIPs"))
@@ -137,12 +138,16 @@ static void fill_policy(struct services *s)
 	bool anywhere = is_headless(spec) && jx_len(spec, "selector") == 0;
 
 	if (!jx_str(spec, "ipFamilyPolicy"))
-		jx_set_str(s->now, "ipFamilyPolicy", old ? old : anywhere ? "RequireDualStack" : "SingleStack");
+		jx_set_str(s->now, "ipFamilyPolicy",
+			   old	      ? old
+			   : anywhere ? "RequireDualStack"
+				      : "SingleStack");
 }
 
 static void infer_families(struct services *s)
 {
-	json_t *families = json_object_get(s->now, "ipFamilies"), *ips = json_object_get(s->now, "clusterIPs"), *ip;
+	json_t *families = json_object_get(s->now, "ipFamilies"),
+	       *ips = json_object_get(s->now, "clusterIPs"), *ip;
 	bool single = c_eq(jx_str(s->now, "ipFamilyPolicy"), "SingleStack");
 	size_t i;
 
@@ -154,7 +159,8 @@ static void infer_families(struct services *s)
 		    "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified");
 	json_array_foreach(ips, i, ip) {
 		cleanup(freep) char *field = xasprintf("spec.clusterIPs[%zu]", i);
-		if (!is_headless(s->now) && i >= json_array_size(families) && strchr(json_string_value(ip), ':'))
+		if (!is_headless(s->now) && i >= json_array_size(families) &&
+		    strchr(json_string_value(ip), ':'))
 			bad(s->fe, field, ips, "IPv6 is not configured on this cluster");
 	}
 }
@@ -258,12 +264,13 @@ static int take_port(struct services *s, size_t i, int64_t wanted)
 	cleanup(freep) char *field = xasprintf("spec.ports[%zu].nodePort", i);
 
 	if (result == ALLOC_TAKEN)
-		field_error_add(s->fe, "FieldValueInvalid", field, "Invalid value: %lld: provided port is already allocated",
-				(long long)wanted);
-	else if (result == ALLOC_OUT_OF_RANGE)
 		field_error_add(s->fe, "FieldValueInvalid", field,
-				"Invalid value: %lld: provided port is not in the valid range. The range of valid ports is %u-%u",
-				(long long)wanted, p->first, p->first + p->n - 1);
+				"Invalid value: %lld: provided port is already allocated", (long long)wanted);
+	else if (result == ALLOC_OUT_OF_RANGE)
+		field_error_add(
+			s->fe, "FieldValueInvalid", field,
+			"Invalid value: %lld: provided port is not in the valid range. The range of valid ports is %u-%u",
+			(long long)wanted, p->first, p->first + p->n - 1);
 	return result == ALLOC_OK ? 0 : -1;
 }
 
@@ -294,7 +301,8 @@ static int64_t sibling_port(const json_t *ports, const json_t *port, size_t end)
 
 static int create_port(struct services *s, const json_t *ports, json_t *port, size_t i)
 {
-	int64_t given = sibling_port(ports, port, i), wanted = sibling_port(ports, port, json_array_size(ports));
+	int64_t given = sibling_port(ports, port, i),
+		wanted = sibling_port(ports, port, json_array_size(ports));
 	uint32_t any;
 
 	if (given && (!node_port(port) || node_port(port) == given)) {
@@ -379,13 +387,15 @@ static int change_health_port(struct services *s)
 	if (result == ALLOC_OK)
 		return 0;
 	field_error_add(s->fe, "InternalError", "spec.healthCheckNodePort",
-			"Internal error: failed to allocate requested HealthCheck NodePort %lld: %s", (long long)wanted,
-			result == ALLOC_TAKEN ? "provided port is already allocated" : "provided port is not in the valid range");
+			"Internal error: failed to allocate requested HealthCheck NodePort %lld: %s",
+			(long long)wanted,
+			result == ALLOC_TAKEN ? "provided port is already allocated"
+					      : "provided port is not in the valid range");
 	return -1;
 }
 
-int alloc_service(struct alloc *a, json_t *service, const json_t *old, bool dry_run, struct alloc_change *ret_change,
-		  struct field_errors *fe)
+int alloc_service(struct alloc *a, json_t *service, const json_t *old, bool dry_run,
+		  struct alloc_change *ret_change, struct field_errors *fe)
 {
 	struct services s = { .now = json_object_get(service, "spec"),
 			      .before = json_object_get(old, "spec"),
@@ -398,7 +408,8 @@ int alloc_service(struct alloc *a, json_t *service, const json_t *old, bool dry_
 	if (old)
 		keep_allocated(s.now, s.before);
 	sync_address_fields(s.now, s.before);
-	if (fill_families(&s, service) < 0 || change_address(&s) < 0 || change_ports(&s) < 0 || change_health_port(&s) < 0) {
+	if (fill_families(&s, service) < 0 || change_address(&s) < 0 || change_ports(&s) < 0 ||
+	    change_health_port(&s) < 0) {
 		if (dry_run)
 			ret_change->n_take = 0;
 		alloc_rollback(a, ret_change);

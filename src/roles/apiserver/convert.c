@@ -24,7 +24,8 @@ static void backend_to_v1(json_t *backend)
 		json_object_set_new(service, "name", json_string(name));
 		json_object_set_new(service, "port", json_object());
 		if (has_port)
-			json_object_set(json_object_get(service, "port"), json_is_string(port) ? "name" : "number", (json_t *)port);
+			json_object_set(json_object_get(service, "port"),
+					json_is_string(port) ? "name" : "number", (json_t *)port);
 		json_object_set_new(backend, "service", service);
 	}
 	json_object_del(backend, "serviceName");

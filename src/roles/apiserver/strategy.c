@@ -54,6 +54,7 @@ static void deployment_update_status(json_t *obj, const json_t *old)
 #define PUT STRATEGY_CREATE_BY_PUT
 #define RV STRATEGY_NEEDS_VERSION
 #define REPLY STRATEGY_REPLY_OBJECT
+/* clang-format off */
 static const struct strategy strategies[] = {
 	{ "", "Pod", GEN | REPLY | STRATEGY_GRACEFUL, NULL, pod_create, NULL, pod_update_status },
 	{ "", "Service", PUT | REPLY, NULL, NULL, service_update, NULL },
@@ -106,6 +107,7 @@ static const struct strategy strategies[] = {
 	{ "apiextensions.k8s.io", "CustomResourceDefinition", GEN | RV, NULL, NULL, NULL, NULL },
 	{ "apiregistration.k8s.io", "APIService", RV, NULL, NULL, NULL, NULL },
 };
+/* clang-format on */
 
 static const struct strategy no_strategy = { "", "", 0, NULL, NULL, NULL, NULL };
 
@@ -158,8 +160,8 @@ void strategy_generate_name(json_t *obj)
 
 void strategy_prepare_create(const struct resource *r, json_t *obj, const char *ns, int64_t now_ms)
 {
-	static const char *const not_yours[] = { "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation",
-						 "resourceVersion" };
+	static const char *const not_yours[] = { "deletionTimestamp", "deletionGracePeriodSeconds",
+						 "selfLink", "generation", "resourceVersion" };
 	const struct strategy *s = strategy_of(r);
 	json_t *metadata = json_object_get(obj, "metadata");
 	char uid[UID_TEXT_BYTES], now[TIME_TEXT_BYTES];
@@ -192,7 +194,8 @@ void strategy_prepare_create(const struct resource *r, json_t *obj, const char *
 
 static void keep_system_metadata(json_t *obj, const json_t *old)
 {
-	static const char *const always[] = { "metadata.creationTimestamp", "metadata.generation", "metadata.selfLink" };
+	static const char *const always[] = { "metadata.creationTimestamp", "metadata.generation",
+					      "metadata.selfLink" };
 	static const char *const if_absent[] = { "metadata.uid", "metadata.name", "metadata.namespace",
 						 "metadata.deletionGracePeriodSeconds" };
 
@@ -213,8 +216,8 @@ static void keep_all_but(json_t *obj, const json_t *old, const char *member)
 	void *tmp;
 
 	json_object_foreach_safe(obj, tmp, key, v)
-		if (strcmp(key, "metadata") != 0 && strcmp(key, "apiVersion") != 0 && strcmp(key, "kind") != 0 &&
-		    strcmp(key, member) != 0 && !json_object_get(old, key))
+		if (strcmp(key, "metadata") != 0 && strcmp(key, "apiVersion") != 0 &&
+		    strcmp(key, "kind") != 0 && strcmp(key, member) != 0 && !json_object_get(old, key))
 			json_object_del(obj, key);
 	json_object_foreach((json_t *)old, key, v)
 		if (strcmp(key, "metadata") != 0 && strcmp(key, member) != 0)
@@ -225,9 +228,9 @@ static void keep_all_but(json_t *obj, const json_t *old, const char *member)
 static void keep_all_but_path(json_t *obj, const json_t *old, const char *path)
 {
 	json_t *changed = jx_at(obj, path) ? json_deep_copy(jx_at(obj, path)) : NULL;
-	cleanup(json_decrefp) json_t *rv = jx_at(obj, "metadata.resourceVersion") ?
-						   json_deep_copy(jx_at(obj, "metadata.resourceVersion")) :
-						   NULL;
+	cleanup(json_decrefp) json_t *rv = jx_at(obj, "metadata.resourceVersion")
+						   ? json_deep_copy(jx_at(obj, "metadata.resourceVersion"))
+						   : NULL;
 	cleanup(json_decrefp) json_t *copy = json_deep_copy(old);
 
 	json_object_clear(obj);
@@ -277,8 +280,8 @@ static bool spec_changed(const struct strategy *s, const json_t *obj, const json
 	return false;
 }
 
-static void take_owned_parts(const struct resource *r, const struct strategy *s, json_t *obj, const json_t *old,
-			     const char *subresource)
+static void take_owned_parts(const struct resource *r, const struct strategy *s, json_t *obj,
+			     const json_t *old, const char *subresource)
 {
 	if (c_eq(subresource, "status")) {
 		keep_all_but(obj, old, "status");
@@ -302,7 +305,8 @@ static void take_owned_parts(const struct resource *r, const struct strategy *s,
 		s->update(obj, old);
 }
 
-void strategy_prepare_update(const struct resource *r, json_t *obj, const json_t *old, const char *subresource)
+void strategy_prepare_update(const struct resource *r, json_t *obj, const json_t *old,
+			     const char *subresource)
 {
 	const struct strategy *s = strategy_of(r);
 

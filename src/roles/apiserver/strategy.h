@@ -16,12 +16,16 @@
 #include "kube/schema/schema.h"
 
 enum {
-	STRATEGY_GENERATION = 2,     /* metadata.generation: 1, +1 with each change of the spec */
-	STRATEGY_CREATE_BY_PUT = 4,  /* a PUT of a missing object creates it (with its resourceVersion empty) */
-	STRATEGY_NEEDS_VERSION = 8,  /* an update must carry metadata.resourceVersion */
-	STRATEGY_GRACEFUL = 16,	     /* deletion is announced first and done by a second DELETE with grace 0 (Pod) */
-	STRATEGY_REPLY_OBJECT = 32,  /* a complete deletion answers the object, not a Status (Pod, Service, …) */
-	STRATEGY_ORPHAN = 64,	     /* dependents are orphaned when the DELETE does not say (Job, ReplicationController) */
+	STRATEGY_GENERATION = 2, /* metadata.generation: 1, +1 with each change of the spec */
+	STRATEGY_CREATE_BY_PUT =
+		4, /* a PUT of a missing object creates it (with its resourceVersion empty) */
+	STRATEGY_NEEDS_VERSION = 8, /* an update must carry metadata.resourceVersion */
+	STRATEGY_GRACEFUL =
+		16, /* deletion is announced first and done by a second DELETE with grace 0 (Pod) */
+	STRATEGY_REPLY_OBJECT =
+		32, /* a complete deletion answers the object, not a Status (Pod, Service, …) */
+	STRATEGY_ORPHAN =
+		64, /* dependents are orphaned when the DELETE does not say (Job, ReplicationController) */
 	STRATEGY_CREATE_STATUS = 128, /* a create may carry a status (Node) */
 };
 
@@ -44,7 +48,8 @@ void strategy_prepare_create(const struct resource *r, json_t *obj, const char *
 void strategy_generate_name(json_t *obj);
 /* subresource: NULL, "status", or another that writes the whole object ("ephemeralcontainers", "resize", "finalize",
  * "approval"); what it does not own is taken from `old`. resourceVersion is left as the client sent it. */
-void strategy_prepare_update(const struct resource *r, json_t *obj, const json_t *old, const char *subresource);
+void strategy_prepare_update(const struct resource *r, json_t *obj, const json_t *old,
+			     const char *subresource);
 
 /* Deletion. Seconds of grace: what the client asked (-1: nothing), else the kind's own; 0 means at once.
  * Pods that were never bound or have ended get 0. */

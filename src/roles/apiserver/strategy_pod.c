@@ -57,11 +57,13 @@ static const char *qos_class(const json_t *spec)
 void pod_create(json_t *obj)
 {
 	json_object_set_new(obj, "status",
-			    json_pack("{s:s,s:s}", "phase", "Pending", "qosClass", qos_class(json_object_get(obj, "spec"))));
+			    json_pack("{s:s,s:s}", "phase", "Pending", "qosClass",
+				      qos_class(json_object_get(obj, "spec"))));
 	if (jx_len(obj, "spec.schedulingGates"))
 		jx_set(obj, "status.conditions",
-		       json_pack("[{s:s,s:s,s:s,s:s}]", "type", "PodScheduled", "status", "False", "reason", "SchedulingGated",
-				 "message", "Scheduling is blocked due to non-empty scheduling gates"));
+		       json_pack("[{s:s,s:s,s:s,s:s}]", "type", "PodScheduled", "status", "False", "reason",
+				 "SchedulingGated", "message",
+				 "Scheduling is blocked due to non-empty scheduling gates"));
 }
 
 void pod_update_status(json_t *obj, const json_t *old)

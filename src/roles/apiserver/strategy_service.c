@@ -80,7 +80,8 @@ void service_update(json_t *obj, const json_t *old_obj)
 	bool drop[ARRAY_LEN(dependents)];
 	for (i = 0; i < ARRAY_LEN(dependents); i++)
 		drop[i] = dependents[i].needed(old) && !dependents[i].needed(spec) &&
-			  json_same(json_object_get(spec, dependents[i].member), json_object_get(old, dependents[i].member));
+			  json_same(json_object_get(spec, dependents[i].member),
+				    json_object_get(old, dependents[i].member));
 	for (i = 0; i < ARRAY_LEN(dependents); i++)
 		if (drop[i])
 			json_object_del(spec, dependents[i].member);

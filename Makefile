@@ -87,7 +87,8 @@ $(BUILD)/images/busybox.tar: tools/oci_pack.sh
 	@rm -rf $(BUILD)/images/busybox && mkdir -p $(BUILD)/images/busybox/bin $(BUILD)/images/busybox/tmp
 	cp $(or $(wildcard /usr/bin/busybox),/bin/busybox) $(BUILD)/images/busybox/bin/busybox
 	for a in $$($(BUILD)/images/busybox/bin/busybox --list | grep -vx busybox); do ln -sf busybox $(BUILD)/images/busybox/bin/$$a; done
-	tools/oci_pack.sh $(BUILD)/images/busybox docker.io/library/busybox:portico $@ /bin/sh
+	printf '#!/bin/sh\nexec env "$$@"\n' > $(BUILD)/images/busybox/bin/printenv && chmod 755 $(BUILD)/images/busybox/bin/printenv
+	tools/oci_pack.sh $(BUILD)/images/busybox docker.io/library/busybox:portico $@ sh
 IMAGES = $(BUILD)/images/my-app-1.0.0.tar $(BUILD)/images/my-app-1.0.1.tar $(BUILD)/images/busybox.tar
 images: $(IMAGES)
 

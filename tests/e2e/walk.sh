@@ -45,7 +45,8 @@ load_end() { # NAME WHAT [allowed kind]
 	local pid; eval "pid=\$load_$1"
 	kill -TERM "$pid"; wait "$pid"
 	local line; line=$(cat "$work/load-$1")
-	local bad; bad=$(tr ' ' '\n' <<<"$line" | grep -vE "^requests=|=0$${3:+|^$3=}" || true)
+	local fine='^requests=|=0$'; [ -z "${3:-}" ] || fine="$fine|^$3="
+	local bad; bad=$(tr ' ' '\n' <<<"$line" | grep -vE "$fine" || true)
 	local n; n=$(sed -n 's/requests=\([0-9]*\).*/\1/p' <<<"$line")
 	if [ -z "$bad" ] && [ "${n:-0}" -gt 20 ]; then pass "$2 ($line)"; else fail "$2" "$line
 $(tail -5 "$work/load-$1.err")"; fi

@@ -1,12 +1,12 @@
 #include "roles/apiserver/stream_channels.h"
 
+#include "codec/base64.h"
 #include "codec/jx.h"
 #include "net/websocket.h"
 #include "roles/apiserver/stream_pipe.h"
 #include "roles/apiserver/stream_translate.h"
 
-#include <openssl/evp.h>
-
+#define BASE64_BYTES_MAX (2 * STREAM_MESSAGE_BYTES_MAX) /* four bytes for three, of what the node sends at a time */
 #define SUCCESS "{\"metadata\":{},\"status\":\"Success\"}"
 
 struct session {
@@ -45,12 +45,13 @@ static void session_end(struct session *s)
 
 static void send_base64(struct session *s, uint8_t channel, struct str payload)
 {
-	char *text = xmalloc(1 + 4 * ((payload.len + 2) / 3) + 1);
+	struct buf text;
 
-	text[0] = (char)('0' + channel);
-	int n = EVP_EncodeBlock((unsigned char *)text + 1, (const unsigned char *)payload.ptr, (int)payload.len);
-	ws_send(s->ws, false, (struct str){ text, 1 + (size_t)n });
-	free(text);
+	buf_init(&text, BASE64_BYTES_MAX);
+	buf_putc(&text, (char)('0' + channel));
+	if (base64_put(&text, payload) == 0)
+		ws_send(s->ws, false, buf_str(&text));
+	buf_done(&text);
 }
 
 static void send_channel(void *ctx, enum stream_channel channel, struct str payload)
@@ -78,15 +79,13 @@ static void take_message(struct session *s, struct str payload)
 
 static void take_base64(struct session *s, struct str payload)
 {
-	unsigned char *raw = xmalloc(payload.len + 4);
-	int n = EVP_DecodeBlock(raw, (const unsigned char *)payload.ptr + 1, (int)payload.len - 1);
+	struct buf raw;
+	size_t bad_at;
 
-	for (size_t i = payload.len; n > 0 && i > 1 && payload.ptr[i - 1] == '='; i--)
-		n--; /* padding counts as zeros there */
-	if (n > 0)
-		translate_from_client(s->translate, (uint8_t)(payload.ptr[0] - '0'),
-				      (struct str){ (char *)raw, (size_t)n });
-	free(raw);
+	buf_init(&raw, STREAM_MESSAGE_BYTES_MAX);
+	if (base64_decode((struct str){ payload.ptr + 1, payload.len - 1 }, &raw, &bad_at) == 0)
+		translate_from_client(s->translate, (uint8_t)(payload.ptr[0] - '0'), buf_str(&raw));
+	buf_done(&raw);
 }
 
 static void on_message(void *ctx, bool binary, struct str payload)

@@ -1,5 +1,5 @@
-/* table.h - server-side printing: meta.k8s.io/v1 Table columns and rows per kind, as `kubectl get` shows them.
- * The columns and row rules are those of kubernetes pkg/printers/internalversion. */
+/* table.h - server-side printing: meta.k8s.io/v1 Table columns and rows per kind, as `kubectl get` shows
+ * them. The columns and row rules are those of kubernetes pkg/printers/internalversion. */
 #pragma once
 
 #include "kube/schema/schema.h"

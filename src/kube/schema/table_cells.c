@@ -29,7 +29,8 @@ const char *age_since(const char *time, int64_t now_ms, char out[AGE_TEXT_BYTES]
 	return age_text(now_ms - then_ms, out);
 }
 
-/* "path|fallback": the path is copied to `path`, and what follows the bar returned ("" when there is none). */
+/* "path|fallback": the path is copied to `path`, and what follows the bar returned ("" when there is none).
+ */
 static const char *split_arg(const char *arg, char path[128])
 {
 	const char *bar = strchr(arg, '|');

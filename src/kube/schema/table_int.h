@@ -28,8 +28,8 @@ extern const size_t n_printers;
 
 #define LIST_SHOWN_MAX 3 /* of hosts, ports and endpoints; then "+ N more..." */
 
-/* At a path: text ("" when absent, or what follows a '|'), a number (0), how many, "True" or "False" or "<unset>", a
- * time as its age ("<unknown>"). */
+/* At a path: text ("" when absent, or what follows a '|'), a number (0), how many, "True" or "False" or
+ * "<unset>", a time as its age ("<unknown>"). */
 json_t *cell_text(const struct cell *c);
 json_t *cell_int(const struct cell *c);
 json_t *cell_count(const struct cell *c);
@@ -98,7 +98,8 @@ json_t *text_cell(const char *s);    /* NULL is "" */
 json_t *text_cell_of(struct buf *b); /* ends the buffer; "" when nothing was written */
 const char *age_since(const char *time, int64_t now_ms,
 		      char out[AGE_TEXT_BYTES]); /* "<unknown>" when absent */
-/* Adds an element and counts it; shows no more than LIST_SHOWN_MAX, and then list_end says how many are hidden. */
+/* Adds an element and counts it; shows no more than LIST_SHOWN_MAX, and then list_end says how many are
+ * hidden. */
 struct shown_list {
 	struct buf text;
 	size_t n;

@@ -2,7 +2,8 @@
 
 #include <stdio.h>
 
-/* STATUS, READY and RESTARTS of a pod, which look at each other: k8s.io/kubernetes pkg/printers/internalversion. */
+/* STATUS, READY and RESTARTS of a pod, which look at each other: k8s.io/kubernetes
+ * pkg/printers/internalversion. */
 
 #define REASON_BYTES 128
 

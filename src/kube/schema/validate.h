@@ -12,7 +12,8 @@ void object_validate(const struct resource *r, const json_t *obj, const json_t *
 void object_validate_status(const struct resource *r, const json_t *obj, const json_t *old,
 			    struct field_errors *fe);
 
-/* The part that must hold before addresses can be allocated: clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy. */
+/* The part that must hold before addresses can be allocated: clusterIP, clusterIPs, ipFamilies and
+ * ipFamilyPolicy. */
 void service_addresses_validate(const json_t *service, struct field_errors *fe);
 
 bool is_dns1123_label(const char *s);

@@ -90,11 +90,41 @@ static bool match_percent(const char *s)
 #define LABEL_RE "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 #define SUBDOMAIN_RE LABEL_RE "(\\." LABEL_RE ")*"
 #define QUALIFIED_RE "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-#define QUALIFIED_TEXT \
+#define QUALIFIED_TEXT                                                                              \
 	"must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an " \
-	"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for " \
+	"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "      \
 	"validation is '" QUALIFIED_RE "')"
-#define DIR_PREFIXES true
+#define LABEL_TEXT                                                                                   \
+	"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and " \
+	"must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex "   \
+	"used for validation is '" LABEL_RE "')"
+#define SUBDOMAIN_TEXT                                                                                \
+	"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "  \
+	"'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used " \
+	"for validation is '" SUBDOMAIN_RE "')"
+#define DNS1035_TEXT                                                                                 \
+	"a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an " \
+	"alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or "         \
+	"'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+#define WILDCARD_TEXT                                                                             \
+	"a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, " \
+	"which must consist of lower case alphanumeric characters, '-' or '.' and end with an "   \
+	"alphanumeric character (e.g. '*.example.com', regex used for validation is "             \
+	"'\\*\\." SUBDOMAIN_RE "')"
+#define LABEL_VALUE_TEXT                                                                            \
+	"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or " \
+	"'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or "          \
+	"'my_value',  or '12345', regex used for validation is '(" QUALIFIED_RE ")?')"
+#define CONFIG_KEY_TEXT                                                                      \
+	"a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. " \
+	"'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is "          \
+	"'[-._a-zA-Z0-9]+')"
+#define HEADER_TEXT                                                                                  \
+	"a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', " \
+	"regex used for validation is '[-A-Za-z0-9]+')"
+#define PERCENT_TEXT                                                                                 \
+	"a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or " \
+	"'93%', regex used for validation is '[0-9]+%')"
 
 static const struct {
 	bool (*match)(const char *s);
@@ -102,37 +132,15 @@ static const struct {
 	bool dir_prefixes; /* also not ".", ".." or "..x" */
 	const char *text;
 } formats[] = {
-	[FORMAT_DNS1123_LABEL] = { match_label, 63, false,
-				   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
-				   "end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
-				   "'" LABEL_RE "')" },
-	[FORMAT_DNS1123_SUBDOMAIN] = { match_subdomain, 253, false,
-				       "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-				       "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-				       "'" SUBDOMAIN_RE "')" },
-	[FORMAT_DNS1035_LABEL] = { match_1035, 63, false,
-				   "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-				   "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for "
-				   "validation is '[a-z]([-a-z0-9]*[a-z0-9])?')" },
-	[FORMAT_WILDCARD_SUBDOMAIN] = { match_wildcard, 253, false,
-					"a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist "
-					"of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. "
-					"'*.example.com', regex used for validation is '\\*\\." SUBDOMAIN_RE
-					"')" },
+	[FORMAT_DNS1123_LABEL] = { match_label, 63, false, LABEL_TEXT },
+	[FORMAT_DNS1123_SUBDOMAIN] = { match_subdomain, 253, false, SUBDOMAIN_TEXT },
+	[FORMAT_DNS1035_LABEL] = { match_1035, 63, false, DNS1035_TEXT },
+	[FORMAT_WILDCARD_SUBDOMAIN] = { match_wildcard, 253, false, WILDCARD_TEXT },
 	[FORMAT_QUALIFIED_NAME] = { match_qualified_part, 63, false, QUALIFIED_TEXT },
-	[FORMAT_LABEL_VALUE] = { match_label_value, 63, false,
-				 "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
-				 "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
-				 "validation is '(" QUALIFIED_RE ")?')" },
-	[FORMAT_CONFIG_KEY] = { match_config_key, 253, DIR_PREFIXES,
-				"a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
-				"'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')" },
-	[FORMAT_HTTP_HEADER] = { match_header, 0, false,
-				 "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for "
-				 "validation is '[-A-Za-z0-9]+')" },
-	[FORMAT_PERCENT] = { match_percent, 0, false,
-			     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex "
-			     "used for validation is '[0-9]+%')" },
+	[FORMAT_LABEL_VALUE] = { match_label_value, 63, false, LABEL_VALUE_TEXT },
+	[FORMAT_CONFIG_KEY] = { match_config_key, 253, true, CONFIG_KEY_TEXT },
+	[FORMAT_HTTP_HEADER] = { match_header, 0, false, HEADER_TEXT },
+	[FORMAT_PERCENT] = { match_percent, 0, false, PERCENT_TEXT },
 };
 
 static void printf_like(2, 3) say(struct format_messages *m, const char *fmt, ...)

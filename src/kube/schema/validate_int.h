@@ -18,8 +18,8 @@ struct place {
 #define AT_KEY(up_, key_) (&(const struct place){ .up = (up_), .key = (key_) })
 char *place_text(const struct place *p); /* on the heap */
 
-/* One mistake each, worded as field.Error does; details may be "". A mistake that is known already (same place, same
- * words) is not told twice. */
+/* One mistake each, worded as field.Error does; details may be "". A mistake that is known already (same
+ * place, same words) is not told twice. */
 void bad_value(struct field_errors *fe, const struct place *p, const json_t *value, const char *fmt, ...)
 	printf_like(4, 5);
 void bad_string(struct field_errors *fe, const struct place *p, const char *value, const char *fmt, ...)

@@ -65,14 +65,14 @@ static char *quoted(const char *s)
 	return buf_take(&out);
 }
 
-#define DETAIL(out, fmt) \
-	cleanup(freep) char *out = NULL; \
-	do { \
-		va_list ap_; \
-		va_start(ap_, fmt); \
+#define DETAIL(out, fmt)                           \
+	cleanup(freep) char *out = NULL;           \
+	do {                                       \
+		va_list ap_;                       \
+		va_start(ap_, fmt);                \
 		if (vasprintf(&out, fmt, ap_) < 0) \
-			abort(); \
-		va_end(ap_); \
+			abort();                   \
+		va_end(ap_);                       \
 	} while (0)
 
 void bad_value(struct field_errors *fe, const struct place *p, const json_t *value, const char *fmt, ...)

@@ -344,7 +344,8 @@ static void check_topology_annotations(struct field_errors *fe, const json_t *ob
 			   "must match annotations[%s] when both are specified", hints);
 }
 
-/* ClusterIPs and families stay as they are; a Service may only go from and to ExternalName, or give up its second. */
+/* ClusterIPs and families stay as they are; a Service may only go from and to ExternalName, or give up its
+ * second. */
 static void check_cluster_ips_update(struct field_errors *fe, const struct place *p, const json_t *spec,
 				     const json_t *old)
 {

@@ -1,8 +1,8 @@
 /* admission.h - what a cluster adds to an object, or refuses, before it is validated.
  *
- * Namespace life-cycle, service accounts of pods, tolerations, priority, default IngressClass: the plug-ins that
- * kube-apiserver enables by default (k8s.io/kubernetes plugin/pkg/admission), in its order. Does no I/O; other objects are
- * seen through a view that the caller answers from memory.
+ * Namespace life-cycle, service accounts of pods, tolerations, priority, default IngressClass: the plug-ins
+ * that kube-apiserver enables by default (k8s.io/kubernetes plugin/pkg/admission), in its order. Does no I/O;
+ * other objects are seen through a view that the caller answers from memory.
  */
 #pragma once
 
@@ -26,6 +26,7 @@ struct admission_request {
 	json_t *obj;	       /* changed in place; NULL when deleting */
 	const json_t *old;     /* NULL when creating */
 };
-/* -1: 403 or 404 with upstream's text. `ret_causes` (may be NULL) gets a JSON array for details.causes, or NULL. */
+/* -1: 403 or 404 with upstream's text. `ret_causes` (may be NULL) gets a JSON array for details.causes, or
+ * NULL. */
 int admission_check(const struct admission_view *v, const struct admission_request *q, json_t **ret_causes,
 		    struct err *e) must_check;

@@ -1,8 +1,8 @@
 #include "roles/apiserver/admission_int.h"
 #include "roles/apiserver/uid.h"
 
-/* Pods: service account, its token, tolerations, priority. k8s.io/kubernetes plugin/pkg/admission/{serviceaccount,
- * defaulttolerationseconds,priority}. */
+/* Pods: service account, its token, tolerations, priority. k8s.io/kubernetes
+ * plugin/pkg/admission/{serviceaccount, defaulttolerationseconds,priority}. */
 
 #define TOKEN_MOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 #define TOKEN_VOLUME "kube-api-access-"
@@ -84,7 +84,8 @@ static void mount_token(json_t *pod)
 		json_array_append_new(list_of(pod, "spec.volumes"), token_volume(name));
 }
 
-/* Of two spellings of the same field the newer one counts; both are kept, since old clients read the older. */
+/* Of two spellings of the same field the newer one counts; both are kept, since old clients read the older.
+ */
 static const char *account_name(json_t *pod)
 {
 	const char *name = jx_str_or(pod, "spec.serviceAccountName", "");

@@ -17,7 +17,8 @@ static void bit_set(uint64_t *bits, uint32_t i, bool on)
 	bits[i / 64] = on ? bits[i / 64] | mask : bits[i / 64] & ~mask;
 }
 
-/* The lower part is for those who ask for a value of their own: a quarter at the most (KEP-3070, KEP-3668). */
+/* The lower part is for those who ask for a value of their own: a quarter at the most (KEP-3070, KEP-3668).
+ */
 static uint32_t static_part(uint32_t n, uint32_t step, uint32_t max)
 {
 	uint32_t part = MIN(MAX(16u, n / step), max);

@@ -4,12 +4,12 @@
  * as one table: a row says which parts of an object belong to whom. Objects are in their storage
  * version, decoded and defaulted. Nothing here reads the clock, the store or the configuration.
  *
- * The order of a create: object_decode, object_convert to the storage version, object_default, admission_check,
- * alloc_service (Services), strategy_prepare_create, object_validate, the store, alloc_commit.
- * Of an update: decode or patch, convert, default, admission_check, alloc_service (not for "status"),
- * strategy_prepare_update, object_validate (object_validate_status for "status"), the store, alloc_commit.
- * Any failure behind alloc_service rolls it back. Allocation comes before validation because upstream's does: of a
- * Service with a taken node port and a bad name, only the first is told.
+ * The order of a create: object_decode, object_convert to the storage version, object_default,
+ * admission_check, alloc_service (Services), strategy_prepare_create, object_validate, the store,
+ * alloc_commit. Of an update: decode or patch, convert, default, admission_check, alloc_service (not for
+ * "status"), strategy_prepare_update, object_validate (object_validate_status for "status"), the store,
+ * alloc_commit. Any failure behind alloc_service rolls it back. Allocation comes before validation because
+ * upstream's does: of a Service with a taken node port and a bad name, only the first is told.
  */
 #pragma once
 
@@ -37,23 +37,25 @@ struct strategy {
 	void (*update)(json_t *obj, const json_t *old);
 	void (*update_status)(json_t *obj, const json_t *old);
 };
-/* Never NULL: kinds without a row have no flags. Whether status is apart follows from the resource's subresources. */
+/* Never NULL: kinds without a row have no flags. Whether status is apart follows from the resource's
+ * subresources. */
 const struct strategy *strategy_of(const struct resource *r);
 
-/* Fills in namespace (NULL for cluster-scoped), generated name, uid, creationTimestamp; drops what a client may not set
- * (status, deletionTimestamp, selfLink, generation, resourceVersion). The name may be made anew after a collision:
- * strategy_generate_name again. */
+/* Fills in namespace (NULL for cluster-scoped), generated name, uid, creationTimestamp; drops what a client
+ * may not set (status, deletionTimestamp, selfLink, generation, resourceVersion). The name may be made anew
+ * after a collision: strategy_generate_name again. */
 void strategy_prepare_create(const struct resource *r, json_t *obj, const char *ns, int64_t now_ms);
 /* From metadata.generateName, when that is set; the old name is overwritten. */
 void strategy_generate_name(json_t *obj);
-/* subresource: NULL, "status", or another that writes the whole object ("ephemeralcontainers", "resize", "finalize",
- * "approval"); what it does not own is taken from `old`. resourceVersion is left as the client sent it. */
+/* subresource: NULL, "status", or another that writes the whole object ("ephemeralcontainers", "resize",
+ * "finalize", "approval"); what it does not own is taken from `old`. resourceVersion is left as the client
+ * sent it. */
 void strategy_prepare_update(const struct resource *r, json_t *obj, const json_t *old,
 			     const char *subresource);
 
 /* Deletion. Seconds of grace: what the client asked (-1: nothing), else the kind's own; 0 means at once.
  * Pods that were never bound or have ended get 0. */
 int64_t strategy_grace_s(const struct resource *r, const json_t *obj, int64_t asked_s);
-/* Sets deletionTimestamp and deletionGracePeriodSeconds and raises generation; a second call may only shorten it.
- * false when the object stays as it was. */
+/* Sets deletionTimestamp and deletionGracePeriodSeconds and raises generation; a second call may only shorten
+ * it. false when the object stays as it was. */
 bool strategy_mark_deleted(const struct resource *r, json_t *obj, int64_t grace_s, int64_t now_ms);

@@ -1,7 +1,7 @@
 #include "roles/apiserver/strategy_int.h"
 
-/* A Service that changes its type loses what the new one has no use for, unless the client touched it too (then
- * validation says no). k8s.io/kubernetes pkg/registry/core/service, dropTypeDependentFields. */
+/* A Service that changes its type loses what the new one has no use for, unless the client touched it too
+ * (then validation says no). k8s.io/kubernetes pkg/registry/core/service, dropTypeDependentFields. */
 
 static bool has_type(const json_t *spec, const char *type)
 {

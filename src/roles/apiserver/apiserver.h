@@ -20,7 +20,7 @@ struct apiserver {
 	struct rbac *rbac;
 	struct alloc *alloc;
 	struct metrics metrics;
-	struct timer event_sweep;
+	struct timer housekeeping;
 	int64_t started_ms;
 	bool ready;
 	struct store_wait first_wait; /* for what bootstrap made */

@@ -3,7 +3,6 @@
 #include "roles/apiserver/registry.h"
 
 #define EVENT_TTL_MS (60 * 60 * 1000) /* kube-apiserver's --event-ttl */
-#define SWEEP_MS 60000
 #define SWEEP_MAX 200 /* per table and sweep: the loop serves others meanwhile */
 
 static int64_t latest(const json_t *ev, const char *path, int64_t than)
@@ -50,23 +49,9 @@ static void sweep_table(struct apiserver *api, struct table *t)
 	}
 }
 
-static void sweep(struct timer *timer)
+void event_ttl_sweep(struct apiserver *api)
 {
-	struct apiserver *api = timer->ctx;
-
 	for (size_t i = 0; i < n_resources; i++)
 		if (!resources[i].storage && c_eq(resources[i].plural, "events"))
 			sweep_table(api, store_table(api->store, &resources[i]));
-	timer_start(api->loop, timer, SWEEP_MS);
-}
-
-void event_ttl_start(struct apiserver *api)
-{
-	api->event_sweep = (struct timer){ .fire = sweep, .ctx = api };
-	timer_start(api->loop, &api->event_sweep, SWEEP_MS);
-}
-
-void event_ttl_stop(struct apiserver *api)
-{
-	timer_stop(&api->event_sweep);
 }

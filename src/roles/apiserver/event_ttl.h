@@ -3,5 +3,5 @@
 
 #include "roles/apiserver/apiserver.h"
 
-void event_ttl_start(struct apiserver *api);
-void event_ttl_stop(struct apiserver *api);
+/* To be called every minute or so. */
+void event_ttl_sweep(struct apiserver *api);

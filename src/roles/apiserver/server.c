@@ -9,11 +9,13 @@
 #include "roles/apiserver/event_ttl.h"
 #include "roles/apiserver/handlers.h"
 
-#include <unistd.h>
+#include <malloc.h>
+#include <sys/stat.h>
 
 #define PEM_BYTES (256u << 10)	/* a CA bundle of a hundred certificates */
 #define IDLE_MS (5 * 60 * 1000) /* client-go keeps idle connections for 90 s */
 #define BACKLOG 1024
+#define HOUSEKEEPING_MS 60000
 
 /* What the store tells. */
 
@@ -90,7 +92,10 @@ static int open_store(struct apiserver *api, struct err *e)
 
 	if (dir_make(dir, 0700, e) < 0)
 		return -1;
+	/* Secrets are in there: SQLite makes its files with what the umask leaves of 0644. */
+	mode_t mask = umask(077);
 	api->store = store_new(api->loop, path, &store_ops, api, e);
+	umask(mask);
 	return api->store ? 0 : -1;
 }
 
@@ -161,6 +166,16 @@ static void first_objects_durable(struct store_wait *w, const struct err *e)
 	role_ready();
 }
 
+/* Documents and lists of megabytes come and go; left to itself, malloc keeps what they used. */
+static void housekeeping(struct timer *t)
+{
+	struct apiserver *api = t->ctx;
+
+	event_ttl_sweep(api);
+	malloc_trim(0);
+	timer_start(api->loop, t, HOUSEKEEPING_MS);
+}
+
 static int apiserver_start(struct role_ctx *ctx, struct err *e)
 {
 	struct apiserver *api = ctx->state = xcalloc(1, sizeof(*api));
@@ -173,7 +188,8 @@ static int apiserver_start(struct role_ctx *ctx, struct err *e)
 	api->rbac = rbac_new(api->store);
 	if (open_alloc(api, e) < 0 || open_authn(api, e) < 0 || bootstrap(api, e) < 0 || open_http(api, e) < 0)
 		return -1;
-	event_ttl_start(api);
+	api->housekeeping = (struct timer){ .fire = housekeeping, .ctx = api };
+	timer_start(api->loop, &api->housekeeping, HOUSEKEEPING_MS);
 	api->first_wait.done = first_objects_durable;
 	store_wait(api->store, &api->first_wait, store_rv(api->store));
 	return 0;
@@ -185,7 +201,7 @@ static void apiserver_stop(struct role_ctx *ctx)
 
 	if (!api)
 		return;
-	event_ttl_stop(api);
+	timer_stop(&api->housekeeping);
 	if (api->http)
 		http_server_free(api->http);
 	if (api->tls)

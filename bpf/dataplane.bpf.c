@@ -3,6 +3,7 @@
  * Socket programs: the cgroup2 root. Packet programs: interfaces of the host that have addresses
  * (host_*), and the host side of pods' veths (pod_*).
  */
+#include "lib/icmp.h"
 #include "lib/sock.h"
 #include "lib/tc.h"
 
@@ -138,7 +139,7 @@ int host_ingress(struct __sk_buff *skb)
 	int verdict;
 
 	if (packet_parse(skb, &p) < 0)
-		return TC_ACT_UNSPEC;
+		return icmp_error(skb);
 	verdict = request(skb, &p, SIDE_HOST);
 	if (verdict == NOT_OURS && may_be_reply_to_node(&p))
 		verdict = reply(skb, &p, false);
@@ -154,7 +155,7 @@ int pod_ingress(struct __sk_buff *skb)
 	int verdict;
 
 	if (packet_parse(skb, &p) < 0)
-		return TC_ACT_UNSPEC;
+		return icmp_error(skb);
 	verdict = reply(skb, &p, false);
 	if (verdict == NOT_OURS)
 		verdict = request(skb, &p, SIDE_POD);

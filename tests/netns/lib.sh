@@ -92,7 +92,7 @@ node_remove() {
 	wait 2>/dev/null
 	"$BUILD/netns/dp_load" --pin "$T/bpf/portico" --remove || failed=1
 	mountpoint -q "$T/bpf" && { echo "left: the mount at $T/bpf"; umount "$T/bpf"; failed=1; }
-	for ns in host nb pod1 pod2 pod3 pod4; do ip netns del $ID-$ns 2>/dev/null; done
+	for ns in host nb far pod1 pod2 pod3 pod4; do ip netns del $ID-$ns 2>/dev/null; done
 	for i in 1 2 3 4 5; do rmdir "$CG" 2>/dev/null && break || sleep 0.1; done
 	rm -rf "$T"
 }

@@ -3,9 +3,10 @@
  * peer serve NAME PORT
  *     TCP and UDP on PORT. A connection gets the line "NAME CLIENT_IP", then an echo of every line.
  *     A datagram is answered with "NAME CLIENT_IP".
- * peer tcp ADDR PORT [-n COUNT] [-p SOURCE_PORT] [-b SOURCE_IP] [-6] [-k]
- *     COUNT connections; a line each: "NAME CLIENT_IP PEER_ADDR:PEER_PORT". -k: after the first line, stays
- *     connected and echoes a line every 20 ms until SIGTERM, then prints "echoed N"; exits 1 if one failed.
+ * peer tcp ADDR PORT [-n COUNT] [-p SOURCE_PORT] [-b SOURCE_IP] [-s BYTES] [-6] [-k]
+ *     COUNT connections; a line each: "NAME CLIENT_IP PEER_ADDR:PEER_PORT". -s: then has that many bytes
+ *     echoed in one go. -k: stays connected and has a line echoed every 20 ms until SIGTERM, then prints
+ *     "echoed N"; exits 1 if one failed.
  * peer udp ADDR PORT [-n COUNT] [-c] [-6] [-k]
  *     "NAME CLIENT_IP FROM_ADDR:FROM_PORT"; one socket for all, connected with -c. -k: goes on every 20 ms.
  * A failure prints the error's name and exits 1.
@@ -40,7 +41,7 @@ static void fail(void)
 }
 
 struct opts {
-	int count, source_port;
+	int count, source_port, bytes;
 	const char *source_ip;
 	bool v6, connected, keep;
 };
@@ -130,6 +131,22 @@ static void keep_echoing(int fd)
 	printf("echoed %ld\n", n);
 }
 
+static void echo_bytes(int fd, int n)
+{
+	char *buf = calloc(1, n);
+	int got = 0;
+
+	if (write(fd, buf, n) != n)
+		fail();
+	while (got < n) {
+		ssize_t more = read(fd, buf, n - got);
+		if (more <= 0)
+			fail();
+		got += more;
+	}
+	free(buf);
+}
+
 static void client_tcp(const char *ip, int port, const struct opts *o)
 {
 	char line[128], text[80];
@@ -150,6 +167,8 @@ static void client_tcp(const char *ip, int port, const struct opts *o)
 			fail();
 		printf("%s %s\n", line, addr_show(&ss, text));
 		fflush(stdout);
+		if (o->bytes)
+			echo_bytes(fd, o->bytes);
 		if (o->keep)
 			keep_echoing(fd);
 		close(fd);
@@ -241,11 +260,12 @@ int main(int argc, char **argv)
 {
 	struct opts o = { .count = 1 };
 
-	for (int c; (c = getopt(argc, argv, "n:p:b:6ck")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "n:p:b:s:6ck")) != -1;) {
 		switch (c) {
 		case 'n': o.count = atoi(optarg); break;
 		case 'p': o.source_port = atoi(optarg); break;
 		case 'b': o.source_ip = optarg; break;
+		case 's': o.bytes = atoi(optarg); break;
 		case '6': o.v6 = true; break;
 		case 'c': o.connected = true; break;
 		case 'k': o.keep = true; break;

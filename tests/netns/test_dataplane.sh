@@ -83,6 +83,24 @@ expect "source range denied" 'ETIMEDOUT|EAGAIN' "$(tcp nb $LB_IP 81)"
 ip -n $ID-nb addr add 192.168.77.130/24 dev eth0
 expect "source range allowed" "pod. 192.168.77.130 $LB_IP:81" "$(tcp nb $LB_IP 81 -b 192.168.77.130)"
 
+# --- ICMP errors about translated connections
+service closed 10.96.0.22 '[{"name":"dns","port":99,"protocol":"UDP","nodePort":30099}]' '{"type":"NodePort"}'
+slice closed '[{"name":"dns","port":9999,"protocol":"UDP"}]' 10.244.0.12
+load_again
+expect "a closed UDP port behind a NodePort: the client is told" ECONNREFUSED "$(udp nb $NODE_IP 30099 -c)"
+# far 192.168.78.2 -- 192.168.78.1 nb: what nb forwards to it may have 1,300 bytes, as its answer says.
+ip netns add $ID-far
+ip -n $ID-nb link add far type veth peer name eth0 netns $ID-far
+ip -n $ID-nb addr add 192.168.78.1/24 dev far
+ip -n $ID-nb link set far up
+in_ns nb sysctl -qw net.ipv4.ip_forward=1
+ip -n $ID-far addr add 192.168.78.2/24 dev eth0
+ip -n $ID-far link set eth0 up
+ip -n $ID-far route add default via 192.168.78.1
+ip -n $ID-nb route add 192.168.78.2/32 dev far mtu lock 1300
+ip -n $ID-host route add 192.168.78.0/24 via 192.168.77.2
+expect "a smaller path MTU behind a router" "pod. 192.168.78.2 $NODE_IP:30080" "$(tcp far $NODE_IP 30080 -s 20000)"
+
 # --- one client tuple, three destinations with the same pod behind them
 start nb "$T/keep1" "$peer" tcp $NODE_IP 30081 -p 40001 -k
 wait_line "$T/keep1" pod1

@@ -125,18 +125,20 @@ char *x509_key_pem(EVP_PKEY *key)
 	return bio_text(bio);
 }
 
+/* The file's text as a BIO over `text`, which outlives it. */
+static BIO *open_pem(const char *path, struct buf *text, struct err *e)
+{
+	buf_init(text, PEM_FILE_BYTES);
+	return file_read(path, text, e) == 0 ? BIO_new_mem_buf(text->ptr, (int)text->len) : NULL;
+}
+
 X509 *x509_load(const char *path, struct err *e)
 {
 	struct buf text;
+	BIO *bio = open_pem(path, &text, e);
+	X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
 
-	buf_init(&text, PEM_FILE_BYTES);
-	if (file_read(path, &text, e) < 0) {
-		buf_done(&text);
-		return NULL;
-	}
-	BIO *bio = BIO_new_mem_buf(text.ptr, (int)text.len);
-	X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-	if (!cert)
+	if (bio && !cert)
 		ssl_fail(e, path);
 	BIO_free(bio);
 	buf_done(&text);
@@ -146,18 +148,14 @@ X509 *x509_load(const char *path, struct err *e)
 EVP_PKEY *x509_load_key(const char *path, struct err *e)
 {
 	struct buf text;
+	BIO *bio = open_pem(path, &text, e);
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
 
-	buf_init(&text, PEM_FILE_BYTES);
-	if (file_read(path, &text, e) < 0) {
-		buf_done(&text);
-		return NULL;
-	}
-	BIO *bio = BIO_new_mem_buf(text.ptr, (int)text.len);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-	if (!key)
+	if (bio && !key)
 		ssl_fail(e, path);
 	BIO_free(bio);
-	OPENSSL_cleanse(text.ptr, text.len);
+	if (text.ptr)
+		OPENSSL_cleanse(text.ptr, text.len);
 	buf_done(&text);
 	return key;
 }

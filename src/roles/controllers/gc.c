@@ -12,7 +12,8 @@
 struct gc_watch { /* one resource */
 	struct gc *gc;
 	const struct disc_resource *resource;
-	struct informer *informer;
+	struct informer *informer; /* NULL: the kit has one */
+	enum kit_kind kind;	   /* of the kit's */
 };
 struct gc {
 	struct controller_run *c;
@@ -21,7 +22,8 @@ struct gc {
 	struct timer ask_again;
 	struct discovery resources;
 	struct gc_watch *watches;
-	size_t n_watches, n_synced;
+	size_t n_watches, n_informers, n_synced;
+	struct gc_watch *of_kit[KK_COUNT];
 	struct gc_graph graph;
 	struct map busy;    /* uids with a request under way → struct gc_call */
 	struct workqueue *queue;
@@ -180,7 +182,10 @@ static const struct gc_watch *watch_of(const struct gc_node *n)
 
 static const json_t *object_of(const struct gc_node *n)
 {
-	return informer_get(watch_of(n)->informer, n->ns, n->name);
+	const struct gc_watch *w = watch_of(n);
+
+	return w->informer ? informer_get(w->informer, n->ns, n->name) :
+			     kit_get(w->gc->c->kit, w->kind, n->ns, n->name);
 }
 
 static char *path_of(const struct gc_node *n)
@@ -292,13 +297,18 @@ static void ask_owner(struct gc *gc, const struct gc_node *n, const struct gc_ow
 	c->call = kube_request(gc->kube, "GET", path, NULL, NULL, owner_answered, c);
 }
 
+static bool gc_complete(const struct gc *gc)
+{
+	return gc->n_watches && gc->n_synced == gc->n_informers && kit_synced(gc->c->kit);
+}
+
 static void gc_reconcile(void *ctx, const char *uid)
 {
 	struct gc *gc = ctx;
 	const struct gc_node *n = gc_graph_get(&gc->graph, uid);
 	struct gc_call *busy = map_get_c(&gc->busy, uid);
 
-	if (!gc->n_watches || gc->n_synced < gc->n_watches || !n)
+	if (!gc_complete(gc) || !n)
 		return; /* when the last list is there, everything is looked at */
 	if (busy) {
 		busy->again = true;
@@ -332,17 +342,23 @@ static void gc_reconcile(void *ctx, const char *uid)
 
 /* ---- life ---- */
 
-static void on_synced(void *ctx)
+static void look_at_everything(struct gc *gc)
 {
-	struct gc *gc = ((struct gc_watch *)ctx)->gc;
-
-	if (++gc->n_synced < gc->n_watches)
+	if (!gc_complete(gc))
 		return;
 	for (struct map_iter it = { 0 }; map_next(&gc->graph.nodes, &it);) {
 		const struct gc_node *n = it.value;
 		if (n->n_owners || n->deleting)
 			enqueue(gc, n->uid);
 	}
+}
+
+static void on_synced(void *ctx)
+{
+	struct gc *gc = ((struct gc_watch *)ctx)->gc;
+
+	gc->n_synced++;
+	look_at_everything(gc);
 }
 
 /* Events are many, own nothing, and go by themselves. */
@@ -353,8 +369,34 @@ static bool collected(const struct disc_resource *r)
 	return (r->verbs & need) == need && strcmp(r->resource, "events") != 0;
 }
 
+/* A kind whose objects the kit caches all is not watched twice. */
+static bool kit_has(const struct disc_resource *r, enum kit_kind *ret_kind)
+{
+	for (int i = 0; i < KK_COUNT; i++) {
+		const struct kit_kind_row *row = &kit_kinds[i];
+		if (!row->ns && !row->field_selector && strcmp(row->gvr.group, r->group) == 0 &&
+		    strcmp(row->gvr.resource, r->resource) == 0) {
+			*ret_kind = (enum kit_kind)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool put_cached(void *ctx, const json_t *obj)
+{
+	put(ctx, obj);
+	return true;
+}
+
 static void watch_start(struct gc_watch *w)
 {
+	if (kit_has(w->resource, &w->kind)) {
+		w->gc->of_kit[w->kind] = w;
+		kit_each(w->gc->c->kit, w->kind, put_cached, w);
+		return;
+	}
+	w->gc->n_informers++;
 	w->informer = informer_new(w->gc->kube, disc_gvr(w->resource),
 				   &(struct informer_options){ .metadata_only = true },
 				   &(struct informer_handlers){ .added = on_added,
@@ -383,9 +425,29 @@ static void discovered(void *ctx, struct discovery *d, const struct err *e)
 	gc->watches = xcalloc(gc->resources.n + 1, sizeof(*gc->watches));
 	for (size_t i = 0; i < gc->resources.n; i++)
 		if (collected(&gc->resources.at[i]))
-			gc->watches[gc->n_watches++] = (struct gc_watch){ gc, &gc->resources.at[i], NULL };
+			gc->watches[gc->n_watches++] =
+				(struct gc_watch){ .gc = gc, .resource = &gc->resources.at[i] };
 	for (size_t i = 0; i < gc->n_watches; i++)
 		watch_start(&gc->watches[i]);
+}
+
+static void gc_seen(struct controller_run *c, enum kit_kind kind, const json_t *old, const json_t *obj)
+{
+	struct gc_watch *w = ((struct gc *)c->state)->of_kit[kind];
+
+	if (!w)
+		return; /* discovery is not done: everything is taken over then */
+	if (!old)
+		on_added(w, obj);
+	else if (obj)
+		on_updated(w, old, obj);
+	else
+		on_deleted(w, old);
+}
+
+static void gc_synced(struct controller_run *c)
+{
+	look_at_everything(c->state);
 }
 
 static void gc_ask(struct timer *t)
@@ -430,6 +492,9 @@ static void gc_stop(struct controller_run *c)
 
 const struct controller controller_gc = {
 	.component = "garbage-collector",
+	.kinds = (1 << KK_COUNT) - 1,
+	.seen = gc_seen,
+	.synced = gc_synced,
 	.start = gc_start,
 	.stop = gc_stop,
 };

@@ -281,9 +281,9 @@ static int decode_entry(const struct schema_field *f, const struct wire_field *e
 		return -1;
 	if (json_is_null(v) && f->kind != SK_RAW)
 		return 0; /* the zero time */
-	if (memchr(key.ptr, '\0', key.len) || json_object_setn_new(map, key.ptr, key.len, v) < 0)
-		return err_set(e, ERR_BAD_REQUEST, "proto: a map's key is not valid UTF-8");
-	return 0;
+	bool good = !memchr(key.ptr, '\0', key.len) && json_object_setn(map, key.ptr, key.len, v) == 0;
+	json_decref(v);
+	return good ? 0 : err_set(e, ERR_BAD_REQUEST, "proto: a map's key is not valid UTF-8");
 }
 
 static bool is_zero(const json_t *v)

@@ -2,8 +2,8 @@
 
 /* The first byte chooses request or response and where the input is split: whatever the split,
  * the answer must be the same. */
-static ssize_t parse(struct http1_head *h, enum http1_kind kind, const char *bytes, size_t len, size_t split,
-		     char *copy)
+static ssize_t parse(struct http1_head *h, enum http1_kind kind, const char *bytes, size_t len,
+		     size_t split, char *copy)
 {
 	static struct http_header table[2][16];
 	struct err e;

@@ -1,5 +1,5 @@
-/* A whole connection: the bytes are what a client sends before it ends its side. The server must always
- * come to an end too, whatever protocol it took them for. */
+/* A whole connection: the bytes are what a client sends before it ends its side. The server must
+ * always come to an end too, whatever protocol it took them for. */
 #include "net/http_server.h"
 
 #include <stdio.h>
@@ -67,7 +67,8 @@ static void remove_socket(void)
 
 static void setup(void)
 {
-	struct http_server_config c = { .request = on_request, .body_max = 4096, .connections_max = 8 };
+	struct http_server_config c = {
+		.request = on_request, .body_max = 4096, .connections_max = 8};
 	struct err e;
 
 	snprintf(path, sizeof(path), "unix:/tmp/fuzz-http-server-%d.sock", (int)getpid());
@@ -84,7 +85,7 @@ static void setup(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct timer guard = { .fire = hung };
+	struct timer guard = {.fire = hung};
 	struct err e;
 
 	if (!loop)
@@ -92,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (connect(fd, (struct sockaddr *)&address.ss, address.len) < 0)
 		abort();
-	struct io io = { .fd = fd, .ready = client_reads };
+	struct io io = {.fd = fd, .ready = client_reads};
 	if (send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || shutdown(fd, SHUT_WR) < 0 ||
 	    io_watch(loop, &io, EPOLLIN, &e) < 0) {
 		close(fd);

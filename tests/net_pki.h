@@ -30,7 +30,7 @@ static void pki_pem(struct pki *p)
 /* `ca` NULL: an authority. `san` such as "DNS:server,IP:127.0.0.1" may be NULL. */
 static struct pki pki_make(const char *cn, const char *san, const struct pki *ca)
 {
-	struct pki p = { .key = EVP_EC_gen("P-256"), .cert = X509_new() };
+	struct pki p = {.key = EVP_EC_gen("P-256"), .cert = X509_new()};
 	X509_NAME *name = X509_get_subject_name(p.cert);
 	static long serial;
 	X509V3_CTX v3;

@@ -8,6 +8,7 @@
 
 #define T4(c) c, c + 1, c + 2, c + 3
 #define T8(c) T4(c), T4(c + 4)
+/* clang-format off */
 const uint8_t http1_token_lower[256] = {
 	['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*',
 	['+'] = '+', ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|',
@@ -16,6 +17,7 @@ const uint8_t http1_token_lower[256] = {
 	['A'] = T8('a'), T8('i'), T8('q'), 'y', 'z',
 	['a'] = T8('a'), T8('i'), T8('q'), 'y', 'z',
 };
+/* clang-format on */
 
 bool http1_is_token(struct str s)
 {
@@ -90,7 +92,7 @@ static bool authority_ok(struct str s)
 		return true;
 	if (*p++ != ':')
 		return false;
-	return p == end || str_to_u64((struct str){ p, (size_t)(end - p) }, UINT16_MAX, &port);
+	return p == end || str_to_u64((struct str){p, (size_t)(end - p)}, UINT16_MAX, &port);
 }
 
 static const char root_path[] = "/";
@@ -102,17 +104,17 @@ static void set_path(struct http1_head *h, struct str path_query)
 
 static ssize_t target_absolute(struct http1_head *h, size_t scheme_len, struct err *e)
 {
-	struct str rest = { h->target.ptr + scheme_len, h->target.len - scheme_len };
+	struct str rest = {h->target.ptr + scheme_len, h->target.len - scheme_len};
 	size_t n = 0;
 
 	while (n < rest.len && rest.ptr[n] != '/' && rest.ptr[n] != '?')
 		n++;
-	h->authority = (struct str){ rest.ptr, n };
+	h->authority = (struct str){rest.ptr, n};
 	if (!authority_ok(h->authority))
 		return refuse(h, 400, e, "invalid authority in the request target");
-	set_path(h, (struct str){ rest.ptr + n, rest.len - n });
+	set_path(h, (struct str){rest.ptr + n, rest.len - n});
 	if (h->path.len == 0)
-		h->path = (struct str){ root_path, 1 };
+		h->path = (struct str){root_path, 1};
 	return 0;
 }
 
@@ -124,15 +126,16 @@ static ssize_t target_parse(struct http1_head *h, struct err *e)
 		return refuse(h, 400, e, "fragment in the request target");
 	if (str_eq(h->method, STR("CONNECT"))) {
 		h->authority = t;
-		return authority_ok(t) ? 0 : refuse(h, 400, e, "CONNECT needs host:port as its target");
+		return authority_ok(t) ? 0
+				       : refuse(h, 400, e, "CONNECT needs host:port as its target");
 	}
 	if (t.ptr[0] == '/') {
 		set_path(h, t);
 		return 0;
 	}
-	if (t.len > 7 && str_ieq((struct str){ t.ptr, 7 }, STR("http://")))
+	if (t.len > 7 && str_ieq((struct str){t.ptr, 7}, STR("http://")))
 		return target_absolute(h, 7, e);
-	if (t.len > 8 && str_ieq((struct str){ t.ptr, 8 }, STR("https://")))
+	if (t.len > 8 && str_ieq((struct str){t.ptr, 8}, STR("https://")))
 		return target_absolute(h, 8, e);
 	if (t.len == 1 && t.ptr[0] == '*' && str_eq(h->method, STR("OPTIONS"))) {
 		h->path = t;
@@ -150,7 +153,8 @@ static ssize_t version_parse(struct http1_head *h, const char *p, const char *en
 	size_t have = MIN((size_t)(end - p), (size_t)5);
 
 	if (memcmp(p, prefix, have) != 0)
-		return refuse(h, 400, e, "no HTTP version where one must be (a blank in the target?)");
+		return refuse(h, 400, e,
+			      "no HTTP version where one must be (a blank in the target?)");
 	if (end - p < 8)
 		return LINE_MORE;
 	if (p[5] < '0' || p[5] > '9' || p[6] != '.' || p[7] < '0' || p[7] > '9')
@@ -173,7 +177,7 @@ static ssize_t request_line(struct http1_head *h, char *line, const char *end, s
 		return LINE_MORE;
 	if (p == line || *p != ' ')
 		return refuse(h, 400, e, "invalid method");
-	h->method = (struct str){ line, (size_t)(p - line) };
+	h->method = (struct str){line, (size_t)(p - line)};
 	const char *target = ++p;
 	while (p < end && (uint8_t)*p > ' ' && *p != 0x7f)
 		p++;
@@ -181,7 +185,7 @@ static ssize_t request_line(struct http1_head *h, char *line, const char *end, s
 		return LINE_MORE;
 	if (p == target || *p != ' ')
 		return refuse(h, 400, e, "invalid request target");
-	h->target = (struct str){ target, (size_t)(p - target) };
+	h->target = (struct str){target, (size_t)(p - target)};
 	p++;
 	n = version_parse(h, p, end, e);
 	if (n <= 0)
@@ -203,7 +207,8 @@ static ssize_t status_line(struct http1_head *h, const char *line, const char *e
 	p += n;
 	if (end - p < 5)
 		return LINE_MORE;
-	if (p[0] != ' ' || p[1] < '1' || p[1] > '9' || p[2] < '0' || p[2] > '9' || p[3] < '0' || p[3] > '9')
+	if (p[0] != ' ' || p[1] < '1' || p[1] > '9' || p[2] < '0' || p[2] > '9' || p[3] < '0' ||
+	    p[3] > '9')
 		return refuse(h, 400, e, "the status is not of three digits");
 	h->status = (p[1] - '0') * 100 + (p[2] - '0') * 10 + (p[3] - '0');
 	p += 4;
@@ -212,7 +217,7 @@ static ssize_t status_line(struct http1_head *h, const char *line, const char *e
 		return refuse(h, 400, e, "junk behind the status");
 	const char *reason = *p == ' ' ? ++p : p;
 	p = http1_value_end(p, end);
-	h->reason = (struct str){ reason, (size_t)(p - reason) };
+	h->reason = (struct str){reason, (size_t)(p - reason)};
 	n = line_end(h, p, end, e);
 	return n <= 0 ? n : p + n - line;
 }
@@ -322,7 +327,7 @@ static ssize_t header_line(struct http1_head *h, char *line, const char *end, st
 		return LINE_MORE;
 	if (p == line || *p != ':')
 		return bad_name(h, line, p, e);
-	struct str name = { line, (size_t)(p - line) };
+	struct str name = {line, (size_t)(p - line)};
 	p++;
 	while (p < end && (*p == ' ' || *p == '\t'))
 		p++;
@@ -330,18 +335,19 @@ static ssize_t header_line(struct http1_head *h, char *line, const char *end, st
 	ssize_t n = line_end(h, stop, end, e);
 	if (n <= 0)
 		return n;
-	struct str value = str_trim((struct str){ p, (size_t)(stop - p) });
+	struct str value = str_trim((struct str){p, (size_t)(stop - p)});
 	if (h->n_headers == h->max_headers)
 		return refuse(h, 431, e, "too many headers");
-	h->headers[h->n_headers++] = (struct http_header){ name, value };
+	h->headers[h->n_headers++] = (struct http_header){name, value};
 	return on_field(h, name, value, e) < 0 ? LINE_BAD : stop + n - line;
 }
 
 /* --- the whole head --- */
 
-void http1_head_init(struct http1_head *h, enum http1_kind kind, struct http_header *table, size_t max)
+void http1_head_init(struct http1_head *h, enum http1_kind kind, struct http_header *table,
+		     size_t max)
 {
-	*h = (struct http1_head){ .kind = kind, .headers = table, .max_headers = max };
+	*h = (struct http1_head){.kind = kind, .headers = table, .max_headers = max};
 }
 
 static void str_rebase(struct str *s, const char *from, const char *to)
@@ -395,7 +401,8 @@ ssize_t http1_head_parse(struct http1_head *h, char *bytes, size_t len, struct e
 
 	http1_head_move(h, bytes);
 	if (!h->line_done_) {
-		n = h->kind == HTTP1_REQUEST ? request_line(h, bytes, end, e) : status_line(h, bytes, end, e);
+		n = h->kind == HTTP1_REQUEST ? request_line(h, bytes, end, e)
+					     : status_line(h, bytes, end, e);
 		if (n <= 0)
 			return n;
 		h->at_ = (size_t)n;

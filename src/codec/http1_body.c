@@ -2,9 +2,10 @@
 #include "codec/http1_chars.h"
 
 #define CHUNK_DIGITS_MAX 16
-#define CHUNK_LINE_MAX 256	   /* size and extensions, which nobody uses */
+#define CHUNK_LINE_MAX 256 /* size and extensions, which nobody uses */
 #define TRAILER_LINE_MAX 8192
-#define OVERHEAD_BYTES_MAX (64u << 10) /* all extensions and trailers of one body: beyond it is an attack */
+#define OVERHEAD_BYTES_MAX                                                                         \
+	(64u << 10) /* all extensions and trailers of one body: beyond it is an attack */
 
 enum {
 	AT_SIZE,
@@ -25,7 +26,8 @@ void http1_body_init(struct http1_body *b, enum http1_framing framing, uint64_t 
 	*b = (struct http1_body){
 		.framing = framing,
 		.left = framing == HTTP1_LENGTH ? content_length : 0,
-		.done = framing == HTTP1_NO_BODY || (framing == HTTP1_LENGTH && content_length == 0),
+		.done = framing == HTTP1_NO_BODY ||
+			(framing == HTTP1_LENGTH && content_length == 0),
 	};
 }
 
@@ -136,13 +138,13 @@ static ssize_t take_data(struct http1_body *b, const char *bytes, size_t len, st
 {
 	size_t n = (size_t)MIN(b->left, (uint64_t)len);
 
-	*ret_data = (struct str){ bytes, n };
+	*ret_data = (struct str){bytes, n};
 	b->left -= n;
 	return (ssize_t)n;
 }
 
-static ssize_t chunked_next(struct http1_body *b, const char *bytes, size_t len, struct str *ret_data,
-			    struct err *e)
+static ssize_t chunked_next(struct http1_body *b, const char *bytes, size_t len,
+			    struct str *ret_data, struct err *e)
 {
 	size_t used = 0;
 
@@ -178,7 +180,7 @@ ssize_t http1_body_next(struct http1_body *b, const char *bytes, size_t len, str
 	case HTTP1_CHUNKED:
 		return chunked_next(b, bytes, len, ret_data, e);
 	case HTTP1_UNTIL_CLOSE:
-		*ret_data = (struct str){ bytes, len };
+		*ret_data = (struct str){bytes, len};
 		return (ssize_t)len;
 	default:
 		return 0;

@@ -59,7 +59,7 @@ static void batch_forget(struct loop *l, const struct io *io)
 
 int io_watch(struct loop *l, struct io *io, uint32_t events, struct err *e)
 {
-	struct epoll_event ev = { .events = events, .data.ptr = io };
+	struct epoll_event ev = {.events = events, .data.ptr = io};
 
 	if (events == 0) {
 		io_stop(io);
@@ -226,8 +226,9 @@ static void deferred_run_once(struct loop *l)
 	}
 }
 
-/* What is deferred from in here runs too, in a next round. Past the last round it waits for the next
- * turn, which does not sleep: two parties that defer each other cannot keep others from being served. */
+/* What is deferred from in here runs too, in a next round. Past the last round it waits for the
+ * next turn, which does not sleep: two parties that defer each other cannot keep others from being
+ * served. */
 static void deferred_run(struct loop *l)
 {
 	for (int i = 0; i < LOOP_DEFER_ROUNDS && !list_empty(&l->deferred); i++)

@@ -15,7 +15,7 @@
 struct loop;
 struct loop *loop_new(struct err *e) must_check;
 void loop_free(struct loop *l); /* NULL is nothing */
-void loop_run(struct loop *l);  /* until loop_stop */
+void loop_run(struct loop *l);	/* until loop_stop */
 void loop_stop(struct loop *l);
 uint64_t loop_now_ms(const struct loop *l); /* CLOCK_MONOTONIC, read once per turn */
 int64_t wall_now_ms(void);		    /* CLOCK_REALTIME, milliseconds since 1970 */
@@ -28,9 +28,10 @@ struct io {
 	void *ctx;
 	struct loop *loop_;
 };
-/* Registers, changes (events != 0) or unregisters (events == 0). `fd`, `ready`, `ctx` are set before. */
+/* Registers, changes (events != 0) or unregisters (events == 0). `fd`, `ready`, `ctx` are set
+ * before. */
 int io_watch(struct loop *l, struct io *io, uint32_t events, struct err *e) must_check;
-void io_stop(struct io *io); /* an unregistered one is nothing; does not close fd */
+void io_stop(struct io *io); /* before fd is closed; an unregistered one is nothing */
 
 struct timer {
 	void (*fire)(struct timer *t);
@@ -52,12 +53,13 @@ struct defer {
 void loop_defer(struct loop *l, struct defer *d); /* queued already: nothing */
 void defer_cancel(struct defer *d);
 
-/* Signals arrive through a signalfd: block them process-wide by calling this before threads start. */
+/* Signals arrive through a signalfd: block them process-wide by calling this before threads start.
+ */
 int loop_on_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), void *ctx,
 		   struct err *e) must_check;
 /* Calls fn once with the wait status (as waitpid gives it) when `pid`, a child, has ended. */
-int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *ctx, pid_t pid, int status), void *ctx,
-		  struct err *e) must_check;
+int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *ctx, pid_t pid, int status),
+		  void *ctx, struct err *e) must_check;
 
 /* `run` on a worker thread, then `done` on the loop. For what blocks: fsync, mount, unpacking. */
 struct work {

@@ -5,9 +5,9 @@
 
 #include <pthread.h>
 
-#define LOOP_BATCH 128	/* events taken from the kernel per turn */
+#define LOOP_BATCH 128	    /* events taken from the kernel per turn */
 #define LOOP_DEFER_ROUNDS 4 /* a reply goes from its stream through its session to its socket */
-#define LOOP_WORKERS 2	/* blocking work is disk-bound: more threads only queue in the kernel */
+#define LOOP_WORKERS 2	    /* blocking work is disk-bound: more threads only queue in the kernel */
 
 struct loop_post {
 	void (*fn)(void *ctx);
@@ -41,7 +41,8 @@ struct loop {
 	struct timer **heap; /* 1-based binary heap on at_ms_ */
 	size_t heap_n, heap_cap;
 	struct list deferred;
-	/* The batch being delivered: entries from batch_at on may still be taken back by io_stop. */
+	/* The batch being delivered: entries from batch_at on may still be taken back by io_stop.
+	 */
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_at, batch_n;
 	struct io signal_io;

@@ -36,16 +36,16 @@ static void child_ended(struct io *io, uint32_t events)
 	was.fn(was.ctx, was.pid, status);
 }
 
-int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *ctx, pid_t pid, int status), void *ctx,
-		  struct err *e)
+int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *ctx, pid_t pid, int status),
+		  void *ctx, struct err *e)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	if (fd < 0)
 		return err_errno(e, errno, "pidfd_open %d", (int)pid);
 	struct loop_child *c = xcalloc(1, sizeof(*c));
-	*c = (struct loop_child){ .pid = pid, .fn = fn, .ctx = ctx };
-	c->io = (struct io){ .fd = fd, .ready = child_ended, .ctx = c };
+	*c = (struct loop_child){.pid = pid, .fn = fn, .ctx = ctx};
+	c->io = (struct io){.fd = fd, .ready = child_ended, .ctx = c};
 	list_append(&l->children, &c->link);
 	if (io_watch(l, &c->io, EPOLLIN, e) < 0) {
 		child_free(c);
@@ -77,7 +77,7 @@ int loop_on_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), 
 	int fd = signalfd(l->signal_io.fd, &l->signal_mask, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		return err_errno(e, errno, "signalfd");
-	l->signals[signo] = (struct loop_signal){ fn, ctx };
+	l->signals[signo] = (struct loop_signal){fn, ctx};
 	l->signal_io.fd = fd;
 	return io_watch(l, &l->signal_io, EPOLLIN, e);
 }
@@ -86,13 +86,12 @@ void loop_proc_init(struct loop *l)
 {
 	list_init(&l->children);
 	sigemptyset(&l->signal_mask);
-	l->signal_io = (struct io){ .fd = -1, .ready = signal_arrived, .ctx = l };
+	l->signal_io = (struct io){.fd = -1, .ready = signal_arrived, .ctx = l};
 }
 
 void loop_proc_done(struct loop *l)
 {
-	list_for(at, tmp, &l->children)
-		child_free(list_entry(at, struct loop_child, link));
+	list_for(at, tmp, &l->children) child_free(list_entry(at, struct loop_child, link));
 	io_stop(&l->signal_io);
 	if (l->signal_io.fd >= 0)
 		close(l->signal_io.fd);

@@ -78,7 +78,7 @@ void loop_post(struct loop *l, void (*fn)(void *ctx), void *ctx)
 {
 	struct loop_post *post = xmalloc(sizeof(*post));
 
-	*post = (struct loop_post){ .fn = fn, .ctx = ctx };
+	*post = (struct loop_post){.fn = fn, .ctx = ctx};
 	pthread_mutex_lock(&l->pool.lock);
 	list_append(&l->pool.posts, &post->link);
 	pthread_mutex_unlock(&l->pool.lock);
@@ -122,7 +122,8 @@ int loop_pool_init(struct loop *l, struct err *e)
 	list_init(&p->queued);
 	list_init(&p->posts);
 	list_init(&p->done);
-	p->wake = (struct io){ .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = pool_ready, .ctx = p };
+	p->wake = (struct io){
+		.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = pool_ready, .ctx = p};
 	if (p->wake.fd < 0)
 		return err_errno(e, errno, "eventfd");
 	pthread_mutex_init(&p->lock, NULL);
@@ -145,8 +146,7 @@ void loop_pool_done(struct loop *l)
 	pthread_mutex_unlock(&p->lock);
 	for (size_t i = 0; i < p->n_threads; i++)
 		pthread_join(p->threads[i], NULL);
-	list_for(at, tmp, &p->posts)
-		free(list_entry(at, struct loop_post, link));
+	list_for(at, tmp, &p->posts) free(list_entry(at, struct loop_post, link));
 	io_stop(&p->wake);
 	close(p->wake.fd);
 	pthread_cond_destroy(&p->wanted);

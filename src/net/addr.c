@@ -17,7 +17,8 @@ static int unix_addr(const char *path, struct addr *ret_addr, struct err *e)
 	if (len == 0 || len >= sizeof(un->sun_path))
 		return err_set(e, ERR_INVALID, "socket path '%s' must have 1 to %zu bytes", path,
 			       sizeof(un->sun_path) - 1);
-	*ret_addr = (struct addr){ .len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1) };
+	*ret_addr =
+		(struct addr){.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1)};
 	un->sun_family = AF_UNIX;
 	memcpy(un->sun_path, path, len + 1);
 	return 0;
@@ -25,7 +26,7 @@ static int unix_addr(const char *path, struct addr *ret_addr, struct err *e)
 
 int addr_from_ip(const char *ip, uint16_t port, struct addr *ret_addr, struct err *e)
 {
-	struct addr a = { 0 };
+	struct addr a = {0};
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&a.ss;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a.ss;
 
@@ -68,7 +69,8 @@ int addr_parse(const char *text, struct addr *ret_addr, struct err *e)
 		return unix_addr(text + 5, ret_addr, e);
 	const char *colon = strrchr(text, ':');
 	if (!colon || !str_to_u64(str_of(colon + 1), UINT16_MAX, &port))
-		return err_set(e, ERR_INVALID, "address '%s' must be IP:PORT, [IP]:PORT, :PORT or unix:/PATH",
+		return err_set(e, ERR_INVALID,
+			       "address '%s' must be IP:PORT, [IP]:PORT, :PORT or unix:/PATH",
 			       text);
 	size_t len = (size_t)(colon - text);
 	bool brackets = len >= 2 && text[0] == '[' && colon[-1] == ']';
@@ -91,7 +93,8 @@ const char *addr_ip_text(const struct addr *a, char out[ADDR_TEXT_BYTES])
 
 	out[0] = '\0';
 	if (a->ss.ss_family == AF_INET)
-		inet_ntop(AF_INET, &((const struct sockaddr_in *)&a->ss)->sin_addr, out, ADDR_TEXT_BYTES);
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)&a->ss)->sin_addr, out,
+			  ADDR_TEXT_BYTES);
 	else if (a->ss.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
 		inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out, ADDR_TEXT_BYTES);
 	else if (a->ss.ss_family == AF_INET6)
@@ -109,7 +112,8 @@ const char *addr_text(const struct addr *a, char out[ADDR_TEXT_BYTES])
 		snprintf(out, ADDR_TEXT_BYTES, "unix:%s", un->sun_path);
 	} else if (a->ss.ss_family == AF_INET || a->ss.ss_family == AF_INET6) {
 		addr_ip_text(a, ip);
-		snprintf(out, ADDR_TEXT_BYTES, strchr(ip, ':') ? "[%.46s]:%u" : "%.46s:%u", ip, addr_port(a));
+		snprintf(out, ADDR_TEXT_BYTES, strchr(ip, ':') ? "[%.46s]:%u" : "%.46s:%u", ip,
+			 addr_port(a));
 	} else {
 		snprintf(out, ADDR_TEXT_BYTES, "unknown");
 	}
@@ -131,12 +135,14 @@ static void set_listen_options(int fd)
 int addr_listen(const struct addr *a, int backlog, struct err *e)
 {
 	char text[ADDR_TEXT_BYTES];
-	cleanup(closep) int fd = socket(a->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	cleanup(closep) int fd =
+		socket(a->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return err_errno(e, errno, "socket for %s", addr_text(a, text));
 	if (a->ss.ss_family == AF_UNIX)
-		unlink(((const struct sockaddr_un *)&a->ss)->sun_path); /* left by a process that died */
+		unlink(((const struct sockaddr_un *)&a->ss)
+			       ->sun_path); /* left by a process that died */
 	else
 		set_listen_options(fd);
 	if (bind(fd, (const struct sockaddr *)&a->ss, a->len) < 0 || listen(fd, backlog) < 0)

@@ -34,13 +34,13 @@ static struct conn *conn_new(struct loop *l, int fd, struct tls *tls, const stru
 	const int on = 1;
 
 	c->loop = l;
-	c->io = (struct io){ .fd = fd, .ready = conn_ready, .ctx = c };
+	c->io = (struct io){.fd = fd, .ready = conn_ready, .ctx = c};
 	c->ops = ops;
 	c->ctx = ctx;
 	c->tls = tls_ref(tls);
 	c->kick.run = conn_kicked;
 	c->reap.run = conn_reap;
-	c->linger = (struct timer){ .fire = linger_over, .ctx = c };
+	c->linger = (struct timer){.fire = linger_over, .ctx = c};
 	buf_init(&c->in, CONN_READ_BUFFER_MAX_BYTES + CONN_READ_BYTES);
 	list_init(&c->out);
 	/* Writes of one turn are already gathered: Nagle's delay would only be added to them. */
@@ -77,8 +77,8 @@ void conn_fail(struct conn *c, const struct err *e)
 		ops->failed(c, c->ctx, e);
 }
 
-struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct conn_ops *ops, void *ctx,
-			 struct err *e)
+struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct conn_ops *ops,
+			 void *ctx, struct err *e)
 {
 	struct conn *c = conn_new(l, fd, tls, ops, ctx);
 
@@ -99,8 +99,9 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct c
 	return c;
 }
 
-struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls, const char *server_name,
-			  const struct conn_ops *ops, void *ctx, struct err *e)
+struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls,
+			  const char *server_name, const struct conn_ops *ops, void *ctx,
+			  struct err *e)
 {
 	char text[ADDR_TEXT_BYTES];
 	int fd = socket(to->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -115,7 +116,8 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls
 	int r = 0;
 	if (tls)
 		r = conn_tls_start(c, true, server_name, e);
-	if (r == 0 && connect(fd, (const struct sockaddr *)&to->ss, to->len) < 0 && errno != EINPROGRESS)
+	if (r == 0 && connect(fd, (const struct sockaddr *)&to->ss, to->len) < 0 &&
+	    errno != EINPROGRESS)
 		r = err_errno(e, errno, "connect to %s", addr_text(to, text));
 	if (r == 0)
 		r = io_watch(l, &c->io, EPOLLOUT, e);
@@ -226,7 +228,8 @@ static ssize_t read_once(struct conn *c, struct err *e)
 			return CONN_AGAIN;
 		to = (uint8_t *)c->in.ptr + c->in.len;
 	}
-	ssize_t n = c->ssl ? conn_tls_read(c, to, CONN_READ_BYTES, e) : read_plain(c, to, CONN_READ_BYTES, e);
+	ssize_t n = c->ssl ? conn_tls_read(c, to, CONN_READ_BYTES, e)
+			   : read_plain(c, to, CONN_READ_BYTES, e);
 	if (n <= 0)
 		return n;
 	if (kept) {
@@ -457,7 +460,7 @@ struct str conn_alpn(const struct conn *c)
 
 	if (c->ssl)
 		SSL_get0_alpn_selected(c->ssl, &name, &len);
-	return (struct str){ (const char *)name, len };
+	return (struct str){(const char *)name, len};
 }
 
 X509 *conn_peer_cert(const struct conn *c)

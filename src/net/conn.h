@@ -15,7 +15,9 @@ struct conn;
 struct conn_ops {
 	/* Connected, and the TLS handshake is done. */
 	void (*ready)(struct conn *c, void *ctx);
-	/* Bytes arrived; returns how many were used. The rest is kept and offered again with what follows. */
+	/* Bytes arrived; returns how many were used. The rest is kept, and offered again with what
+	 * follows, or after conn_resume or conn_set_ops. The bytes may be changed in place; kept
+	 * ones stay changed. */
 	size_t (*data)(struct conn *c, void *ctx, const uint8_t *bytes, size_t len);
 	/* The peer will send no more; what it sent has been offered. Writing goes on working. */
 	void (*eof)(struct conn *c, void *ctx);
@@ -25,33 +27,38 @@ struct conn_ops {
 	void (*failed)(struct conn *c, void *ctx, const struct err *e);
 };
 #define CONN_LOW_WATER_BYTES (64u << 10)
-#define CONN_HIGH_WATER_BYTES (256u << 10) /* writers should pause above this */
+#define CONN_HIGH_WATER_BYTES (256u << 10)    /* writers should pause above this */
 #define CONN_READ_BUFFER_MAX_BYTES (1u << 20) /* unused bytes beyond this: reading pauses */
 
 /* Takes over `fd`, an accepted or connected socket. `tls` may be NULL; it is referenced. */
-struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct conn_ops *ops, void *ctx,
-			 struct err *e) must_check;
+struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct conn_ops *ops,
+			 void *ctx, struct err *e) must_check;
 /* `server_name` (SNI, and the name or address checked) may be NULL without TLS. */
-struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls, const char *server_name,
-			  const struct conn_ops *ops, void *ctx, struct err *e) must_check;
-void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *ctx); /* protocol switch; kept bytes are offered anew */
+struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls,
+			  const char *server_name, const struct conn_ops *ops, void *ctx,
+			  struct err *e) must_check;
+void conn_set_ops(struct conn *c, const struct conn_ops *ops,
+		  void *ctx); /* protocol switch; kept bytes are offered anew */
 void conn_write(struct conn *c, const void *data, size_t len);
-void conn_write_shared(struct conn *c, struct str data, void (*release)(void *ctx), void *ctx); /* no copy; released when sent or closed */
+void conn_write_shared(struct conn *c, struct str data, void (*release)(void *ctx),
+		       void *ctx); /* no copy; released when sent or closed */
 size_t conn_pending(const struct conn *c);
-void conn_pause(struct conn *c);  /* stop reading */
+void conn_pause(struct conn *c); /* stop reading */
 void conn_resume(struct conn *c);
-void conn_shutdown(struct conn *c); /* half-close once everything queued is sent */
-void conn_close(struct conn *c);    /* at once; NULL is nothing */
+void conn_shutdown(struct conn *c);	     /* half-close once everything queued is sent */
+void conn_close(struct conn *c);	     /* at once; NULL is nothing */
 void conn_close_after_write(struct conn *c); /* when the queue is empty; no more call-backs */
 const struct addr *conn_peer(const struct conn *c);
 const struct addr *conn_local(const struct conn *c);
 struct str conn_alpn(const struct conn *c); /* "h2", or empty */
-X509 *conn_peer_cert(const struct conn *c);  /* borrowed; NULL without TLS or certificate */
+X509 *conn_peer_cert(const struct conn *c); /* borrowed; NULL without TLS or certificate */
 int conn_fd(const struct conn *c);
 struct loop *conn_loop(const struct conn *c);
 
-/* Accepts until stopped; `fd` listens and stays the caller's. Accepted sockets are close-on-exec. */
+/* Accepts until stopped; `fd` listens and stays the caller's. Accepted sockets are close-on-exec.
+ */
 struct listener;
-struct listener *listener_new(struct loop *l, int fd, void (*accepted)(void *ctx, int fd, const struct addr *peer),
+struct listener *listener_new(struct loop *l, int fd,
+			      void (*accepted)(void *ctx, int fd, const struct addr *peer),
 			      void *ctx, struct err *e) must_check;
 void listener_free(struct listener *l);

@@ -4,10 +4,10 @@
 #include "base/buf.h"
 #include "net/conn.h"
 
-#define CONN_LINGER_MS 5000	 /* a peer that was answered and goes on sending is read this long */
-#define CONN_STALL_MS 30000	 /* conn_close_after_write gives up on a peer that takes nothing */
+#define CONN_LINGER_MS 5000 /* a peer that was answered and goes on sending is read this long */
+#define CONN_STALL_MS 30000 /* conn_close_after_write gives up on a peer that takes nothing */
 #define CONN_READ_BYTES (64u << 10)
-#define CONN_READS_PER_TURN 4	 /* then others are served */
+#define CONN_READS_PER_TURN 4 /* then others are served */
 
 /* What a transport answers besides a count of bytes. */
 enum { CONN_EOF = 0, CONN_AGAIN = -1, CONN_FAILED = -2 };
@@ -20,18 +20,18 @@ struct conn {
 	struct tls *tls;
 	SSL *ssl;
 	struct addr peer, local;
-	struct buf in;	      /* arrived and not yet used */
-	struct list out;      /* struct chunk */
-	size_t pending;	      /* bytes in `out` */
-	struct defer kick;    /* ready, offer kept bytes, flush: at the end of the turn */
-	struct defer reap;    /* gives the memory back */
+	struct buf in;	   /* arrived and not yet used */
+	struct list out;   /* struct chunk */
+	size_t pending;	   /* bytes in `out` */
+	struct defer kick; /* ready, offer kept bytes, flush: at the end of the turn */
+	struct defer reap; /* gives the memory back */
 	struct timer linger;
 	bool connecting, handshaking, ready_owed, offer_owed;
 	bool paused, eof_seen, eof_told;
 	bool shutdown_wanted, shutdown_done;
 	bool write_blocked, above_low, closed;
 	bool read_wants_write, write_wants_read; /* TLS: the other direction must move first */
-	bool tcp_eof; /* TLS: the socket, not the protocol, has ended */
+	bool tcp_eof;				 /* TLS: the socket, not the protocol, has ended */
 };
 
 /* conn.c */

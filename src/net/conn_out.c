@@ -5,7 +5,7 @@
 #include <sys/uio.h>
 
 #define CHUNK_FIRST_BYTES 4096
-#define CHUNK_BYTES 16384   /* a full TLS record */
+#define CHUNK_BYTES 16384    /* a full TLS record */
 #define SHARED_COPY_MAX 1024 /* below it a copy is cheaper than a record or an iovec of its own */
 #define IOVECS 64
 
@@ -22,10 +22,11 @@ struct chunk {
 
 static struct chunk *chunk_new(struct conn *c, size_t len)
 {
-	size_t room = MAX(len, list_empty(&c->out) ? (size_t)CHUNK_FIRST_BYTES : (size_t)CHUNK_BYTES);
+	size_t room =
+		MAX(len, list_empty(&c->out) ? (size_t)CHUNK_FIRST_BYTES : (size_t)CHUNK_BYTES);
 	struct chunk *k = xmalloc(sizeof(*k) + room);
 
-	*k = (struct chunk){ .own = (char *)(k + 1), .room = room };
+	*k = (struct chunk){.own = (char *)(k + 1), .room = room};
 	k->at = k->own;
 	list_append(&c->out, &k->link);
 	return k;
@@ -83,7 +84,7 @@ void conn_write_shared(struct conn *c, struct str data, void (*release)(void *ct
 		return;
 	}
 	struct chunk *k = xmalloc(sizeof(*k));
-	*k = (struct chunk){ .at = data.ptr, .len = data.len, .release = release, .ctx = ctx };
+	*k = (struct chunk){.at = data.ptr, .len = data.len, .release = release, .ctx = ctx};
 	list_append(&c->out, &k->link);
 	queued(c, data.len);
 }
@@ -111,14 +112,15 @@ static void sent(struct conn *c, size_t n)
 static ssize_t write_plain(struct conn *c, struct err *e)
 {
 	struct iovec iov[IOVECS];
-	struct msghdr msg = { .msg_iov = iov };
+	struct msghdr msg = {.msg_iov = iov};
 
-	list_for(at, tmp, &c->out) {
+	list_for(at, tmp, &c->out)
+	{
 		struct chunk *k = list_entry(at, struct chunk, link);
 
 		if (msg.msg_iovlen == IOVECS)
 			break;
-		iov[msg.msg_iovlen++] = (struct iovec){ (void *)k->at, k->len };
+		iov[msg.msg_iovlen++] = (struct iovec){(void *)k->at, k->len};
 	}
 	ssize_t n = sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
 	if (n >= 0)

@@ -56,7 +56,8 @@ static BIO *bio_of(struct conn *c)
 	return bio;
 }
 
-/* RFC 6066 §3: SNI carries names only; an address is checked against the certificate's addresses. */
+/* RFC 6066 §3: SNI carries names only; an address is checked against the certificate's addresses.
+ */
 static int set_server_name(SSL *ssl, const char *name)
 {
 	unsigned char ip[16];

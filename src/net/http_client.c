@@ -29,7 +29,8 @@ static void call_reap(struct defer *d)
 	free(call);
 }
 
-/* Out of every list and timer; the memory goes at the end of the turn, as callers may stand on it. */
+/* Out of every list and timer; the memory goes at the end of the turn, as callers may stand on it.
+ */
 static void call_end(struct http_call *call)
 {
 	call->stage = CALL_ENDED;
@@ -56,7 +57,7 @@ void http_client_free(struct http_client *c)
 void call_done(struct http_call *call, const struct err *e)
 {
 	const struct http_call_ops *ops = call->ops;
-	struct http_headers trailers = { call->got, call->n_got };
+	struct http_headers trailers = {call->got, call->n_got};
 
 	if (call->stage == CALL_ENDED)
 		return;
@@ -87,13 +88,13 @@ int call_add_header(struct http_call *call, struct str name, struct str value)
 	char *v = n ? arena_strndup(&call->arena, value.ptr, value.len) : NULL;
 	if (!v)
 		return -1;
-	call->got[call->n_got++] = (struct http_header){ { n, name.len }, { v, value.len } };
+	call->got[call->n_got++] = (struct http_header){{n, name.len}, {v, value.len}};
 	return 0;
 }
 
 void call_headers_done(struct http_call *call)
 {
-	struct http_headers headers = { call->got, call->n_got };
+	struct http_headers headers = {call->got, call->n_got};
 
 	call->stage = CALL_HEADED;
 	call->n_got = 0; /* from here on: trailers */
@@ -124,7 +125,8 @@ static bool copy_request(struct http_call *call, const struct http_call_request 
 {
 	call->method = arena_strndup(&call->arena, r->method, strlen(r->method));
 	call->path = arena_strndup(&call->arena, r->path, strlen(r->path));
-	call->headers = arena_alloc(&call->arena, MAX(r->n_headers, (size_t)1) * sizeof(*call->headers));
+	call->headers =
+		arena_alloc(&call->arena, MAX(r->n_headers, (size_t)1) * sizeof(*call->headers));
 	if (!call->method || !call->path || !call->headers)
 		return false;
 	for (size_t i = 0; i < r->n_headers; i++) {
@@ -133,7 +135,7 @@ static bool copy_request(struct http_call *call, const struct http_call_request 
 		char *value = arena_strndup(&call->arena, h->value.ptr, h->value.len);
 		if (!name || !value)
 			return false;
-		call->headers[i] = (struct http_header){ { name, h->name.len }, { value, h->value.len } };
+		call->headers[i] = (struct http_header){{name, h->name.len}, {value, h->value.len}};
 	}
 	call->n_headers = r->n_headers;
 	call->has_body = r->body.len > 0 || r->body_open;
@@ -148,8 +150,13 @@ struct http_call *http_client_send(struct http_client *c, const struct http_call
 	struct http_call *call = xcalloc(1, sizeof(*call));
 	struct err e;
 
-	*call = (struct http_call){ .client = c, .ops = ops, .ctx = ctx, .reap.run = call_reap, .fail.run = on_fail,
-				    .timer = { .fire = on_timeout, .ctx = call }, .stream_id = -1 };
+	*call = (struct http_call){.client = c,
+				   .ops = ops,
+				   .ctx = ctx,
+				   .reap.run = call_reap,
+				   .fail.run = on_fail,
+				   .timer = {.fire = on_timeout, .ctx = call},
+				   .stream_id = -1};
 	arena_init(&call->arena, CALL_ARENA_BYTES);
 	list_append(&c->calls, &call->link);
 	if (r->timeout_ms)
@@ -172,7 +179,8 @@ void http_call_write(struct http_call *call, struct str data)
 	if (call->stage == CALL_ENDED || !call->body_open)
 		return;
 	if (buf_put_str(&call->body, data) < 0) {
-		err_set(&e, ERR_TOO_LARGE, "%u bytes of the request's body are unsent", CALL_BODY_MAX);
+		err_set(&e, ERR_TOO_LARGE, "%u bytes of the request's body are unsent",
+			CALL_BODY_MAX);
 		call_fail_later(call, &e);
 		return;
 	}

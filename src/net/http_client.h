@@ -24,17 +24,18 @@ void http_client_free(struct http_client *c); /* open calls end without call-bac
 
 struct http_call_ops {
 	void (*response)(void *ctx, int status, struct http_headers headers); /* may be NULL */
-	void (*data)(void *ctx, struct str bytes);			       /* may be NULL */
-	/* Exactly once, last. e is NULL when the response is complete; trailers may be empty (gRPC). */
+	void (*data)(void *ctx, struct str bytes);			      /* may be NULL */
+	/* Exactly once, last. e is NULL when the response is complete; trailers may be empty
+	 * (gRPC). */
 	void (*done)(void *ctx, const struct err *e, struct http_headers trailers);
 };
 struct http_call_request {
 	const char *method, *path;
 	const struct http_header *headers; /* without host, content-length, connection */
 	size_t n_headers;
-	struct str body;	 /* copied */
-	bool body_open;		 /* more follows through http_call_write/http_call_end (HTTP/2 only) */
-	uint64_t timeout_ms;	 /* for the whole call; 0 = none (watches) */
+	struct str body;     /* copied */
+	bool body_open;	     /* more follows through http_call_write/http_call_end (HTTP/2 only) */
+	uint64_t timeout_ms; /* for the whole call; 0 = none (watches) */
 };
 struct http_call *http_client_send(struct http_client *c, const struct http_call_request *r,
 				   const struct http_call_ops *ops, void *ctx);
@@ -42,8 +43,9 @@ void http_call_write(struct http_call *call, struct str data);
 void http_call_end(struct http_call *call);
 void http_call_cancel(struct http_call *call); /* no call-back; NULL is nothing */
 
-/* A new HTTP/1.1 connection that asks for an upgrade. On 101 `upgraded` gets the connection and takes it over
- * (it calls conn_set_ops at once); on anything else `refused` gets status and body, or status 0 and the error. */
+/* A new HTTP/1.1 connection that asks for an upgrade. On 101 `upgraded` gets the connection and
+ * takes it over (it calls conn_set_ops at once); on anything else `refused` gets status and body,
+ * or status 0 and the error. */
 struct http_upgrade_ops {
 	void (*upgraded)(void *ctx, struct conn *c, struct http_headers headers);
 	void (*refused)(void *ctx, int status, struct str body, const struct err *e);

@@ -1,11 +1,12 @@
-/* HTTP/1.1 for the client (RFC 9112): a connection for each call at a time, a few kept for the next ones. */
+/* HTTP/1.1 for the client (RFC 9112): a connection for each call at a time, a few kept for the next
+ * ones. */
 #include "codec/http1.h"
 #include "net/http_client_int.h"
 
 #include <stdio.h>
 
 #define IDLE_MAX 4
-#define IDLE_MS 30000 /* below the 60 s and more after which servers close */
+#define IDLE_MS 30000		   /* below the 60 s and more after which servers close */
 #define REQUEST_BYTES (512u << 10) /* of a request's head */
 #define CONNECT_MS 10000
 
@@ -94,7 +95,8 @@ static int h1_on_head(struct h1_conn *h)
 		http1_head_init(&h->head, HTTP1_RESPONSE, h->table, CALL_HEADERS_MAX);
 		return 0;
 	}
-	enum http1_framing framing = http1_response_framing(&h->head, strcmp(call->method, "HEAD") == 0);
+	enum http1_framing framing =
+		http1_response_framing(&h->head, strcmp(call->method, "HEAD") == 0);
 	for (size_t i = 0; i < h->head.n_headers; i++)
 		if (call_add_header(call, h->table[i].name, h->table[i].value) < 0)
 			return -1;
@@ -208,7 +210,8 @@ static void on_failed(struct conn *conn, void *ctx, const struct err *e)
 	h1_fail(h, e);
 }
 
-static const struct conn_ops h1_ops = { .ready = on_ready, .data = on_bytes, .eof = on_eof, .failed = on_failed };
+static const struct conn_ops h1_ops = {
+	.ready = on_ready, .data = on_bytes, .eof = on_eof, .failed = on_failed};
 
 static void h1_begin(struct h1_conn *h, struct http_call *call)
 {
@@ -225,7 +228,8 @@ void h1_call_send(struct http_call *call)
 	struct err e;
 
 	if (!list_empty(&c->idle)) {
-		h = list_entry(c->idle.prev, struct h1_conn, link); /* the newest: least likely to be closed */
+		h = list_entry(c->idle.prev, struct h1_conn,
+			       link); /* the newest: least likely to be closed */
 		list_del(&h->link);
 		c->n_idle--;
 		timer_stop(&h->timer);
@@ -234,16 +238,21 @@ void h1_call_send(struct http_call *call)
 		return;
 	}
 	h = xcalloc(1, sizeof(*h));
-	*h = (struct h1_conn){ .client = c, .loop = c->loop, .timer = { .fire = h1_idle, .ctx = h }, .reap.run = h1_reap };
+	*h = (struct h1_conn){.client = c,
+			      .loop = c->loop,
+			      .timer = {.fire = h1_idle, .ctx = h},
+			      .reap.run = h1_reap};
 	list_init(&h->link);
-	h->conn = conn_connect(c->loop, &c->config.to, c->config.tls, c->server_name, &h1_ops, h, &e);
+	h->conn =
+		conn_connect(c->loop, &c->config.to, c->config.tls, c->server_name, &h1_ops, h, &e);
 	if (!h->conn) {
 		free(h);
 		call_fail_later(call, &e);
 		return;
 	}
 	h1_begin(h, call);
-	timer_start(c->loop, &h->timer, c->config.connect_timeout_ms ? c->config.connect_timeout_ms : CONNECT_MS);
+	timer_start(c->loop, &h->timer,
+		    c->config.connect_timeout_ms ? c->config.connect_timeout_ms : CONNECT_MS);
 }
 
 void h1_call_cancel(struct http_call *call)

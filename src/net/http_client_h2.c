@@ -4,13 +4,14 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 
-#define WINDOW_BYTES (1 << 20)		   /* a stream's: a list of a thousand objects flows without waiting */
+#define WINDOW_BYTES (1 << 20) /* a stream's: a list of a thousand objects flows without waiting   \
+				*/
 #define CONNECTION_WINDOW_BYTES (16 << 20) /* several of them, beside quiet watches */
 #define PING_MS 15000			   /* a peer that vanished is noticed within two of these */
 #define FIXED_HEADERS 5
 
 struct h2_client {
-	struct list link; /* in the client's h2_conns */
+	struct list link;	    /* in the client's h2_conns */
 	struct http_client *client; /* NULL once it has let go of us */
 	struct loop *loop;
 	struct conn *conn;
@@ -43,7 +44,8 @@ static void h2_close(struct h2_client *h)
 	loop_defer(h->loop, &h->reap);
 }
 
-/* Every call on this connection ends with the error. Its call-backs may send new calls: those open a new connection. */
+/* Every call on this connection ends with the error. Its call-backs may send new calls: those open
+ * a new connection. */
 static void h2_fail(struct h2_client *h, const struct err *e)
 {
 	struct http_client *c = h->client;
@@ -53,7 +55,8 @@ static void h2_fail(struct h2_client *h, const struct err *e)
 		return;
 	h2_close(h);
 	list_init(&mine);
-	list_for(n, tmp, &c->calls) {
+	list_for(n, tmp, &c->calls)
+	{
 		if (list_entry(n, struct http_call, link)->h2 != h)
 			continue;
 		list_del(n);
@@ -75,7 +78,8 @@ static void h2_flush(struct defer *d)
 	while (h->conn && conn_pending(h->conn) < CONN_HIGH_WATER_BYTES &&
 	       (n = nghttp2_session_mem_send(h->session, &bytes)) > 0)
 		conn_write(h->conn, bytes, (size_t)n);
-	if (n < 0 || !(nghttp2_session_want_read(h->session) || nghttp2_session_want_write(h->session))) {
+	if (n < 0 ||
+	    !(nghttp2_session_want_read(h->session) || nghttp2_session_want_write(h->session))) {
 		err_set(&e, ERR_UNAVAILABLE, "HTTP/2 session ended");
 		h2_fail(h, &e);
 	}
@@ -113,14 +117,15 @@ static ssize_t read_body(nghttp2_session *s, int32_t id, uint8_t *out, size_t ma
 
 static nghttp2_nv nv(struct str name, struct str value)
 {
-	return (nghttp2_nv){ (uint8_t *)name.ptr, (uint8_t *)value.ptr, name.len, value.len, NGHTTP2_NV_FLAG_NONE };
+	return (nghttp2_nv){(uint8_t *)name.ptr, (uint8_t *)value.ptr, name.len, value.len,
+			    NGHTTP2_NV_FLAG_NONE};
 }
 
 static void h2_submit(struct h2_client *h, struct http_call *call)
 {
 	struct http_client *c = h->client;
 	nghttp2_nv *list = xcalloc(call->n_headers + FIXED_HEADERS, sizeof(*list));
-	nghttp2_data_provider body = { .read_callback = read_body };
+	nghttp2_data_provider body = {.read_callback = read_body};
 	size_t n = 0;
 	char length[24];
 
@@ -134,14 +139,17 @@ static void h2_submit(struct h2_client *h, struct http_call *call)
 	}
 	for (size_t i = 0; i < call->n_headers; i++)
 		list[n++] = nv(call->headers[i].name, call->headers[i].value);
-	call->stream_id = nghttp2_submit_request(h->session, NULL, list, n, call->has_body ? &body : NULL, call);
+	call->stream_id = nghttp2_submit_request(h->session, NULL, list, n,
+						 call->has_body ? &body : NULL, call);
 	free(list);
 	call->stage = CALL_SENT;
 	if (call->stream_id < 0) {
 		struct err e;
-		err_set(&e, ERR_UNAVAILABLE, "HTTP/2 request: %s", nghttp2_strerror(call->stream_id));
+		err_set(&e, ERR_UNAVAILABLE, "HTTP/2 request: %s",
+			nghttp2_strerror(call->stream_id));
 		call_fail_later(call, &e);
-		/* It takes no more streams: their numbers may have run out. The next call reconnects. */
+		/* It takes no more streams: their numbers may have run out. The next call
+		 * reconnects. */
 		if (c->h2 == h)
 			c->h2 = NULL;
 	}
@@ -157,11 +165,12 @@ static struct http_call *call_of(nghttp2_session *s, int32_t id)
 	return call && call->stage != CALL_ENDED ? call : NULL;
 }
 
-static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-		     const uint8_t *value, size_t value_len, uint8_t flags, void *user)
+static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+		     void *user)
 {
 	struct http_call *call = call_of(s, frame->hd.stream_id);
-	struct str n = { (const char *)name, name_len }, v = { (const char *)value, value_len };
+	struct str n = {(const char *)name, name_len}, v = {(const char *)value, value_len};
 	uint64_t status;
 
 	(void)flags, (void)user;
@@ -198,20 +207,23 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *user)
 	if (call && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
 	    (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
 		nghttp2_session_set_stream_user_data(s, frame->hd.stream_id, NULL);
-		if (call->body_open || call->body.len) /* the answer came before we had sent everything */
-			nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+		if (call->body_open ||
+		    call->body.len) /* the answer came before we had sent everything */
+			nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+						  NGHTTP2_NO_ERROR);
 		call_done(call, NULL);
 	}
 	return 0;
 }
 
-static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *bytes, size_t len, void *user)
+static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *bytes, size_t len,
+		   void *user)
 {
 	struct http_call *call = call_of(s, id);
 
 	(void)flags, (void)user;
 	if (call)
-		call_data(call, (struct str){ (const char *)bytes, len });
+		call_data(call, (struct str){(const char *)bytes, len});
 	return 0;
 }
 
@@ -223,7 +235,8 @@ static int on_stream_close(nghttp2_session *s, int32_t id, uint32_t code, void *
 	(void)user;
 	if (!call)
 		return 0;
-	err_set(&e, ERR_UNAVAILABLE, "%s %s: stream closed: %s", call->method, call->path, nghttp2_http2_strerror(code));
+	err_set(&e, ERR_UNAVAILABLE, "%s %s: stream closed: %s", call->method, call->path,
+		nghttp2_http2_strerror(code));
 	call_done(call, &e);
 	return 0;
 }
@@ -254,12 +267,15 @@ static void on_timer(struct timer *t)
 	struct err e;
 
 	if (!h->ready || (h->ping_open && !h->heard)) {
-		err_set(&e, ERR_TIMEOUT, h->ready ? "the peer does not answer any more" : "no connection in time");
+		err_set(&e, ERR_TIMEOUT,
+			h->ready ? "the peer does not answer any more" : "no connection in time");
 		h2_fail(h, &e);
 		return;
 	}
-	/* A Unix socket's peer cannot vanish unnoticed, and gRPC servers punish such pings with GOAWAY. */
-	if (!h->heard && !list_empty(&h->client->calls) && h->client->config.to.ss.ss_family != AF_UNIX) {
+	/* A Unix socket's peer cannot vanish unnoticed, and gRPC servers punish such pings with
+	 * GOAWAY. */
+	if (!h->heard && !list_empty(&h->client->calls) &&
+	    h->client->config.to.ss.ss_family != AF_UNIX) {
 		nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
 		h->ping_open = true;
 		h2_want_flush(h);
@@ -281,7 +297,8 @@ static void on_connected(struct conn *conn, void *ctx)
 	h->ready = true;
 	h->heard = true;
 	timer_start(h->loop, &h->timer, PING_MS);
-	list_for(n, tmp, &h->client->calls) {
+	list_for(n, tmp, &h->client->calls)
+	{
 		struct http_call *call = list_entry(n, struct http_call, link);
 		if (call->stage == CALL_QUEUED && call->h2 == h)
 			h2_submit(h, call);
@@ -314,16 +331,20 @@ static void on_conn_drained(struct conn *conn, void *ctx)
 }
 
 static const struct conn_ops h2_conn_ops = {
-	.ready = on_connected, .data = on_bytes, .eof = on_conn_eof, .drained = on_conn_drained, .failed = on_conn_failed,
+	.ready = on_connected,
+	.data = on_bytes,
+	.eof = on_conn_eof,
+	.drained = on_conn_drained,
+	.failed = on_conn_failed,
 };
 
 static void h2_session_new(struct h2_client *h)
 {
 	nghttp2_session_callbacks *cb;
 	nghttp2_settings_entry settings[] = {
-		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
-		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES },
-		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, CALL_HEADER_BYTES },
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, CALL_HEADER_BYTES},
 	};
 
 	nghttp2_session_callbacks_new(&cb);
@@ -335,22 +356,28 @@ static void h2_session_new(struct h2_client *h)
 		abort(); /* only for want of memory */
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings));
-	nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW_BYTES);
+	nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
+					      CONNECTION_WINDOW_BYTES);
 }
 
 static int h2_connect(struct http_client *c, struct err *e)
 {
 	struct h2_client *h = xcalloc(1, sizeof(*h));
 
-	*h = (struct h2_client){ .client = c, .loop = c->loop, .flush.run = h2_flush, .reap.run = h2_reap,
-				 .timer = { .fire = on_timer, .ctx = h } };
-	h->conn = conn_connect(c->loop, &c->config.to, c->config.tls, c->server_name, &h2_conn_ops, h, e);
+	*h = (struct h2_client){.client = c,
+				.loop = c->loop,
+				.flush.run = h2_flush,
+				.reap.run = h2_reap,
+				.timer = {.fire = on_timer, .ctx = h}};
+	h->conn = conn_connect(c->loop, &c->config.to, c->config.tls, c->server_name, &h2_conn_ops,
+			       h, e);
 	if (!h->conn) {
 		free(h);
 		return -1;
 	}
 	h2_session_new(h);
-	timer_start(c->loop, &h->timer, c->config.connect_timeout_ms ? c->config.connect_timeout_ms : PING_MS);
+	timer_start(c->loop, &h->timer,
+		    c->config.connect_timeout_ms ? c->config.connect_timeout_ms : PING_MS);
 	list_append(&c->h2_conns, &h->link);
 	c->h2 = h;
 	return 0;

@@ -28,9 +28,9 @@ struct http_call {
 	bool body_open, has_body;
 	struct http_header got[CALL_HEADERS_MAX]; /* response headers, then trailers */
 	size_t n_got;
-	int32_t stream_id;		     /* HTTP/2; -1: not yet sent */
-	struct h2_client *h2;		     /* HTTP/2: the connection it was sent on */
-	void *h1;			     /* HTTP/1.1: its connection */
+	int32_t stream_id;    /* HTTP/2; -1: not yet sent */
+	struct h2_client *h2; /* HTTP/2: the connection it was sent on */
+	void *h1;	      /* HTTP/1.1: its connection */
 	struct defer reap, fail;
 	struct err error;
 };

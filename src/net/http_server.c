@@ -38,7 +38,7 @@ struct http_exchange *exchange_new(struct server_conn *sc)
 		list_del(&x->link);
 		s->n_spare--;
 		struct arena arena = x->arena;
-		*x = (struct http_exchange){ .arena = arena };
+		*x = (struct http_exchange){.arena = arena};
 	} else {
 		x = xcalloc(1, sizeof(*x));
 		arena_init(&x->arena, EXCHANGE_ARENA_BYTES);
@@ -52,7 +52,8 @@ struct http_exchange *exchange_new(struct server_conn *sc)
 
 static void exchanges_collect(struct http_server *s)
 {
-	list_for(at, tmp, &s->ended) {
+	list_for(at, tmp, &s->ended)
+	{
 		struct http_exchange *x = list_entry(at, struct http_exchange, link);
 
 		list_del(&x->link);
@@ -163,7 +164,8 @@ static void idle_fired(struct timer *t)
 	uint64_t now = loop_now_ms(sc->server->loop), idle_ms = sc->server->config.idle_ms;
 	bool busy = false;
 
-	list_for(at, tmp, &sc->exchanges) {
+	list_for(at, tmp, &sc->exchanges)
+	{
 		const struct http_exchange *x = list_entry(at, struct http_exchange, link);
 
 		busy = busy || (x->state != X_READING && !x->refused);
@@ -223,7 +225,8 @@ static void new_failed(struct conn *c, void *ctx, const struct err *e)
 	server_conn_close(ctx);
 }
 
-static const struct conn_ops new_ops = { .ready = new_ready, .data = new_data, .eof = new_eof, .failed = new_failed };
+static const struct conn_ops new_ops = {
+	.ready = new_ready, .data = new_data, .eof = new_eof, .failed = new_failed};
 
 static void accepted(void *ctx, int fd, const struct addr *peer)
 {
@@ -249,7 +252,7 @@ static void accepted(void *ctx, int fd, const struct addr *peer)
 	list_append(&s->conns, &sc->link);
 	s->n_conns++;
 	sc->quiet_since_ms = loop_now_ms(s->loop);
-	sc->idle = (struct timer){ .fire = idle_fired, .ctx = sc };
+	sc->idle = (struct timer){.fire = idle_fired, .ctx = sc};
 	if (s->config.idle_ms)
 		timer_start(s->loop, &sc->idle, s->config.idle_ms);
 }
@@ -268,8 +271,7 @@ static void server_reap(struct defer *d)
 
 	exchanges_collect(s);
 	defer_cancel(&s->collect);
-	list_for(at, tmp, &s->spare)
-		exchange_free(list_entry(at, struct http_exchange, link));
+	list_for(at, tmp, &s->spare) exchange_free(list_entry(at, struct http_exchange, link));
 	tls_unref(s->config.tls);
 	buf_done(&s->head);
 	free(s);
@@ -313,7 +315,8 @@ void http_server_free(struct http_server *s)
 	if (!s || s->freed)
 		return;
 	s->freed = true;
-	list_for(at, tmp, &s->listeners) {
+	list_for(at, tmp, &s->listeners)
+	{
 		struct server_listener *sl = list_entry(at, struct server_listener, link);
 
 		listener_free(sl->listener);
@@ -382,21 +385,23 @@ static void no_release(void *ctx)
 	(void)ctx;
 }
 
-void http_reply(struct http_exchange *x, int status, const struct http_header *headers, size_t n, struct str body)
+void http_reply(struct http_exchange *x, int status, const struct http_header *headers, size_t n,
+		struct str body)
 {
 	x->reply_body = body;
 	x->sc->protocol->reply(x, status, headers, n);
 }
 
-void http_reply_shared(struct http_exchange *x, int status, const struct http_header *headers, size_t n,
-		       struct str body, void (*release)(void *ctx), void *ctx)
+void http_reply_shared(struct http_exchange *x, int status, const struct http_header *headers,
+		       size_t n, struct str body, void (*release)(void *ctx), void *ctx)
 {
 	x->reply_release = release ? release : no_release;
 	x->reply_ctx = ctx;
 	http_reply(x, status, headers, n, body);
 }
 
-void http_reply_start(struct http_exchange *x, int status, const struct http_header *headers, size_t n)
+void http_reply_start(struct http_exchange *x, int status, const struct http_header *headers,
+		      size_t n)
 {
 	x->state = X_STREAMING;
 	x->sc->protocol->reply_start(x, status, headers, n);

@@ -1,7 +1,8 @@
 /* HTTP/1.1 for the server (RFC 9112): one exchange at a time, in the order of the requests. */
 #include "net/http_server_int.h"
 
-#define BODY_FIRST_BYTES (64u << 10) /* taken on a Content-Length's word; the rest as it arrives */
+#define BODY_FIRST_BYTES (64u << 10) /* taken on a Content-Length's word; the rest as it arrives   \
+				      */
 
 /* The state of a head that came in pieces; most come whole and need none. */
 struct h1_partial {
@@ -116,7 +117,8 @@ static void h1_abort(struct http_exchange *x)
 	server_conn_close(sc);
 }
 
-static void h1_reply(struct http_exchange *x, int status, const struct http_header *headers, size_t n)
+static void h1_reply(struct http_exchange *x, int status, const struct http_header *headers,
+		     size_t n)
 {
 	struct server_conn *sc = x->sc;
 	struct buf *b = head_begin(x, status);
@@ -141,7 +143,8 @@ static void h1_reply(struct http_exchange *x, int status, const struct http_head
 	h1_finish(x);
 }
 
-static void h1_reply_start(struct http_exchange *x, int status, const struct http_header *headers, size_t n)
+static void h1_reply_start(struct http_exchange *x, int status, const struct http_header *headers,
+			   size_t n)
 {
 	struct server_conn *sc = x->sc;
 	struct buf *b = head_begin(x, status);
@@ -149,7 +152,8 @@ static void h1_reply_start(struct http_exchange *x, int status, const struct htt
 	x->head = x->head || !status_has_body(status);
 	sc->chunked = !x->head && !sc->old_version;
 	if (!x->head && sc->old_version)
-		sc->keep_alive = false; /* HTTP/1.0 knows one end of such a body: the connection's */
+		sc->keep_alive =
+			false; /* HTTP/1.0 knows one end of such a body: the connection's */
 	put_headers(b, headers, n, false);
 	if (sc->chunked)
 		buf_put_str(b, STR("transfer-encoding: chunked\r\n"));
@@ -189,8 +193,9 @@ static size_t h1_pending(const struct http_exchange *x)
 static void h1_refuse(struct server_conn *sc, int status, const char *message)
 {
 	struct http_exchange *x = sc->x ? sc->x : exchange_new(sc);
-	static const struct http_header text = { STR("content-type"), STR("text/plain; charset=utf-8") };
-	static const struct http_header json = { STR("content-type"), STR("application/json") };
+	static const struct http_header text = {STR("content-type"),
+						STR("text/plain; charset=utf-8")};
+	static const struct http_header json = {STR("content-type"), STR("application/json")};
 
 	sc->keep_alive = false;
 	sc->refused = true;
@@ -211,12 +216,13 @@ static int set_request(struct http_exchange *x, const struct http1_head *h)
 		.path = h->path,
 		.query = h->query,
 		.authority = h->authority,
-		.headers = { headers, h->n_headers },
+		.headers = {headers, h->n_headers},
 	};
 	return 0;
 }
 
-static void h1_head_done(struct server_conn *sc, struct http1_head *h, const char *bytes, size_t len)
+static void h1_head_done(struct server_conn *sc, struct http1_head *h, const char *bytes,
+			 size_t len)
 {
 	struct http_exchange *x = sc->x = exchange_new(sc);
 	char *copy = arena_strndup(&x->arena, bytes, len);
@@ -244,7 +250,8 @@ static void h1_head_done(struct server_conn *sc, struct http1_head *h, const cha
 	sc->quiet_since_ms = loop_now_ms(sc->server->loop);
 }
 
-/* Returns the head's length, or 0. The bytes are ours to change: names become lower case in them. */
+/* Returns the head's length, or 0. The bytes are ours to change: names become lower case in them.
+ */
 static size_t h1_read_head(struct server_conn *sc, char *bytes, size_t len)
 {
 	struct http_server *s = sc->server;
@@ -262,7 +269,8 @@ static size_t h1_read_head(struct server_conn *sc, char *bytes, size_t len)
 		h1_refuse(sc, 431, "the request's head is too large");
 	} else if (!sc->partial) {
 		sc->partial = xmalloc(sizeof(*sc->partial));
-		http1_head_init(&sc->partial->head, HTTP1_REQUEST, sc->partial->table, LIMIT_REQUEST_HEADERS);
+		http1_head_init(&sc->partial->head, HTTP1_REQUEST, sc->partial->table,
+				LIMIT_REQUEST_HEADERS);
 		return 0;
 	} else {
 		return 0;
@@ -333,7 +341,8 @@ static void h1_eof(struct conn *c, void *ctx)
 {
 	struct server_conn *sc = ctx;
 
-	/* Answered, and perhaps not yet sent: it still is. With a request open, the client gave up on it. */
+	/* Answered, and perhaps not yet sent: it still is. With a request open, the client gave up
+	 * on it. */
 	if (!sc->x)
 		conn_close_after_write(c);
 	else
@@ -358,7 +367,8 @@ static void h1_failed(struct conn *c, void *ctx, const struct err *e)
 	server_conn_detach(ctx);
 }
 
-static const struct conn_ops h1_ops = { .data = h1_data, .eof = h1_eof, .drained = h1_drained, .failed = h1_failed };
+static const struct conn_ops h1_ops = {
+	.data = h1_data, .eof = h1_eof, .drained = h1_drained, .failed = h1_failed};
 
 const struct http_protocol http_server_h1 = {
 	.conn_ops = &h1_ops,

@@ -3,13 +3,14 @@
 
 #include <stdio.h>
 
-#define STREAM_WINDOW_BYTES (256 << 10)	    /* a usual body needs no round trip for credit */
+#define STREAM_WINDOW_BYTES (256 << 10) /* a usual body needs no round trip for credit */
 #define CONNECTION_WINDOW_BYTES (1 << 20)
-#define BODIES_PER_CONNECTION 8 /* as many bodies of the maximal size may be held for one client */
+#define BODIES_PER_CONNECTION 8 /* as many bodies of the maximal size may be held for one client   \
+				 */
 #define RESETS_BURST 1000	/* CVE-2023-44487: streams opened only to be reset; */
 #define RESETS_PER_SECOND 100	/* an informer that restarts closes one watch per kind */
-/* The rest of a refused body is read and dropped: told to stop (RFC 9113 §8.1), some clients, curl 7.88
- * among them, lose the answer that came just before. */
+/* The rest of a refused body is read and dropped: told to stop (RFC 9113 §8.1), some clients,
+ * curl 7.88 among them, lose the answer that came just before. */
 #define DROPPED_MAX_BYTES (32u << 20)
 #define HEADERS_FIRST 16
 
@@ -25,7 +26,7 @@ static struct str out_left(const struct http_exchange *x)
 {
 	struct str all = x->reply_release ? x->reply_body : buf_str(&x->out);
 
-	return (struct str){ all.ptr + x->out_at, all.len - x->out_at };
+	return (struct str){all.ptr + x->out_at, all.len - x->out_at};
 }
 
 static void out_taken(struct http_exchange *x, size_t n)
@@ -46,8 +47,8 @@ static void out_taken(struct http_exchange *x, size_t n)
 	}
 }
 
-static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t max, uint32_t *flags,
-		       nghttp2_data_source *source, void *user)
+static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t max,
+		       uint32_t *flags, nghttp2_data_source *source, void *user)
 {
 	struct http_exchange *x = nghttp2_session_get_stream_user_data(session, id);
 
@@ -65,11 +66,12 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t
 	return (ssize_t)n;
 }
 
-static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t len,
-			nghttp2_data_source *source, void *user)
+static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
+			size_t len, nghttp2_data_source *source, void *user)
 {
 	struct server_conn *sc = user;
-	struct http_exchange *x = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+	struct http_exchange *x =
+		nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
 	(void)source;
 	if (!x)
@@ -85,9 +87,9 @@ static void tell_drained(struct server_conn *sc)
 	while (sc->drain_owed && !sc->closed) {
 		struct http_exchange *x = NULL;
 
-		list_for(at, tmp, &sc->exchanges)
-			if (list_entry(at, struct http_exchange, link)->drain_owed)
-				x = list_entry(at, struct http_exchange, link);
+		list_for(at, tmp,
+			 &sc->exchanges) if (list_entry(at, struct http_exchange, link)->drain_owed)
+			x = list_entry(at, struct http_exchange, link);
 		sc->drain_owed = x != NULL;
 		if (!x)
 			return;
@@ -111,7 +113,8 @@ static void h2_flush(struct defer *d)
 	}
 	if (n < 0) {
 		server_conn_close(sc);
-	} else if (!nghttp2_session_want_read(sc->session) && !nghttp2_session_want_write(sc->session)) {
+	} else if (!nghttp2_session_want_read(sc->session) &&
+		   !nghttp2_session_want_write(sc->session)) {
 		conn_close_after_write(sc->conn);
 		server_conn_detach(sc);
 	} else {
@@ -123,7 +126,8 @@ static void h2_flush(struct defer *d)
 
 static nghttp2_nv nv(struct str name, struct str value)
 {
-	return (nghttp2_nv){ (uint8_t *)name.ptr, (uint8_t *)value.ptr, name.len, value.len, NGHTTP2_NV_FLAG_NONE };
+	return (nghttp2_nv){(uint8_t *)name.ptr, (uint8_t *)value.ptr, name.len, value.len,
+			    NGHTTP2_NV_FLAG_NONE};
 }
 
 static void h2_reset(struct http_exchange *x, uint32_t code)
@@ -133,11 +137,11 @@ static void h2_reset(struct http_exchange *x, uint32_t code)
 }
 
 /* `length` below 0: none is announced. */
-static void submit(struct http_exchange *x, int status, const struct http_header *headers, size_t n, ssize_t length,
-		   bool body)
+static void submit(struct http_exchange *x, int status, const struct http_header *headers, size_t n,
+		   ssize_t length, bool body)
 {
 	struct server_conn *sc = x->sc;
-	nghttp2_data_provider provider = { .read_callback = on_read };
+	nghttp2_data_provider provider = {.read_callback = on_read};
 	nghttp2_nv *list = arena_alloc(&x->arena, (n + 3) * sizeof(*list));
 	char status_text[12], length_text[24];
 	size_t at = 0;
@@ -156,7 +160,8 @@ static void submit(struct http_exchange *x, int status, const struct http_header
 	for (size_t i = 0; i < n; i++)
 		if (!header_is_hop(headers[i].name))
 			list[at++] = nv(headers[i].name, headers[i].value);
-	if (nghttp2_submit_response(sc->session, x->stream_id, list, at, body ? &provider : NULL) != 0)
+	if (nghttp2_submit_response(sc->session, x->stream_id, list, at, body ? &provider : NULL) !=
+	    0)
 		h2_reset(x, NGHTTP2_INTERNAL_ERROR);
 	want_flush(sc);
 }
@@ -166,7 +171,8 @@ static bool status_has_body(int status)
 	return status >= 200 && status != 204 && status != 304;
 }
 
-static void h2_reply(struct http_exchange *x, int status, const struct http_header *headers, size_t n)
+static void h2_reply(struct http_exchange *x, int status, const struct http_header *headers,
+		     size_t n)
 {
 	bool body = status_has_body(status);
 	size_t len = x->reply_body.len;
@@ -181,7 +187,8 @@ static void h2_reply(struct http_exchange *x, int status, const struct http_head
 	submit(x, status, headers, n, body ? (ssize_t)len : -1, send);
 }
 
-static void h2_reply_start(struct http_exchange *x, int status, const struct http_header *headers, size_t n)
+static void h2_reply_start(struct http_exchange *x, int status, const struct http_header *headers,
+			   size_t n)
 {
 	x->head = x->head || !status_has_body(status);
 	submit(x, status, headers, n, -1, !x->head);
@@ -248,7 +255,8 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
 static int add_header(struct http_exchange *x, struct str name, struct str value)
 {
 	if (x->n_headers == x->max_headers) {
-		size_t max = MIN(MAX(x->max_headers * 2, (size_t)HEADERS_FIRST), (size_t)LIMIT_REQUEST_HEADERS);
+		size_t max = MIN(MAX(x->max_headers * 2, (size_t)HEADERS_FIRST),
+				 (size_t)LIMIT_REQUEST_HEADERS);
 		struct http_header *more =
 			x->n_headers == max ? NULL : arena_alloc(&x->arena, max * sizeof(*more));
 
@@ -259,7 +267,7 @@ static int add_header(struct http_exchange *x, struct str name, struct str value
 		x->headers = more;
 		x->max_headers = max;
 	}
-	x->headers[x->n_headers++] = (struct http_header){ name, value };
+	x->headers[x->n_headers++] = (struct http_header){name, value};
 	return 0;
 }
 
@@ -275,8 +283,9 @@ static void set_pseudo(struct http_request *r, struct str name, struct str value
 	}
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-		     const uint8_t *value, size_t value_len, uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+		     void *user)
 {
 	struct http_exchange *x = exchange_of(session, frame->hd.stream_id);
 
@@ -284,16 +293,16 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	if (!x || frame->headers.cat != NGHTTP2_HCAT_REQUEST || x->refused)
 		return 0;
 	x->headers_bytes += name_len + value_len + 32; /* as SETTINGS_MAX_HEADER_LIST_SIZE counts */
-	char *copy = x->headers_bytes > LIMIT_REQUEST_HEAD_BYTES ?
-			     NULL :
-			     arena_alloc(&x->arena, name_len + value_len + 1);
+	char *copy = x->headers_bytes > LIMIT_REQUEST_HEAD_BYTES
+			     ? NULL
+			     : arena_alloc(&x->arena, name_len + value_len + 1);
 	if (!copy) {
 		x->refused = 431;
 		return 0;
 	}
 	memcpy(copy, name, name_len);
 	memcpy(copy + name_len, value, value_len);
-	struct str n = { copy, name_len }, v = { copy + name_len, value_len };
+	struct str n = {copy, name_len}, v = {copy + name_len, value_len};
 	if (copy[0] == ':')
 		set_pseudo(&x->req, n, v);
 	else if (add_header(x, n, v) < 0)
@@ -303,8 +312,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 static void h2_refuse(struct http_exchange *x, int status, const char *message)
 {
-	static const struct http_header text = { STR("content-type"), STR("text/plain; charset=utf-8") };
-	static const struct http_header json = { STR("content-type"), STR("application/json") };
+	static const struct http_header text = {STR("content-type"),
+						STR("text/plain; charset=utf-8")};
+	static const struct http_header json = {STR("content-type"), STR("application/json")};
 
 	x->refused = status;
 	x->head = str_eq(x->req.method, STR("HEAD"));
@@ -317,7 +327,7 @@ static void headers_done(struct http_exchange *x)
 	struct http_request *r = &x->req;
 	uint64_t length;
 
-	r->headers = (struct http_headers){ x->headers, x->n_headers };
+	r->headers = (struct http_headers){x->headers, x->n_headers};
 	struct str host = http_header_get(r->headers, "host");
 	struct str length_text = http_header_get(r->headers, "content-length");
 	if (x->refused) {
@@ -340,7 +350,8 @@ static void say_continue(struct http_exchange *x)
 	const nghttp2_nv status = nv(STR(":status"), STR("100"));
 
 	if (str_ieq(http_header_get(x->req.headers, "expect"), STR("100-continue")))
-		nghttp2_submit_headers(x->sc->session, NGHTTP2_FLAG_NONE, x->stream_id, NULL, &status, 1, NULL);
+		nghttp2_submit_headers(x->sc->session, NGHTTP2_FLAG_NONE, x->stream_id, NULL,
+				       &status, 1, NULL);
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -361,7 +372,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	return sc->closed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t len, void *user)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes,
+		   size_t len, void *user)
 {
 	struct server_conn *sc = user;
 	struct http_exchange *x = exchange_of(session, id);
@@ -427,15 +439,17 @@ static int session_new(struct server_conn *sc)
 static int h2_start(struct server_conn *sc)
 {
 	const nghttp2_settings_entry settings[] = {
-		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, LIMIT_STREAMS_PER_CONNECTION },
-		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES },
-		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_REQUEST_HEAD_BYTES },
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, LIMIT_STREAMS_PER_CONNECTION},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_REQUEST_HEAD_BYTES},
 	};
 
 	sc->flush.run = h2_flush;
 	if (session_new(sc) != 0 ||
-	    nghttp2_submit_settings(sc->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) != 0 ||
-	    nghttp2_session_set_local_window_size(sc->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW_BYTES) != 0)
+	    nghttp2_submit_settings(sc->session, NGHTTP2_FLAG_NONE, settings,
+				    ARRAY_LEN(settings)) != 0 ||
+	    nghttp2_session_set_local_window_size(sc->session, NGHTTP2_FLAG_NONE, 0,
+						  CONNECTION_WINDOW_BYTES) != 0)
 		return -1;
 	want_flush(sc);
 	return 0;
@@ -483,7 +497,8 @@ static void h2_failed(struct conn *c, void *ctx, const struct err *e)
 	server_conn_detach(ctx);
 }
 
-static const struct conn_ops h2_ops = { .data = h2_data, .eof = h2_eof, .drained = h2_drained, .failed = h2_failed };
+static const struct conn_ops h2_ops = {
+	.data = h2_data, .eof = h2_eof, .drained = h2_drained, .failed = h2_failed};
 
 const struct http_protocol http_server_h2 = {
 	.conn_ops = &h2_ops,

@@ -13,10 +13,13 @@ struct server_conn;
 struct http_protocol {
 	const struct conn_ops *conn_ops;
 	int (*start)(struct server_conn *sc);
-	void (*stop)(struct server_conn *sc); /* the connection is closed; give back what is the protocol's */
+	void (*stop)(struct server_conn
+			     *sc); /* the connection is closed; give back what is the protocol's */
 	void (*idle)(struct server_conn *sc); /* quiet for too long: say goodbye and close */
-	void (*reply)(struct http_exchange *x, int status, const struct http_header *headers, size_t n);
-	void (*reply_start)(struct http_exchange *x, int status, const struct http_header *headers, size_t n);
+	void (*reply)(struct http_exchange *x, int status, const struct http_header *headers,
+		      size_t n);
+	void (*reply_start)(struct http_exchange *x, int status, const struct http_header *headers,
+			    size_t n);
 	void (*write)(struct http_exchange *x, struct str data);
 	void (*end)(struct http_exchange *x);
 	void (*abort)(struct http_exchange *x);
@@ -24,7 +27,8 @@ struct http_protocol {
 };
 extern const struct http_protocol http_server_h1, http_server_h2;
 
-/* READING and HANDLING belong to the client's and the handler's parts; once ENDED the handler has let go. */
+/* READING and HANDLING belong to the client's and the handler's parts; once ENDED the handler has
+ * let go. */
 enum exchange_state { X_READING, X_HANDLING, X_STREAMING, X_ENDED };
 
 struct http_exchange {
@@ -47,9 +51,10 @@ struct http_exchange {
 	int32_t stream_id;
 	struct http_header *headers; /* growing, in the arena */
 	size_t n_headers, max_headers, headers_bytes;
-	int refused;	    /* status for a request that broke a limit while it arrived */
-	bool expect;	    /* asks for 100 Continue */
-	struct buf out;	    /* not yet given to a frame, from out_at on; for a whole answer too, if it was copied */
+	int refused;	/* status for a request that broke a limit while it arrived */
+	bool expect;	/* asks for 100 Continue */
+	struct buf out; /* not yet given to a frame, from out_at on; for a whole answer too, if it
+			   was copied */
 	size_t out_at;
 	bool ended; /* nothing follows what is in `out` */
 	bool deferred, above_low, drain_owed;

@@ -80,7 +80,7 @@ static size_t take_head(struct http_upgrade_call *u, char *bytes, size_t len)
 		return 0;
 	if (u->h.status == 101) {
 		struct conn *c = u->conn;
-		struct http_headers headers = { u->table, u->h.n_headers };
+		struct http_headers headers = {u->table, u->h.n_headers};
 
 		upgrade_end(u);
 		u->ops->upgraded(u->ctx, c, headers);
@@ -153,28 +153,34 @@ static void on_fail(struct defer *d)
 	refuse(u, 0, &u->error);
 }
 
-static const struct conn_ops upgrade_ops = { .ready = on_ready, .data = on_bytes, .eof = on_eof, .failed = on_failed };
+static const struct conn_ops upgrade_ops = {
+	.ready = on_ready, .data = on_bytes, .eof = on_eof, .failed = on_failed};
 
 static void write_request(struct http_upgrade_call *u, const struct http_client_config *c,
 			  const struct http_call_request *r)
 {
-	buf_printf(&u->request, "%s %s HTTP/1.1\r\nhost: %s\r\nconnection: Upgrade\r\n", r->method, r->path,
-		   c->authority ? c->authority : "localhost");
+	buf_printf(&u->request, "%s %s HTTP/1.1\r\nhost: %s\r\nconnection: Upgrade\r\n", r->method,
+		   r->path, c->authority ? c->authority : "localhost");
 	for (size_t i = 0; i < r->n_headers; i++)
-		buf_printf(&u->request, STR_FMT ": " STR_FMT "\r\n", STR_ARG(r->headers[i].name), STR_ARG(r->headers[i].value));
+		buf_printf(&u->request, STR_FMT ": " STR_FMT "\r\n", STR_ARG(r->headers[i].name),
+			   STR_ARG(r->headers[i].value));
 	if (strcmp(r->method, "GET") != 0)
 		buf_printf(&u->request, "content-length: 0\r\n");
 	buf_puts(&u->request, "\r\n");
 }
 
 struct http_upgrade_call *http_client_upgrade(struct loop *l, const struct http_client_config *c,
-					      const struct http_call_request *r, const struct http_upgrade_ops *ops,
-					      void *ctx)
+					      const struct http_call_request *r,
+					      const struct http_upgrade_ops *ops, void *ctx)
 {
 	struct http_upgrade_call *u = xcalloc(1, sizeof(*u));
 
-	*u = (struct http_upgrade_call){ .loop = l, .ops = ops, .ctx = ctx, .timer = { .fire = on_timeout, .ctx = u },
-					 .reap.run = upgrade_reap, .fail.run = on_fail };
+	*u = (struct http_upgrade_call){.loop = l,
+					.ops = ops,
+					.ctx = ctx,
+					.timer = {.fire = on_timeout, .ctx = u},
+					.reap.run = upgrade_reap,
+					.fail.run = on_fail};
 	buf_init(&u->request, UPGRADE_HEAD_BYTES);
 	buf_init(&u->body, UPGRADE_BODY_BYTES);
 	http1_head_init(&u->h, HTTP1_RESPONSE, u->table, CALL_HEADERS_MAX);
@@ -183,7 +189,8 @@ struct http_upgrade_call *http_client_upgrade(struct loop *l, const struct http_
 	if (u->request.overflow)
 		err_set(&u->error, ERR_TOO_LARGE, "the request's head is too large");
 	else
-		u->conn = conn_connect(l, &c->to, c->tls, c->server_name, &upgrade_ops, u, &u->error);
+		u->conn =
+			conn_connect(l, &c->to, c->tls, c->server_name, &upgrade_ops, u, &u->error);
 	if (!u->conn)
 		loop_defer(l, &u->fail);
 	return u;

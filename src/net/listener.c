@@ -22,7 +22,7 @@ static void accept_some(struct io *io, uint32_t events)
 
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_TURN && !l->freed; i++) {
-		struct addr peer = { .len = sizeof(peer.ss) };
+		struct addr peer = {.len = sizeof(peer.ss)};
 		int fd = accept4(l->io.fd, (struct sockaddr *)&peer.ss, &peer.len,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -56,14 +56,14 @@ static void listener_reap(struct defer *d)
 }
 
 struct listener *listener_new(struct loop *loop, int fd,
-			      void (*accepted)(void *ctx, int fd, const struct addr *peer), void *ctx,
-			      struct err *e)
+			      void (*accepted)(void *ctx, int fd, const struct addr *peer),
+			      void *ctx, struct err *e)
 {
 	struct listener *l = xcalloc(1, sizeof(*l));
 
 	l->loop = loop;
-	l->io = (struct io){ .fd = fd, .ready = accept_some, .ctx = l };
-	l->retry = (struct timer){ .fire = accept_again, .ctx = l };
+	l->io = (struct io){.fd = fd, .ready = accept_some, .ctx = l};
+	l->retry = (struct timer){.fire = accept_again, .ctx = l};
 	l->reap.run = listener_reap;
 	l->accepted = accepted;
 	l->ctx = ctx;

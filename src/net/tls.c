@@ -55,7 +55,8 @@ static int load_key(SSL_CTX *ctx, struct str pem, struct err *e)
 	BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
 	/* Without a call-back OpenSSL would ask on the terminal for an encrypted key's password. */
 	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
-	int ok = key && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
+	int ok =
+		key && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
 
 	EVP_PKEY_free(key);
 	BIO_free(bio);
@@ -112,8 +113,8 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 static void set_common(SSL_CTX *ctx)
 {
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	/* Released buffers: an idle connection holds about 10 KiB less twice. Partial writes: the queue
-	 * decides how much is in one record. */
+	/* Released buffers: an idle connection holds about 10 KiB less twice. Partial writes: the
+	 * queue decides how much is in one record. */
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* Renegotiation lets a client make the server work; an end without close_notify is how many
@@ -131,7 +132,8 @@ static int tls_setup(struct tls *t, const struct tls_config *c, bool server, str
 		return -1;
 	if (c->ca_pem.len && load_ca(t->ctx, c->ca_pem, server, e) < 0)
 		return -1;
-	/* As Go does: any certificate that was given to be trusted is, not only self-signed ones. */
+	/* As Go does: any certificate that was given to be trusted is, not only self-signed ones.
+	 */
 	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(t->ctx), X509_V_FLAG_PARTIAL_CHAIN);
 	if (c->verify_peer)
 		SSL_CTX_set_verify(t->ctx, SSL_VERIFY_PEER, NULL);
@@ -164,7 +166,8 @@ struct tls *tls_server_new(const struct tls_config *c, struct err *e)
 	if (!t)
 		return NULL;
 	/* One stateless ticket is enough for a client to resume with. Sessions belong to a context,
-	 * so they must carry an id of it once client certificates are asked for (SSL_CTX_set_verify(3)). */
+	 * so they must carry an id of it once client certificates are asked for
+	 * (SSL_CTX_set_verify(3)). */
 	SSL_CTX_set_num_tickets(t->ctx, 1);
 	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_session_id_context(t->ctx, (const unsigned char *)"portico", 7);

@@ -12,10 +12,10 @@
 struct tls; /* wraps an SSL_CTX */
 struct tls_config {
 	struct str cert_pem, key_pem; /* own certificate chain and key; a client may have none */
-	struct str ca_pem;	      /* whom to trust; for a server: whose client certificates to accept */
-	bool verify_peer;	      /* client: check chain and name. server: ask for a client certificate, and
-				       * refuse a bad one; none at all is accepted (peer_cn is then empty) */
-	const char *const *alpn;      /* NULL-terminated, in order of preference: "h2", "http/1.1" */
+	struct str ca_pem; /* whom to trust; for a server: whose client certificates to accept */
+	bool verify_peer; /* client: check chain and name. server: ask for a client certificate, and
+			   * refuse a bad one; none at all is accepted (peer_cn is then empty) */
+	const char *const *alpn; /* NULL-terminated, in order of preference: "h2", "http/1.1" */
 };
 struct tls *tls_server_new(const struct tls_config *c, struct err *e) must_check;
 struct tls *tls_client_new(const struct tls_config *c, struct err *e) must_check;

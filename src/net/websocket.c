@@ -81,7 +81,8 @@ static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *out, size_t len, in
 	return (ssize_t)n;
 }
 
-static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t len, int flags, void *user)
+static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *data, size_t len, int flags,
+		       void *user)
 {
 	struct ws *w = user;
 
@@ -97,7 +98,8 @@ static int on_mask(wslay_event_context_ptr ctx, uint8_t *out, size_t len, void *
 	return RAND_bytes(out, (int)len) == 1 ? 0 : -1;
 }
 
-static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *m, void *user)
+static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *m,
+		       void *user)
 {
 	struct ws *w = user;
 
@@ -106,12 +108,14 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
 		return;
 	if (m->opcode == WSLAY_CONNECTION_CLOSE) {
 		w->close_code = m->status_code;
-		size_t n = m->msg_length > 2 ? MIN(m->msg_length - 2, sizeof(w->close_reason) - 1) : 0;
+		size_t n =
+			m->msg_length > 2 ? MIN(m->msg_length - 2, sizeof(w->close_reason) - 1) : 0;
 		if (n)
 			memcpy(w->close_reason, m->msg + 2, n);
-	} else if (!w->closing && (m->opcode == WSLAY_TEXT_FRAME || m->opcode == WSLAY_BINARY_FRAME)) {
+	} else if (!w->closing &&
+		   (m->opcode == WSLAY_TEXT_FRAME || m->opcode == WSLAY_BINARY_FRAME)) {
 		w->ops->message(w->ctx, m->opcode == WSLAY_BINARY_FRAME,
-				(struct str){ (const char *)m->msg, m->msg_length });
+				(struct str){(const char *)m->msg, m->msg_length});
 	}
 }
 
@@ -192,21 +196,33 @@ static void on_close_timeout(struct timer *t)
 }
 
 static const struct conn_ops ws_conn_ops = {
-	.data = on_bytes, .eof = on_eof, .drained = on_drained, .failed = on_failed,
+	.data = on_bytes,
+	.eof = on_eof,
+	.drained = on_drained,
+	.failed = on_failed,
 };
 
-struct ws *ws_new(struct conn *c, bool client, size_t message_max, const struct ws_ops *ops, void *ctx)
+struct ws *ws_new(struct conn *c, bool client, size_t message_max, const struct ws_ops *ops,
+		  void *ctx)
 {
 	static const struct wslay_event_callbacks callbacks = {
-		.recv_callback = on_recv, .send_callback = on_send, .genmask_callback = on_mask,
+		.recv_callback = on_recv,
+		.send_callback = on_send,
+		.genmask_callback = on_mask,
 		.on_msg_recv_callback = on_message,
 	};
 	struct ws *w = xcalloc(1, sizeof(*w));
 
-	*w = (struct ws){ .conn = c, .loop = conn_loop(c), .ops = ops, .ctx = ctx, .client = client,
-			  .flush.run = on_flush, .reap.run = ws_reap, .timer = { .fire = on_close_timeout, .ctx = w } };
-	if ((client ? wslay_event_context_client_init(&w->wslay, &callbacks, w) :
-		      wslay_event_context_server_init(&w->wslay, &callbacks, w)) != 0)
+	*w = (struct ws){.conn = c,
+			 .loop = conn_loop(c),
+			 .ops = ops,
+			 .ctx = ctx,
+			 .client = client,
+			 .flush.run = on_flush,
+			 .reap.run = ws_reap,
+			 .timer = {.fire = on_close_timeout, .ctx = w}};
+	if ((client ? wslay_event_context_client_init(&w->wslay, &callbacks, w)
+		    : wslay_event_context_server_init(&w->wslay, &callbacks, w)) != 0)
 		abort(); /* only for want of memory */
 	wslay_event_config_set_max_recv_msg_length(w->wslay, message_max);
 	conn_set_ops(c, &ws_conn_ops, w);
@@ -215,8 +231,8 @@ struct ws *ws_new(struct conn *c, bool client, size_t message_max, const struct 
 
 void ws_send(struct ws *w, bool binary, struct str payload)
 {
-	struct wslay_event_msg m = { binary ? WSLAY_BINARY_FRAME : WSLAY_TEXT_FRAME, (const uint8_t *)payload.ptr,
-				     payload.len };
+	struct wslay_event_msg m = {binary ? WSLAY_BINARY_FRAME : WSLAY_TEXT_FRAME,
+				    (const uint8_t *)payload.ptr, payload.len};
 
 	if (w->ended || w->closing)
 		return;
@@ -231,7 +247,7 @@ void ws_send_channel(struct ws *w, uint8_t channel, struct str payload)
 	text[0] = (char)channel;
 	if (payload.len)
 		memcpy(text + 1, payload.ptr, payload.len);
-	ws_send(w, true, (struct str){ text, payload.len + 1 });
+	ws_send(w, true, (struct str){text, payload.len + 1});
 	free(text);
 }
 

@@ -19,20 +19,20 @@ static void addresses_are_read_and_written(void **state)
 	static const struct {
 		const char *in, *out;
 	} rows[] = {
-		{ "10.0.0.1:80", "10.0.0.1:80" },
-		{ "[::1]:443", "[::1]:443" },
-		{ "unix:/run/x.sock", "unix:/run/x.sock" },
-		{ "0.0.0.0:0", "0.0.0.0:0" },
-		{ "[::ffff:1.2.3.4]:5", "1.2.3.4:5" },
-		{ "10.0.0.1", NULL },
-		{ "10.0.0.1:", NULL },
-		{ "10.0.0.1:65536", NULL },
-		{ "10.0.0.1:-1", NULL },
-		{ "::1:443", NULL },
-		{ "localhost:80", NULL },
-		{ "[]:80", NULL },
-		{ "unix:", NULL },
-		{ "[10.0.0.1:80", NULL },
+		{"10.0.0.1:80", "10.0.0.1:80"},
+		{"[::1]:443", "[::1]:443"},
+		{"unix:/run/x.sock", "unix:/run/x.sock"},
+		{"0.0.0.0:0", "0.0.0.0:0"},
+		{"[::ffff:1.2.3.4]:5", "1.2.3.4:5"},
+		{"10.0.0.1", NULL},
+		{"10.0.0.1:", NULL},
+		{"10.0.0.1:65536", NULL},
+		{"10.0.0.1:-1", NULL},
+		{"::1:443", NULL},
+		{"localhost:80", NULL},
+		{"[]:80", NULL},
+		{"unix:", NULL},
+		{"[10.0.0.1:80", NULL},
 	};
 	char text[ADDR_TEXT_BYTES];
 	struct addr a;
@@ -146,8 +146,8 @@ static void on_failed(struct conn *c, void *ctx, const struct err *why)
 	finish();
 }
 
-static const struct conn_ops quiet_ops = { on_ready, on_data, on_eof, NULL, on_failed };
-static const struct conn_ops pump_ops = { on_ready_pump, on_data, on_eof, on_drained, on_failed };
+static const struct conn_ops quiet_ops = {on_ready, on_data, on_eof, NULL, on_failed};
+static const struct conn_ops pump_ops = {on_ready_pump, on_data, on_eof, on_drained, on_failed};
 static const struct conn_ops *server_ops;
 
 static void accepted(void *ctx, int fd, const struct addr *peer)
@@ -164,7 +164,7 @@ static struct addr listen_here(void)
 	assert_int_equal(addr_parse("127.0.0.1:0", &a, &e), 0);
 	listen_fd = addr_listen(&a, 16, &e);
 	assert_true(listen_fd >= 0);
-	setsockopt(listen_fd, SOL_SOCKET, SO_RCVBUF, &(int){ 65536 }, sizeof(int));
+	setsockopt(listen_fd, SOL_SOCKET, SO_RCVBUF, &(int){65536}, sizeof(int));
 	a.len = sizeof(a.ss);
 	getsockname(listen_fd, (struct sockaddr *)&a.ss, &a.len);
 	server.listener = listener_new(loop, listen_fd, accepted, &server, &e);
@@ -174,8 +174,9 @@ static struct addr listen_here(void)
 
 static struct tls *make_tls(bool is_server, const struct pki *own, const struct pki *trust)
 {
-	static const char *const alpn[] = { "h2", "http/1.1", NULL };
-	struct tls_config tc = { .ca_pem = str_of(trust->cert_pem), .verify_peer = true, .alpn = alpn };
+	static const char *const alpn[] = {"h2", "http/1.1", NULL};
+	struct tls_config tc = {
+		.ca_pem = str_of(trust->cert_pem), .verify_peer = true, .alpn = alpn};
 
 	if (own) {
 		tc.cert_pem = str_of(own->cert_pem);
@@ -194,7 +195,7 @@ static void run_pair(struct tls *client_tls, const char *name, const struct conn
 	server_ops = sops;
 	client.conn = conn_connect(loop, &a, client_tls, name, cops, &client, &e);
 	assert_non_null(client.conn);
-	setsockopt(conn_fd(client.conn), SOL_SOCKET, SO_SNDBUF, &(int){ 65536 }, sizeof(int));
+	setsockopt(conn_fd(client.conn), SOL_SOCKET, SO_SNDBUF, &(int){65536}, sizeof(int));
 	loop_run(loop);
 }
 
@@ -202,7 +203,7 @@ static int setup(void **state)
 {
 	(void)state;
 	loop = loop_new(&e);
-	client = server = (struct end){ 0 };
+	client = server = (struct end){0};
 	finished = 0;
 	server_tls = NULL;
 	return 0;
@@ -216,7 +217,7 @@ static void stop_loop(struct timer *t)
 
 static int teardown(void **state)
 {
-	struct timer t = { .fire = stop_loop };
+	struct timer t = {.fire = stop_loop};
 
 	(void)state;
 	conn_close(client.conn);
@@ -293,18 +294,24 @@ static void resume_server(struct timer *t)
 	conn_resume(server.conn);
 }
 
+static void resume_quietly(struct timer *t)
+{
+	(void)t;
+	conn_resume(server.conn);
+}
+
 static void ready_paused(struct conn *c, void *ctx)
 {
 	on_ready(c, ctx);
 	conn_pause(c);
-	resume = (struct timer){ .fire = resume_server };
+	resume = (struct timer){.fire = resume_server};
 	timer_start(loop, &resume, 100);
 	conn_shutdown(c);
 }
 
 static void pause_holds_the_sender_back(void **state)
 {
-	static const struct conn_ops paused_ops = { ready_paused, on_data, on_eof, NULL, on_failed };
+	static const struct conn_ops paused_ops = {ready_paused, on_data, on_eof, NULL, on_failed};
 	struct tls *t = make_tls(false, NULL, &ca);
 
 	(void)state;
@@ -312,6 +319,67 @@ static void pause_holds_the_sender_back(void **state)
 	run_pair(t, "server.test", &pump_ops, &paused_ops);
 	assert_int_equal(server.got, BIG);
 	assert_true(server.eof && client.eof);
+	tls_unref(t);
+}
+
+static size_t stop_and_go_data(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct end *end = ctx;
+
+	(void)bytes;
+	end->got += len;
+	conn_pause(c);
+	resume = (struct timer){.fire = resume_quietly};
+	timer_start(loop, &resume, 0);
+	if (end->got == 10000)
+		loop_stop(loop);
+	return len;
+}
+
+static void send_record(struct timer *t)
+{
+	static char block[1000];
+
+	conn_write(client.conn, block, sizeof(block));
+	client.sent += sizeof(block);
+	if (client.sent < 10000)
+		timer_start(loop, t, 1);
+	else
+		timer_start(loop, &resume, 20);
+}
+
+static void ready_sends_records(struct conn *c, void *ctx)
+{
+	static struct timer t = {.fire = send_record};
+
+	on_ready(c, ctx);
+	timer_start(loop, &t, 1);
+}
+
+static void ready_waits(struct conn *c, void *ctx)
+{
+	on_ready(c, ctx);
+	conn_pause(c);
+	resume = (struct timer){.fire = resume_quietly};
+}
+
+/* Epoll knows nothing of records that OpenSSL has read ahead, and nothing follows them here. */
+static void what_openssl_holds_is_read_after_a_pause(void **state)
+{
+	static const struct conn_ops once_ops = {ready_sends_records, on_data, on_eof, NULL,
+						 on_failed};
+	static const struct conn_ops slow_ops = {ready_waits, stop_and_go_data, on_eof, NULL,
+						 on_failed};
+	struct tls *t = make_tls(false, NULL, &ca);
+	struct timer guard = {.fire = stop_loop};
+
+	(void)state;
+	server_tls = make_tls(true, &server_pki, &ca);
+	timer_start(loop, &guard, 5000);
+	run_pair(t, "server.test", &once_ops, &slow_ops);
+	timer_stop(&guard);
+	timer_stop(&resume);
+	assert_int_equal(server.got, 10000);
 	tls_unref(t);
 }
 
@@ -387,7 +455,7 @@ static void ready_says_goodbye(struct conn *c, void *ctx)
 	on_ready(c, ctx);
 	memset(page, 'x', sizeof(page));
 	conn_write(c, "a", 1);
-	conn_write_shared(c, (struct str){ page, sizeof(page) }, release, &one);
+	conn_write_shared(c, (struct str){page, sizeof(page)}, release, &one);
 	conn_write_shared(c, STR("tiny"), release, &one);
 	conn_close_after_write(c);
 	server.conn = NULL;
@@ -396,14 +464,15 @@ static void ready_says_goodbye(struct conn *c, void *ctx)
 
 static void answer_arrives_although_the_rest_is_not_read(void **state)
 {
-	static const struct conn_ops bye_ops = { ready_says_goodbye, on_data, on_eof, NULL, on_failed };
+	static const struct conn_ops bye_ops = {ready_says_goodbye, on_data, on_eof, NULL,
+						on_failed};
 	struct tls *t = make_tls(false, NULL, &ca);
 
 	(void)state;
 	for (int tls = 0; tls < 2; tls++) {
 		released = 0;
 		finished = 0;
-		client = (struct end){ 0 };
+		client = (struct end){0};
 		server_tls = tls ? make_tls(true, &server_pki, &ca) : NULL;
 		run_pair(tls ? t : NULL, "server.test", &pump_ops, &bye_ops);
 		assert_true(client.eof);
@@ -414,7 +483,7 @@ static void answer_arrives_although_the_rest_is_not_read(void **state)
 			listener_free(server.listener);
 			close(listen_fd);
 			conn_close(client.conn);
-			server = (struct end){ 0 };
+			server = (struct end){0};
 		}
 	}
 	tls_unref(t);
@@ -433,7 +502,7 @@ static size_t close_in_data(struct conn *c, void *ctx, const uint8_t *bytes, siz
 
 static void closing_inside_a_call_back_is_fine(void **state)
 {
-	static const struct conn_ops close_ops = { on_ready, close_in_data, on_eof, NULL, on_failed };
+	static const struct conn_ops close_ops = {on_ready, close_in_data, on_eof, NULL, on_failed};
 
 	(void)state;
 	run_pair(NULL, NULL, &pump_ops, &close_ops);
@@ -450,6 +519,7 @@ int main(void)
 		T(bytes_not_used_are_offered_again),
 		T(tls_bytes_not_used_are_offered_again),
 		T(pause_holds_the_sender_back),
+		T(what_openssl_holds_is_read_after_a_pause),
 		T(server_of_a_strange_authority_is_refused),
 		T(server_of_another_name_is_refused),
 		T(client_of_a_strange_authority_is_refused),

@@ -13,28 +13,29 @@ static void queries_are_decoded(void **state)
 		size_t nth;
 		const char *value;
 	} rows[] = {
-		{ "a=b", "a", 0, "b" },
-		{ "a=b&c=d", "c", 0, "d" },
-		{ "a=b&a=c", "a", 1, "c" },
-		{ "a=b&a=c", "a", 2, NULL },
-		{ "a", "a", 0, "" },
-		{ "a=", "a", 0, "" },
-		{ "", "a", 0, NULL },
-		{ "ab=c", "a", 0, NULL },
-		{ "a=b%20c+d%2B", "a", 0, "b c d+" },
-		{ "%61=x", "a", 0, "x" },
-		{ "a=%4", "a", 0, NULL },
-		{ "a=%", "a", 0, NULL },
-		{ "a=%zz", "a", 0, NULL },
-		{ "a=%00", "a", 0, NULL },
-		{ "a=%0a", "a", 0, "\n" },
-		{ "a=b=c", "a", 0, "b=c" },
-		{ "&&a=b&", "a", 0, "b" },
+		{"a=b", "a", 0, "b"},
+		{"a=b&c=d", "c", 0, "d"},
+		{"a=b&a=c", "a", 1, "c"},
+		{"a=b&a=c", "a", 2, NULL},
+		{"a", "a", 0, ""},
+		{"a=", "a", 0, ""},
+		{"", "a", 0, NULL},
+		{"ab=c", "a", 0, NULL},
+		{"a=b%20c+d%2B", "a", 0, "b c d+"},
+		{"%61=x", "a", 0, "x"},
+		{"a=%4", "a", 0, NULL},
+		{"a=%", "a", 0, NULL},
+		{"a=%zz", "a", 0, NULL},
+		{"a=%00", "a", 0, NULL},
+		{"a=%0a", "a", 0, "\n"},
+		{"a=b=c", "a", 0, "b=c"},
+		{"&&a=b&", "a", 0, "b"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const char *v = http_query_get_nth(str_of(rows[i].query), rows[i].name, rows[i].nth, &arena);
+		const char *v = http_query_get_nth(str_of(rows[i].query), rows[i].name, rows[i].nth,
+						   &arena);
 
 		if (!c_eq(v, rows[i].value))
 			fail_msg("row %zu: '%s'", i, v ? v : "NULL");
@@ -48,11 +49,11 @@ static void queries_are_decoded(void **state)
 static void headers_are_found(void **state)
 {
 	const struct http_header at[] = {
-		{ STR("connection"), STR("keep-alive") },
-		{ STR("connection"), STR("foo , Upgrade") },
-		{ STR("upgrade"), STR("websocket") },
+		{STR("connection"), STR("keep-alive")},
+		{STR("connection"), STR("foo , Upgrade")},
+		{STR("upgrade"), STR("websocket")},
 	};
-	struct http_headers h = { at, ARRAY_LEN(at) };
+	struct http_headers h = {at, ARRAY_LEN(at)};
 
 	(void)state;
 	assert_true(str_eq_c(http_header_get(h, "upgrade"), "websocket"));

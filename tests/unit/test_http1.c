@@ -14,11 +14,26 @@ struct row {
 	int refuse_status;
 	const char *why;
 };
-#define GOOD(s) { HTTP1_REQUEST, s, sizeof(s) - 1, 0, NULL }
-#define BAD(s, why) { HTTP1_REQUEST, s, sizeof(s) - 1, 400, why }
-#define BAD_AS(status, s, why) { HTTP1_REQUEST, s, sizeof(s) - 1, status, why }
-#define RGOOD(s) { HTTP1_RESPONSE, s, sizeof(s) - 1, 0, NULL }
-#define RBAD(s, why) { HTTP1_RESPONSE, s, sizeof(s) - 1, 400, why }
+#define GOOD(s)                                                                                    \
+	{                                                                                          \
+		HTTP1_REQUEST, s, sizeof(s) - 1, 0, NULL                                           \
+	}
+#define BAD(s, why)                                                                                \
+	{                                                                                          \
+		HTTP1_REQUEST, s, sizeof(s) - 1, 400, why                                          \
+	}
+#define BAD_AS(status, s, why)                                                                     \
+	{                                                                                          \
+		HTTP1_REQUEST, s, sizeof(s) - 1, status, why                                       \
+	}
+#define RGOOD(s)                                                                                   \
+	{                                                                                          \
+		HTTP1_RESPONSE, s, sizeof(s) - 1, 0, NULL                                          \
+	}
+#define RBAD(s, why)                                                                               \
+	{                                                                                          \
+		HTTP1_RESPONSE, s, sizeof(s) - 1, 400, why                                         \
+	}
 #define H "Host: h\r\n"
 #define GET "GET / HTTP/1.1\r\n"
 #define POST "POST / HTTP/1.1\r\nHost: h\r\n"
@@ -59,7 +74,8 @@ static const struct row rows[] = {
 	BAD_AS(501, POST "Transfer-Encoding: \"chunked\"\r\n\r\n", "other than chunked"),
 	BAD_AS(501, POST "Transfer-Encoding:\r\n\r\n", "other than chunked"),
 	BAD(POST "Transfer-Encoding: chunked\x0b\r\n\r\n", "control character"),
-	BAD(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "several Transfer"),
+	BAD(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+	    "several Transfer"),
 	BAD("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.0"),
 	BAD(POST "Transfer-Encoding : chunked\r\n\r\n", "before the colon"),
 	BAD(POST "Transfer-Encoding\t: chunked\r\n\r\n", "before the colon"),
@@ -136,7 +152,8 @@ static const struct row rows[] = {
 	RBAD("HTTP/1.1 099 OK\r\n\r\n", "three digits"),
 	RBAD("HTTP/1.1 200 O\0K\r\n\r\n", "control"),
 	RBAD("HTTP/1.1 200 OK\n\n", "LF alone"),
-	RBAD("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "together"),
+	RBAD("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+	     "together"),
 	RBAD("ICY 200 OK\r\n\r\n", "no HTTP version"),
 };
 
@@ -153,7 +170,7 @@ static void check_row(const struct row *row, size_t split)
 {
 	struct http_header table[HEADERS];
 	struct http1_head h;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	http1_head_init(&h, row->kind, table, HEADERS);
 	char *first = copy_of(row->bytes, split), *all = copy_of(row->bytes, row->len);
@@ -165,10 +182,11 @@ static void check_row(const struct row *row, size_t split)
 		first = NULL;
 		n = http1_head_parse(&h, all, row->len, &e);
 	}
-	if (row->why ? n != -1 || !strstr(e.message, row->why) || h.refuse_status != row->refuse_status :
-		       n != (ssize_t)row->len)
-		fail_msg("row %zu split at %zu: %zd, status %d '%s'\n%.*s", (size_t)(row - rows), split, n,
-			 h.refuse_status, e.message, (int)row->len, row->bytes);
+	if (row->why ? n != -1 || !strstr(e.message, row->why) ||
+			       h.refuse_status != row->refuse_status
+		     : n != (ssize_t)row->len)
+		fail_msg("row %zu split at %zu: %zd, status %d '%s'\n%.*s", (size_t)(row - rows),
+			 split, n, h.refuse_status, e.message, (int)row->len, row->bytes);
 	for (size_t i = 0; n > 0 && i < h.n_headers; i++)
 		assert_true(h.headers[i].name.ptr >= all && h.headers[i].name.ptr < all + row->len);
 	free(first);
@@ -188,7 +206,7 @@ static struct http1_head parsed(const char *text, enum http1_kind kind)
 	static struct http_header table[HEADERS];
 	static char bytes[1024];
 	struct http1_head h;
-	struct err e = { 0 };
+	struct err e = {0};
 
 	snprintf(bytes, sizeof(bytes), "%s", text);
 	http1_head_init(&h, kind, table, HEADERS);
@@ -199,9 +217,11 @@ static struct http1_head parsed(const char *text, enum http1_kind kind)
 
 static void parts_of_a_request(void **state)
 {
-	struct http1_head h = parsed("PATCH /api/v1/x%20y?a=b&c HTTP/1.1\r\nHost: H:1\r\nX-Foo:  bar \r\n"
-				     "Expect: 100-Continue\r\nConnection: foo, Upgrade\r\n"
-				     "Content-Length: 12\r\n\r\nbody", HTTP1_REQUEST);
+	struct http1_head h =
+		parsed("PATCH /api/v1/x%20y?a=b&c HTTP/1.1\r\nHost: H:1\r\nX-Foo:  bar \r\n"
+		       "Expect: 100-Continue\r\nConnection: foo, Upgrade\r\n"
+		       "Content-Length: 12\r\n\r\nbody",
+		       HTTP1_REQUEST);
 
 	(void)state;
 	assert_true(str_eq_c(h.method, "PATCH"));
@@ -226,12 +246,13 @@ static void keep_alive_follows_version_and_connection(void **state)
 		const char *head;
 		bool keep;
 	} table[] = {
-		{ "GET / HTTP/1.1\r\nHost: h\r\n\r\n", true },
-		{ "GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", false },
-		{ "GET / HTTP/1.1\r\nHost: h\r\nConnection: a\r\nConnection: b, close\r\n\r\n", false },
-		{ "GET / HTTP/1.0\r\n\r\n", false },
-		{ "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true },
-		{ "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, close\r\n\r\n", false },
+		{"GET / HTTP/1.1\r\nHost: h\r\n\r\n", true},
+		{"GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", false},
+		{"GET / HTTP/1.1\r\nHost: h\r\nConnection: a\r\nConnection: b, close\r\n\r\n",
+		 false},
+		{"GET / HTTP/1.0\r\n\r\n", false},
+		{"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true},
+		{"GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, close\r\n\r\n", false},
 	};
 
 	(void)state;
@@ -241,7 +262,8 @@ static void keep_alive_follows_version_and_connection(void **state)
 
 static void framing_of_responses(void **state)
 {
-	struct http1_head h = parsed("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", HTTP1_RESPONSE);
+	struct http1_head h =
+		parsed("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", HTTP1_RESPONSE);
 
 	(void)state;
 	assert_int_equal(http1_response_framing(&h, false), HTTP1_LENGTH);
@@ -262,31 +284,31 @@ static void framing_of_responses(void **state)
 static const struct body_row {
 	const char *bytes, *body, *why; /* why NULL: complete, and "REST" behind it is not used */
 } bodies[] = {
-	{ "5\r\nhello\r\n0\r\n\r\nREST", "hello", NULL },
-	{ "5\r\nhello\r\n00A\r\n 0123456 \n\r\n0\r\n\r\nREST", "hello 0123456 \n", NULL },
-	{ "1;ext\r\na\r\n1; n=\"v\"\r\nb\r\n0\r\n\r\nREST", "ab", NULL },
-	{ "1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\nREST", "a", NULL },
-	{ "0\r\n\r\nREST", "", NULL },
-	{ "x\r\n", NULL, "hexadecimal" },
-	{ "\r\n", NULL, "hexadecimal" },
-	{ " 5\r\nhello", NULL, "hexadecimal" },
-	{ "-1\r\n", NULL, "hexadecimal" },
-	{ "0x5\r\nhello", NULL, "junk" },
-	{ "5 \r\nhello", NULL, "junk" },
-	{ "5\nhello", NULL, "junk" },
-	{ "5\rhello", NULL, "CR without LF" },
-	{ "5;a\nhello", NULL, "control" },
-	{ "5\r\nhello0\r\n\r\n", NULL, "longer" },
-	{ "5\r\nhello\n0\r\n\r\n", NULL, "longer" },
-	{ "5\r\nhello\r0\r\n\r\n", NULL, "CR without LF" },
-	{ "fffffffffffffffff\r\n", NULL, "overflows" },
-	{ "8000000000000000\r\n", NULL, "overflows" },
-	{ "00000000000000000\r\n", NULL, "overflows" },
-	{ "0\r\n: x\r\n\r\n", NULL, "trailer name" },
-	{ "0\r\n x: y\r\n\r\n", NULL, "trailer name" },
-	{ "0\r\nx : y\r\n\r\n", NULL, "trailer name" },
-	{ "0\r\nx: y\n\r\n", NULL, "control" },
-	{ "0\r\nx: y\r\n\rz", NULL, "CR without LF" },
+	{"5\r\nhello\r\n0\r\n\r\nREST", "hello", NULL},
+	{"5\r\nhello\r\n00A\r\n 0123456 \n\r\n0\r\n\r\nREST", "hello 0123456 \n", NULL},
+	{"1;ext\r\na\r\n1; n=\"v\"\r\nb\r\n0\r\n\r\nREST", "ab", NULL},
+	{"1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\nREST", "a", NULL},
+	{"0\r\n\r\nREST", "", NULL},
+	{"x\r\n", NULL, "hexadecimal"},
+	{"\r\n", NULL, "hexadecimal"},
+	{" 5\r\nhello", NULL, "hexadecimal"},
+	{"-1\r\n", NULL, "hexadecimal"},
+	{"0x5\r\nhello", NULL, "junk"},
+	{"5 \r\nhello", NULL, "junk"},
+	{"5\nhello", NULL, "junk"},
+	{"5\rhello", NULL, "CR without LF"},
+	{"5;a\nhello", NULL, "control"},
+	{"5\r\nhello0\r\n\r\n", NULL, "longer"},
+	{"5\r\nhello\n0\r\n\r\n", NULL, "longer"},
+	{"5\r\nhello\r0\r\n\r\n", NULL, "CR without LF"},
+	{"fffffffffffffffff\r\n", NULL, "overflows"},
+	{"8000000000000000\r\n", NULL, "overflows"},
+	{"00000000000000000\r\n", NULL, "overflows"},
+	{"0\r\n: x\r\n\r\n", NULL, "trailer name"},
+	{"0\r\n x: y\r\n\r\n", NULL, "trailer name"},
+	{"0\r\nx : y\r\n\r\n", NULL, "trailer name"},
+	{"0\r\nx: y\n\r\n", NULL, "control"},
+	{"0\r\nx: y\r\n\rz", NULL, "CR without LF"},
 };
 
 static void check_body(const struct body_row *row, size_t split)
@@ -294,7 +316,7 @@ static void check_body(const struct body_row *row, size_t split)
 	char got[64] = "";
 	size_t at = 0, n_got = 0, len = strlen(row->bytes), end = split;
 	struct http1_body b;
-	struct err e = { 0 };
+	struct err e = {0};
 	bool starved = false;
 	ssize_t n = 1;
 
@@ -316,7 +338,8 @@ static void check_body(const struct body_row *row, size_t split)
 	if (row->why)
 		assert_true(n == -1 && strstr(e.message, row->why));
 	else if (row->body)
-		assert_true(b.done && str_eq_c((struct str){ got, n_got }, row->body) && len - at == 4);
+		assert_true(b.done && str_eq_c((struct str){got, n_got}, row->body) &&
+			    len - at == 4);
 }
 
 static void chunked_bodies_wherever_they_are_split(void **state)
@@ -342,8 +365,10 @@ static void extensions_are_limited(void **state)
 	http1_body_init(&b, HTTP1_CHUNKED, 0);
 	ssize_t n = 0;
 	for (int i = 0; i < 1000 && n >= 0; i++) {
-		static const char chunk[] = "1;" "0123456789012345678901234567890123456789012345678901234567890123456789"
-					    "\r\n";
+		static const char chunk[] =
+			"1;"
+			"0123456789012345678901234567890123456789012345678901234567890123456789"
+			"\r\n";
 		n = http1_body_next(&b, chunk, sizeof(chunk) - 1, &data, &e);
 		if (n >= 0)
 			n = http1_body_next(&b, "a\r\n", 3, &data, &e);

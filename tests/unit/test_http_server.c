@@ -49,11 +49,11 @@ static void echo(struct http_exchange *x)
 {
 	const struct http_request *r = http_request_of(x);
 	const struct http_header h[] = {
-		{ STR("content-type"), STR("text/plain") },
-		{ STR("x-path"), r->path },
-		{ STR("x-query"), r->query },
-		{ STR("x-host"), r->authority },
-		{ STR("x-evil"), STR("a\r\nb: c") },
+		{STR("content-type"), STR("text/plain")},
+		{STR("x-path"), r->path},
+		{STR("x-query"), r->query},
+		{STR("x-host"), r->authority},
+		{STR("x-evil"), STR("a\r\nb: c")},
 	};
 
 	http_reply(x, 200, h, r->h2 ? 4 : 5, r->body);
@@ -82,7 +82,7 @@ static void stream_big(void *ctx)
 
 		if (http_reply_pending(x) > CONN_HIGH_WATER_BYTES)
 			return;
-		http_reply_write(x, (struct str){ big + streamed, n });
+		http_reply_write(x, (struct str){big + streamed, n});
 		streamed += n;
 	}
 	http_reply_end(x);
@@ -94,7 +94,8 @@ static void who(struct http_exchange *x)
 	X509 *cert = http_peer_cert(x);
 
 	if (cert)
-		X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, cn, sizeof(cn));
+		X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, cn,
+					  sizeof(cn));
 	http_reply(x, 200, NULL, 0, str_of(cn));
 }
 
@@ -118,7 +119,8 @@ static void upgraded_failed(struct conn *c, void *ctx, const struct err *why)
 	upgraded_conn = NULL;
 }
 
-static const struct conn_ops upgraded_ops = { .data = upgraded_data, .eof = upgraded_eof, .failed = upgraded_failed };
+static const struct conn_ops upgraded_ops = {
+	.data = upgraded_data, .eof = upgraded_eof, .failed = upgraded_failed};
 
 static void server_message(void *ctx, bool binary, struct str payload)
 {
@@ -136,14 +138,14 @@ static void server_ws_closed(void *ctx, int code, struct str reason)
 
 static void upgrade(struct http_exchange *x, bool websocket)
 {
-	static const struct ws_ops ops = { server_message, NULL, server_ws_closed };
+	static const struct ws_ops ops = {server_message, NULL, server_ws_closed};
 	char accept[29];
 
 	ws_accept_key(http_header_get(http_request_of(x)->headers, "sec-websocket-key"), accept);
 	const struct http_header h[] = {
-		{ STR("upgrade"), websocket ? STR("websocket") : STR("echo") },
-		{ STR("connection"), STR("Upgrade") },
-		{ STR("sec-websocket-accept"), str_of(accept) },
+		{STR("upgrade"), websocket ? STR("websocket") : STR("echo")},
+		{STR("connection"), STR("Upgrade")},
+		{STR("sec-websocket-accept"), str_of(accept)},
 	};
 	struct conn *c = http_upgrade(x, h, websocket ? 3 : 2, &upgraded_ops, NULL);
 	if (!c) {
@@ -170,7 +172,7 @@ static void on_request(void *ctx, struct http_exchange *x)
 	} else if (str_eq_c(path, "/204")) {
 		http_reply(x, 204, NULL, 0, STR_NONE);
 	} else if (str_eq_c(path, "/shared")) {
-		http_reply_shared(x, 200, NULL, 0, (struct str){ big, BIG }, release, NULL);
+		http_reply_shared(x, 200, NULL, 0, (struct str){big, BIG}, release, NULL);
 	} else if (str_eq_c(path, "/park")) {
 		parked = x;
 		http_on_closed(x, on_closed, &parked);
@@ -178,7 +180,7 @@ static void on_request(void *ctx, struct http_exchange *x)
 		parked = x;
 		http_on_closed(x, on_closed, &parked);
 		ticks_left = 5;
-		tick = (struct timer){ .fire = stream_tick };
+		tick = (struct timer){.fire = stream_tick};
 		http_reply_start(x, 200, NULL, 0);
 		timer_start(loop, &tick, 5);
 	} else if (str_eq_c(path, "/big")) {
@@ -245,7 +247,7 @@ static void on_done(void *ctx, const struct err *why, struct http_headers traile
 		loop_stop(loop);
 }
 
-static const struct http_call_ops call_ops = { on_response, on_data, on_done };
+static const struct http_call_ops call_ops = {on_response, on_data, on_done};
 
 static struct answer *answer_new(void)
 {
@@ -264,8 +266,12 @@ static void answer_free(struct answer *a)
 
 static struct http_client *client_new(bool h2, bool tls)
 {
-	struct http_client_config c = { .to = address, .authority = "host.test:1", .server_name = "server.test",
-					.tls = tls ? client_tls : NULL, .h2 = h2, .connect_timeout_ms = 5000 };
+	struct http_client_config c = {.to = address,
+				       .authority = "host.test:1",
+				       .server_name = "server.test",
+				       .tls = tls ? client_tls : NULL,
+				       .h2 = h2,
+				       .connect_timeout_ms = 5000};
 	return http_client_new(loop, &c);
 }
 
@@ -277,7 +283,7 @@ static void guard_fired(struct timer *t)
 
 static void run(uint64_t at_most_ms)
 {
-	struct timer guard = { .fire = guard_fired };
+	struct timer guard = {.fire = guard_fired};
 
 	timer_start(loop, &guard, at_most_ms);
 	loop_run(loop);
@@ -292,24 +298,26 @@ static void stop_fired(struct timer *t)
 
 static void settle(uint64_t ms)
 {
-	struct timer t = { .fire = stop_fired };
+	struct timer t = {.fire = stop_fired};
 
 	timer_start(loop, &t, ms);
 	loop_run(loop);
 }
 
 /* Time is only a limit here: the condition ends the wait. */
-#define WAIT(condition)                                          \
-	do {                                                     \
-		for (int w_ = 0; w_ < 5000 && !(condition); w_++) \
-			settle(1);                               \
-		assert_true(condition);                          \
+#define WAIT(condition)                                                                            \
+	do {                                                                                       \
+		for (int w_ = 0; w_ < 5000 && !(condition); w_++)                                  \
+			settle(1);                                                                 \
+		assert_true(condition);                                                            \
 	} while (0)
 
-static struct answer *ask(struct http_client *c, const char *method, const char *path, struct str body)
+static struct answer *ask(struct http_client *c, const char *method, const char *path,
+			  struct str body)
 {
 	struct answer *a = answer_new();
-	struct http_call_request r = { .method = method, .path = path, .body = body, .timeout_ms = 20000 };
+	struct http_call_request r = {
+		.method = method, .path = path, .body = body, .timeout_ms = 20000};
 
 	http_client_send(c, &r, &call_ops, a);
 	run(20000);
@@ -317,8 +325,8 @@ static struct answer *ask(struct http_client *c, const char *method, const char 
 	return a;
 }
 
-static void check(struct http_client *c, const char *method, const char *path, struct str body, int status,
-		  struct str want)
+static void check(struct http_client *c, const char *method, const char *path, struct str body,
+		  int status, struct str want)
 {
 	struct answer *a = ask(c, method, path, body);
 
@@ -334,12 +342,14 @@ static void check(struct http_client *c, const char *method, const char *path, s
 struct mode {
 	bool h2, tls;
 };
-static const struct mode modes[] = { { false, false }, { true, false }, { false, true }, { true, true } };
+static const struct mode modes[] = {{false, false}, {true, false}, {false, true}, {true, true}};
 
 static struct tls *make_tls(bool is_server, const struct pki *own, bool h2)
 {
-	static const char *const both[] = { "h2", "http/1.1", NULL }, *const one[] = { "http/1.1", NULL };
-	struct tls_config tc = { .ca_pem = str_of(ca.cert_pem), .verify_peer = true, .alpn = h2 ? both : one };
+	static const char *const both[] = {"h2", "http/1.1", NULL}, *const one[] = {"http/1.1",
+										    NULL};
+	struct tls_config tc = {
+		.ca_pem = str_of(ca.cert_pem), .verify_peer = true, .alpn = h2 ? both : one};
 
 	if (own) {
 		tc.cert_pem = str_of(own->cert_pem);
@@ -353,8 +363,10 @@ static struct tls *make_tls(bool is_server, const struct pki *own, bool h2)
 static uint64_t idle_ms;
 static struct http_client *start(const struct mode *m)
 {
-	struct http_server_config sc = { .request = on_request, .body_max = BODY_MAX, .connections_max = 100,
-					 .idle_ms = idle_ms ? idle_ms : 60000 };
+	struct http_server_config sc = {.request = on_request,
+					.body_max = BODY_MAX,
+					.connections_max = 100,
+					.idle_ms = idle_ms ? idle_ms : 60000};
 
 	loop = loop_new(&e);
 	assert_int_equal(addr_parse("127.0.0.1:0", &address, &e), 0);
@@ -386,16 +398,16 @@ static void finish(struct http_client *c)
 	loop_free(loop);
 }
 
-#define ON_EVERY_TRANSPORT(name, body)                               \
-	static void name(void **state)                               \
-	{                                                            \
-		(void)state;                                         \
-		for (size_t i_ = 0; i_ < ARRAY_LEN(modes); i_++) {   \
-			const struct mode *m = &modes[i_];           \
-			struct http_client *c = start(m);            \
-			body(c, m);                                  \
-			finish(c);                                   \
-		}                                                    \
+#define ON_EVERY_TRANSPORT(name, body)                                                             \
+	static void name(void **state)                                                             \
+	{                                                                                          \
+		(void)state;                                                                       \
+		for (size_t i_ = 0; i_ < ARRAY_LEN(modes); i_++) {                                 \
+			const struct mode *m = &modes[i_];                                         \
+			struct http_client *c = start(m);                                          \
+			body(c, m);                                                                \
+			finish(c);                                                                 \
+		}                                                                                  \
 	}
 
 static void do_simple(struct http_client *c, const struct mode *m)
@@ -413,14 +425,15 @@ static void do_simple(struct http_client *c, const struct mode *m)
 	check(c, "HEAD", "/ticks", STR_NONE, 200, STR_NONE);
 	check(c, "GET", "/204", STR_NONE, 204, STR_NONE);
 	check(c, "GET", "/who", STR_NONE, 200, m->tls ? STR("alice") : STR("nobody"));
-	check(c, "GET", "/ticks", STR_NONE, 200, STR("event 4\nevent 3\nevent 2\nevent 1\nevent 0\n"));
+	check(c, "GET", "/ticks", STR_NONE, 200,
+	      STR("event 4\nevent 3\nevent 2\nevent 1\nevent 0\n"));
 	check(c, "GET", "/echo", STR_NONE, 200, STR_NONE);
 }
 ON_EVERY_TRANSPORT(requests_are_answered, do_simple)
 
 static void do_big(struct http_client *c, const struct mode *m)
 {
-	struct str all = { big, BIG };
+	struct str all = {big, BIG};
 
 	(void)m;
 	check(c, "POST", "/echo", all, 200, all);
@@ -435,19 +448,19 @@ ON_EVERY_TRANSPORT(big_bodies_both_ways, do_big)
 static void do_many(struct http_client *c, const struct mode *m)
 {
 	struct answer *a[100];
-	struct http_call_request r = { .method = "POST", .path = "/echo", .body = STR("x") };
+	struct http_call_request r = {.method = "POST", .path = "/echo", .body = STR("x")};
 
 	(void)m;
 	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
 		a[i] = answer_new();
-		r.body = (struct str){ big, i * 700 };
+		r.body = (struct str){big, i * 700};
 		http_client_send(c, &r, &call_ops, a[i]);
 	}
 	run(20000);
 	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
 		/* The server takes a hundred connections, no more. */
 		assert_true(a[i]->done && !a[i]->failed);
-		assert_true(str_eq(buf_str(&a[i]->body), (struct str){ big, i * 700 }));
+		assert_true(str_eq(buf_str(&a[i]->body), (struct str){big, i * 700}));
 		answer_free(a[i]);
 	}
 }
@@ -460,7 +473,7 @@ static void do_too_large(struct http_client *c, const struct mode *m)
 
 	(void)m;
 	memset(huge, 'x', BODY_MAX + 1);
-	a = ask(c, "POST", "/echo", (struct str){ huge, BODY_MAX + 1 });
+	a = ask(c, "POST", "/echo", (struct str){huge, BODY_MAX + 1});
 	assert_false(a->failed);
 	assert_int_equal(a->status, 413);
 	answer_free(a);
@@ -485,7 +498,7 @@ ON_EVERY_TRANSPORT(an_aborted_answer_is_an_error, do_abort)
 static void do_cancel(struct http_client *c, const struct mode *m)
 {
 	struct answer *a = answer_new();
-	struct http_call_request r = { .method = "GET", .path = "/park" };
+	struct http_call_request r = {.method = "GET", .path = "/park"};
 	struct http_call *call = http_client_send(c, &r, &call_ops, a);
 
 	(void)m;
@@ -510,7 +523,7 @@ static void do_cancel(struct http_client *c, const struct mode *m)
 
 	/* A time limit is a cancellation with a call-back. */
 	a = answer_new();
-	r = (struct http_call_request){ .method = "GET", .path = "/park", .timeout_ms = 30 };
+	r = (struct http_call_request){.method = "GET", .path = "/park", .timeout_ms = 30};
 	http_client_send(c, &r, &call_ops, a);
 	run(5000);
 	assert_true(a->failed && a->why.reason == ERR_TIMEOUT);
@@ -523,7 +536,7 @@ ON_EVERY_TRANSPORT(handlers_hear_that_the_client_is_gone, do_cancel)
 static void do_server_gone(struct http_client *c, const struct mode *m)
 {
 	struct answer *a = answer_new();
-	struct http_call_request r = { .method = "GET", .path = "/park" };
+	struct http_call_request r = {.method = "GET", .path = "/park"};
 
 	(void)m;
 	http_client_send(c, &r, &call_ops, a);
@@ -548,7 +561,7 @@ static void do_idle(struct http_client *c, const struct mode *m)
 	/* The connection was closed by the server; the client makes a new one. */
 	check(c, "GET", "/204", STR_NONE, 204, STR_NONE);
 	struct answer *a = answer_new();
-	struct http_call_request r = { .method = "GET", .path = "/park" };
+	struct http_call_request r = {.method = "GET", .path = "/park"};
 	http_client_send(c, &r, &call_ops, a);
 	WAIT(parked);
 	settle(120); /* longer than an idle connection lives */
@@ -576,10 +589,11 @@ static void idle_connections_are_closed_busy_ones_are_not(void **state)
 
 static void open_request_bodies(void **state)
 {
-	static const struct mode m = { true, false };
+	static const struct mode m = {true, false};
 	struct http_client *c = start(&m);
 	struct answer *a = answer_new();
-	struct http_call_request r = { .method = "POST", .path = "/echo", .body = STR("one "), .body_open = true };
+	struct http_call_request r = {
+		.method = "POST", .path = "/echo", .body = STR("one "), .body_open = true};
 	struct http_call *call = http_client_send(c, &r, &call_ops, a);
 
 	(void)state;
@@ -621,7 +635,7 @@ static void raw_failed(struct conn *c, void *ctx, const struct err *why)
 	raw_eof(c, ctx);
 }
 
-static const struct conn_ops raw_ops = { .data = raw_data, .eof = raw_eof, .failed = raw_failed };
+static const struct conn_ops raw_ops = {.data = raw_data, .eof = raw_eof, .failed = raw_failed};
 
 static struct conn *raw_open(void)
 {
@@ -646,7 +660,7 @@ static int count(const char *needle)
 
 static void pipelined_requests_are_answered_in_order(void **state)
 {
-	static const struct mode m = { false, false };
+	static const struct mode m = {false, false};
 	struct http_client *client = start(&m);
 	struct conn *c = raw_open();
 	const char *post = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab";
@@ -654,8 +668,9 @@ static void pipelined_requests_are_answered_in_order(void **state)
 	(void)state;
 	for (int i = 0; i < 50; i++)
 		conn_write(c, post, strlen(post));
-	const char *park = "GET /park HTTP/1.1\r\nHost: h\r\n\r\nGET /nothing HTTP/1.1\r\nHost: h\r\n\r\n"
-			   "GET /echo HTTP/1.0\r\n\r\n";
+	const char *park =
+		"GET /park HTTP/1.1\r\nHost: h\r\n\r\nGET /nothing HTTP/1.1\r\nHost: h\r\n\r\n"
+		"GET /echo HTTP/1.0\r\n\r\n";
 	conn_write(c, park, strlen(park));
 	WAIT(parked && count("HTTP/1.1 200") == 50);
 	assert_int_equal(requests, 51);
@@ -676,18 +691,23 @@ static void malformed_requests_get_an_answer_and_an_end(void **state)
 	static const struct {
 		const char *bytes, *answer;
 	} rows[] = {
-		{ "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400" },
-		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 400" },
-		{ "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "HTTP/1.1 400" },
-		{ "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 400" },
-		{ "GET / HTTP/3.0\r\n\r\n", "HTTP/1.1 505" },
-		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n", "HTTP/1.1 413" },
-		{ "\x16\x03\x01\x02", "HTTP/1.1 400" },
-		{ "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nConnection: close\r\n"
-		  "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nt: v\r\n\r\n", "HTTP/1.1 100" },
-		{ "GET /ticks HTTP/1.0\r\n\r\n", "event 0" },
+		{"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},
+		{"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: "
+		 "chunked\r\n\r\n",
+		 "HTTP/1.1 400"},
+		{"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+		 "HTTP/1.1 400"},
+		{"GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+		 "HTTP/1.1 400"},
+		{"GET / HTTP/3.0\r\n\r\n", "HTTP/1.1 505"},
+		{"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n", "HTTP/1.1 413"},
+		{"\x16\x03\x01\x02", "HTTP/1.1 400"},
+		{"POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nConnection: close\r\n"
+		 "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nt: v\r\n\r\n",
+		 "HTTP/1.1 100"},
+		{"GET /ticks HTTP/1.0\r\n\r\n", "event 0"},
 	};
-	static const struct mode m = { false, false };
+	static const struct mode m = {false, false};
 	struct http_client *client = start(&m);
 
 	(void)state;
@@ -713,7 +733,7 @@ static void malformed_requests_get_an_answer_and_an_end(void **state)
 
 static void long_heads_are_refused(void **state)
 {
-	static const struct mode m = { false, false };
+	static const struct mode m = {false, false};
 	struct http_client *client = start(&m);
 	struct conn *c = raw_open();
 
@@ -750,17 +770,17 @@ static void on_refused(void *ctx, int status, struct str body, const struct err 
 	loop_stop(loop);
 }
 
-static const struct http_upgrade_ops upgrade_ops = { on_upgraded, on_refused };
+static const struct http_upgrade_ops upgrade_ops = {on_upgraded, on_refused};
 
 static void start_upgrade(const struct mode *m, const char *path)
 {
 	static const struct http_header h[] = {
-		{ STR("upgrade"), STR("echo") },
-		{ STR("sec-websocket-key"), STR("dGhlIHNhbXBsZSBub25jZQ==") },
+		{STR("upgrade"), STR("echo")},
+		{STR("sec-websocket-key"), STR("dGhlIHNhbXBsZSBub25jZQ==")},
 	};
-	struct http_client_config c = { .to = address, .authority = "h", .server_name = "server.test",
-					.tls = client_tls };
-	struct http_call_request r = { .method = "GET", .path = path, .headers = h, .n_headers = 2 };
+	struct http_client_config c = {
+		.to = address, .authority = "h", .server_name = "server.test", .tls = client_tls};
+	struct http_call_request r = {.method = "GET", .path = path, .headers = h, .n_headers = 2};
 
 	(void)m;
 	client_conn = NULL;
@@ -776,7 +796,7 @@ static void connections_are_upgraded(void **state)
 {
 	(void)state;
 	for (int tls = 0; tls < 2; tls++) {
-		struct mode m = { false, tls };
+		struct mode m = {false, tls};
 		struct http_client *c = start(&m);
 
 		start_upgrade(&m, "/upgrade");
@@ -822,14 +842,14 @@ static void client_ws_closed(void *ctx, int code, struct str reason)
 
 static void websocket_messages_are_echoed(void **state)
 {
-	static const struct ws_ops ops = { client_message, NULL, client_ws_closed };
+	static const struct ws_ops ops = {client_message, NULL, client_ws_closed};
 	char accept[29];
 
 	(void)state;
 	ws_accept_key(STR("dGhlIHNhbXBsZSBub25jZQ=="), accept);
 	assert_string_equal(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 	for (int tls = 0; tls < 2; tls++) {
-		struct mode m = { false, tls };
+		struct mode m = {false, tls};
 		struct http_client *c = start(&m);
 		size_t want = 0;
 
@@ -838,13 +858,13 @@ static void websocket_messages_are_echoed(void **state)
 		start_upgrade(&m, "/ws");
 		client_ws = ws_new(client_conn, true, 100000, &ops, NULL);
 		for (size_t i = 0; i < 20; i++) {
-			ws_send(client_ws, i % 2 == 0, (struct str){ big, i * 5000 });
+			ws_send(client_ws, i % 2 == 0, (struct str){big, i * 5000});
 			want += i * 5000;
 		}
 		run(5000);
 		assert_int_equal(ws_got, want);
 		/* One that is too long ends it. */
-		ws_send(client_ws, true, (struct str){ big, 100001 });
+		ws_send(client_ws, true, (struct str){big, 100001});
 		run(5000);
 		assert_int_equal(ws_client_code, 1009);
 		WAIT(!server_ws);
@@ -876,13 +896,13 @@ static void websocket_frames_that_break_the_rules_end_it(void **state)
 		size_t len;
 		int code;
 	} rows[] = {
-		{ "\x81\x02hi", 4, 1002 },				   /* not masked */
-		{ "\x81\x82\0\0\0\0\xff\xff", 8, 1007 },		   /* not UTF-8 */
-		{ "\xf1\x82\0\0\0\0hi", 8, 1002 },			   /* reserved bits */
-		{ "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x", 15, 1009 }, /* 2^63-1 bytes */
-		{ "\x80\x82\0\0\0\0hi", 8, 1002 },			   /* goes on with nothing */
+		{"\x81\x02hi", 4, 1002},					 /* not masked */
+		{"\x81\x82\0\0\0\0\xff\xff", 8, 1007},				 /* not UTF-8 */
+		{"\xf1\x82\0\0\0\0hi", 8, 1002},				 /* reserved bits */
+		{"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x", 15, 1009}, /* 2^63-1 bytes */
+		{"\x80\x82\0\0\0\0hi", 8, 1002}, /* goes on with nothing */
 	};
-	static const struct mode m = { false, false };
+	static const struct mode m = {false, false};
 	struct http_client *c = start(&m);
 
 	(void)state;
@@ -913,8 +933,8 @@ static void paused_message(void *ctx, bool binary, struct str payload)
 
 static void websocket_pauses(void **state)
 {
-	static const struct ws_ops ops = { paused_message, NULL, client_ws_closed };
-	static const struct mode m = { false, false };
+	static const struct ws_ops ops = {paused_message, NULL, client_ws_closed};
+	static const struct mode m = {false, false};
 	struct http_client *c = start(&m);
 
 	(void)state;
@@ -922,7 +942,7 @@ static void websocket_pauses(void **state)
 	client_ws = ws_new(client_conn, true, 100000, &ops, NULL);
 	paused_messages = 0;
 	for (size_t i = 0; i < 20; i++)
-		ws_send(client_ws, true, (struct str){ big, 5000 });
+		ws_send(client_ws, true, (struct str){big, 5000});
 	WAIT(paused_messages >= 1);
 	settle(30);
 	assert_true(paused_messages >= 1 && paused_messages <= 2);

@@ -50,7 +50,7 @@ static void timers_fire_in_order_of_time(void **state)
 	order_n = 0;
 	order_stop_at = 500;
 	for (int i = 0; i < 1000; i++) {
-		t[i] = (struct numbered){ .timer.fire = number_fired, .number = (i * 7919) % 1000 };
+		t[i] = (struct numbered){.timer.fire = number_fired, .number = (i * 7919) % 1000};
 		timer_start(loop, &t[i].timer, 5000);
 	}
 	for (int i = 0; i < 1000; i++)
@@ -79,7 +79,7 @@ static void again_fired(struct timer *t)
 static void timer_that_restarts_itself_with_zero_lets_the_turn_end(void **state)
 {
 	int n = 0;
-	struct timer t = { .fire = again_fired, .ctx = &n };
+	struct timer t = {.fire = again_fired, .ctx = &n};
 
 	(void)state;
 	timer_start(loop, &t, 0);
@@ -110,7 +110,7 @@ static struct io *io_ready_now(void)
 {
 	struct io *io = xcalloc(1, sizeof(*io));
 
-	*io = (struct io){ .fd = eventfd(1, EFD_CLOEXEC), .ready = free_both };
+	*io = (struct io){.fd = eventfd(1, EFD_CLOEXEC), .ready = free_both};
 	assert_int_equal(io_watch(loop, io, EPOLLIN, &e), 0);
 	return io;
 }
@@ -138,7 +138,7 @@ static void io_changes_what_it_waits_for(void **state)
 
 	(void)state;
 	assert_int_equal(pipe(p), 0);
-	struct io io = { .fd = p[0], .ready = count_and_stop, .ctx = &n };
+	struct io io = {.fd = p[0], .ready = count_and_stop, .ctx = &n};
 	assert_int_equal(write(p[1], "x", 1), 1);
 	assert_int_equal(io_watch(loop, &io, EPOLLOUT, &e), 0);
 	assert_int_equal(io_watch(loop, &io, EPOLLIN, &e), 0);
@@ -147,7 +147,7 @@ static void io_changes_what_it_waits_for(void **state)
 	assert_int_equal(io_watch(loop, &io, 0, &e), 0);
 	assert_int_equal(io.events, 0);
 	io_stop(&io);
-	struct io bad = { .fd = 9999, .ready = count_and_stop };
+	struct io bad = {.fd = 9999, .ready = count_and_stop};
 	assert_int_equal(io_watch(loop, &bad, EPOLLIN, &e), -1);
 	assert_int_equal(e.sys_errno, EBADF);
 	close(p[0]);
@@ -173,7 +173,7 @@ static void defer_ran(struct defer *d)
 
 static void deferred_calls_run_once_and_may_queue_again(void **state)
 {
-	struct counted a = { .defer.run = defer_ran }, b = { .defer.run = defer_ran };
+	struct counted a = {.defer.run = defer_ran}, b = {.defer.run = defer_ran};
 
 	(void)state;
 	loop_defer(loop, &a.defer);
@@ -262,7 +262,7 @@ static void work_runs_on_another_thread_and_ends_on_this_one(void **state)
 	(void)state;
 	jobs_done = 0;
 	for (int i = 0; i < 100; i++) {
-		jobs[i] = (struct job){ .work = { .run = job_run, .done = job_done } };
+		jobs[i] = (struct job){.work = {.run = job_run, .done = job_done}};
 		loop_work(loop, &jobs[i].work);
 	}
 	loop_run(loop);
@@ -299,7 +299,7 @@ static void posts_of_another_thread_all_arrive(void **state)
 
 static void loop_is_freed_with_everything_still_open(void **state)
 {
-	static struct job job = { .work = { .run = job_run, .done = job_done } };
+	static struct job job = {.work = {.run = job_run, .done = job_done}};
 	pid_t pid = fork();
 
 	(void)state;

@@ -104,11 +104,12 @@ unit: $(addprefix $(BUILD)/tests/,$(T))
 $(BUILD)/netns/%: tests/netns/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(LIB) $(LDLIBS_ALL)
-netns: $(BUILD)/netns/dp_load $(BUILD)/netns/peer
+$(BUILD)/netns/%: tests/bpf/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(LIB) $(LDLIBS_ALL) -lcmocka
+netns: $(BUILD)/netns/dp_load $(BUILD)/netns/peer $(BUILD)/netns/test_packets
+	$(BUILD)/netns/test_packets
 	@fail=0; for t in tests/netns/test_*.sh; do BUILD=$(BUILD) bash $$t || fail=1; done; exit $$fail
-
-asan:
-	$(MAKE) BUILD=$(BUILD)/asan SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" OPT="-O1 -g" WERROR= unit
 
 # Fuzz targets: libFuzzer, built by clang with the sanitizers into a folder of their own.
 FUZZ_SECONDS ?= 30

@@ -25,6 +25,13 @@ static __always_inline bool is_node_addr(__be32 addr)
 	return bpf_map_lookup_elem(&node_addrs, &addr) != NULL;
 }
 
+static __always_inline bool is_service_range(__be32 addr)
+{
+	const struct dp_config *c = config_get();
+
+	return c && c->service_mask && (addr & c->service_mask) == c->service_net;
+}
+
 static __always_inline bool is_loopback(__be32 addr)
 {
 	return (addr & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);

@@ -48,18 +48,19 @@ static __always_inline struct svc_value *sock_service(const struct dest *d, __u3
 	return is_node_addr(d->addr) ? frontend_get(0, d->port, d->proto) : NULL;
 }
 
-/* An address that looks like a ClusterIP must not leave the machine as a packet. */
-static __always_inline int sock_no_service(const struct dest *d, bool connecting)
+/* What looks like a ClusterIP must not leave a pod as a packet. For the node itself only addresses that are
+ * ClusterIPs count: somebody's network may overlap with the range, and the machine has to go on working. */
+static __always_inline int sock_no_service(const struct dest *d, __u32 kind, bool connecting)
 {
-	const struct dp_config *c = config_get();
-
-	if (!c || !c->service_mask || (d->addr & c->service_mask) != c->service_net)
+	if (!is_service_range(d->addr))
 		return HOOK_GO_ON;
 	/* Resolvers connect UDP sockets only to learn their source address (RFC 6724 sorting). */
 	if (connecting && d->proto == IPPROTO_UDP)
 		return HOOK_GO_ON;
 	if (frontend_get(d->addr, 0, 0))
 		return sock_refuse(DP_UNDEFINED_PORT, ECONNREFUSED);
+	if (kind == NETNS_HOST || is_node_addr(d->addr))
+		return HOOK_GO_ON;
 	return sock_refuse(DP_UNKNOWN_ADDRESS, EHOSTUNREACH);
 }
 
@@ -83,7 +84,7 @@ static __always_inline int sock_connect(struct bpf_sock_addr *ctx, struct dest *
 		return HOOK_GO_ON;
 	s = sock_service(d, kind);
 	if (!s)
-		return sock_no_service(d, true);
+		return sock_no_service(d, kind, true);
 	b = sock_pick(ctx, s, &slot);
 	if (!b)
 		return sock_refuse(DP_NO_ENDPOINTS, ECONNREFUSED);
@@ -110,7 +111,7 @@ static __always_inline int sock_send(struct bpf_sock_addr *ctx, struct dest *d)
 		return HOOK_GO_ON;
 	s = sock_service(d, kind);
 	if (!s)
-		return sock_no_service(d, false);
+		return sock_no_service(d, kind, false);
 	k.cookie = bpf_get_socket_cookie(ctx);
 	known = bpf_map_lookup_elem(&sock_flows, &k);
 	if (known && !s->affinity_s && backend_slot(s, known->addr, known->port, known->slot) >= 0) {

@@ -153,9 +153,7 @@ static __always_inline int direct(struct __sk_buff *skb, struct packet *p)
 /* A ClusterIP nobody serves must not leave the machine. */
 static __always_inline bool is_stray(const struct packet *p)
 {
-	const struct dp_config *c = config_get();
-
-	return c && c->service_mask && (p->t.daddr & c->service_mask) == c->service_net;
+	return is_service_range(p->t.daddr) && !is_node_addr(p->t.daddr);
 }
 
 static __always_inline bool may_be_reply_to_node(const struct packet *p)

@@ -18,15 +18,17 @@ in_ns() { # NS command... : in the test's cgroup and that namespace
 	shift
 	sh -c 'echo $$ > "$0/cgroup.procs"; exec "$@"' "$CG" nsenter --net=/run/netns/$ID-$ns "$@"
 }
-start() { # NS OUTPUT command... : in the background; its pid in $!
+start() { # NS OUTPUT command... : in the background; its pid in $STARTED
 	local ns=$1 out=$2
 	shift 2
 	(exec sh -c 'echo $$ > "$0/cgroup.procs"; exec "$@"' "$CG" nsenter --net=/run/netns/$ID-$ns "$@") > "$out" 2>&1 &
-	children="$children $!"
+	STARTED=$!
+	children="$children $STARTED"
+	disown $STARTED # no word about it when it is killed
 }
 wait_line() { # FILE PATTERN [COUNT] : until COUNT lines match, at most 5 s
 	local i=0
-	while [ "$(grep -c "$2" "$1" 2>/dev/null)" -lt "${3:-1}" ]; do
+	while [ "$(cat "$1" 2>/dev/null | grep -c "$2")" -lt "${3:-1}" ]; do
 		i=$((i + 1))
 		[ $i -gt 500 ] && { echo "no '$2' in $1:"; cat "$1"; exit 1; }
 		sleep 0.01
@@ -70,7 +72,7 @@ node_make() {
 load_start() { # [ARGS] : the loader, until it is ready
 	start host "$T/load" "$BUILD/netns/dp_load" --pin "$T/bpf/portico" --cgroup "$CG" --node node1 \
 		--node-ip $NODE_IP "$@" "$T/objects"
-	LOAD=$!
+	LOAD=$STARTED
 	wait_line "$T/load" '^ready$'
 	wait_line "$T/load" ' netns=' 3 # until then pods are served packet by packet
 }
@@ -89,7 +91,7 @@ counter() { # NAME
 }
 node_remove() {
 	for pid in $children; do kill -9 "$pid" 2>/dev/null; done
-	wait 2>/dev/null
+	for pid in $children; do while kill -0 "$pid" 2>/dev/null; do sleep 0.01; done; done
 	"$BUILD/netns/dp_load" --pin "$T/bpf/portico" --remove || failed=1
 	mountpoint -q "$T/bpf" && { echo "left: the mount at $T/bpf"; umount "$T/bpf"; failed=1; }
 	for ns in host nb far pod1 pod2 pod3 pod4; do ip netns del $ID-$ns 2>/dev/null; done

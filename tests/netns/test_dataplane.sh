@@ -153,9 +153,9 @@ expect "but not one that is connected to the pod itself" 0 "$(grep -c '^E' "$T/u
 
 # --- the role dies and comes back while connections go on and new ones are made
 start pod1 "$T/many1" "$peer" tcp 10.96.0.10 80 -n 20000
-MANY1=$!
+MANY1=$STARTED
 start nb "$T/many2" "$peer" tcp $NODE_IP 30080 -n 20000
-MANY2=$!
+MANY2=$STARTED
 kill -9 "$LOAD"
 expect "served without the role" 'pod. 192.168.77.2 .*' "$(tcp nb $NODE_IP 30080)"
 : > "$T/load"

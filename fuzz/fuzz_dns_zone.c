@@ -1,0 +1,46 @@
+#include "roles/dns/zone.h"
+
+static const char objects[] =
+	"[{\"kind\":\"n\",\"metadata\":{\"name\":\"d\"}},"
+	"{\"kind\":\"s\",\"metadata\":{\"namespace\":\"d\",\"name\":\"w\"},\"spec\":{\"clusterIP\":\"10.0.0.1\",\"ports\":[{\"name\":\"h\",\"port\":80}]}},"
+	"{\"kind\":\"s\",\"metadata\":{\"namespace\":\"d\",\"name\":\"h\"},\"spec\":{\"clusterIP\":\"None\"}},"
+	"{\"kind\":\"s\",\"metadata\":{\"namespace\":\"d\",\"name\":\"e\"},\"spec\":{\"type\":\"ExternalName\",\"externalName\":\"w.d.svc.c\"}},"
+	"{\"kind\":\"s\",\"metadata\":{\"namespace\":\"d\",\"name\":\"x\"},\"spec\":{\"type\":\"ExternalName\",\"externalName\":\"x.y\"}},"
+	"{\"kind\":\"p\",\"metadata\":{\"namespace\":\"d\",\"name\":\"h1\",\"labels\":{\"kubernetes.io/service-name\":\"h\"}},"
+	"\"endpoints\":[{\"addresses\":[\"10.1.0.1\",\"fd00::1\"],\"hostname\":\"a\"}],\"ports\":[{\"name\":\"h\",\"port\":8}]}]";
+
+static struct zone *make(void)
+{
+	struct zone *z = zone_new(STR("c"), 30, 1);
+	json_t *all = json_loads(objects, 0, NULL), *o;
+	size_t i;
+
+	json_array_foreach(all, i, o) {
+		const char *kind = jx_str(o, "kind");
+		(kind[0] == 'n' ? zone_put_namespace : kind[0] == 's' ? zone_put_service : zone_put_slice)(z, o);
+	}
+	json_decref(all);
+	zone_set_synced(z);
+	return z;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct zone *z;
+	static uint8_t out[DNS_UDP_BYTES_MAX];
+	struct str in = { (const char *)data, size };
+	struct dns_message m;
+	struct dns_query q;
+	struct zone_answer a;
+
+	z = z ? z : make();
+	if (dns_query_parse(in, &q) != 0)
+		return 0;
+	if (zone_answer(z, &q, out, q.udp_bytes, NULL, size, &a) == ZONE_ANSWERED &&
+	    !dns_message_parse((struct str){ (char *)out, a.len }, &m))
+		abort();
+	if (zone_answer(z, &q, out, q.udp_bytes, &(struct dns_message){ 0 }, size, &a) == ZONE_ANSWERED && a.len > q.udp_bytes)
+		abort();
+	return 0;
+}

@@ -17,7 +17,8 @@ static void note(struct seen *s, char what, const json_t *obj)
 {
 	size_t n = strlen(s->log);
 
-	snprintf(s->log + n, sizeof(s->log) - n, "%c%s=%s ", what, jx_name(obj), jx_str(obj, "data.v"));
+	snprintf(s->log + n, sizeof(s->log) - n, "%c%s=%s ", what, jx_name(obj),
+		 jx_str(obj, "data.v"));
 	assert_null(jx_at(obj, "metadata.managedFields"));
 	assert_string_equal(jx_str(obj, "kind"), "Thing");
 	assert_string_equal(jx_str(obj, "apiVersion"), "v1");
@@ -34,7 +35,8 @@ static void on_added(void *ctx, const json_t *obj)
 static void on_updated(void *ctx, const json_t *old, const json_t *obj)
 {
 	assert_string_equal(jx_name(old), jx_name(obj));
-	assert_string_not_equal(jx_str(old, "metadata.resourceVersion"), jx_str(obj, "metadata.resourceVersion"));
+	assert_string_not_equal(jx_str(old, "metadata.resourceVersion"),
+				jx_str(obj, "metadata.resourceVersion"));
 	note(ctx, '~', obj);
 }
 
@@ -182,11 +184,15 @@ static void test_bookmark(void **state)
 	start(s, NULL);
 	expect(s, "synced ");
 	expect_watch(s);
-	fake_write(&s->api, "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"77\"}}}\n");
+	fake_write(
+		&s->api,
+		"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"77\"}}}\n");
 	fake_put(&s->api, "x", "1");
 	expect(s, "+x=1 ");
 	assert_int_equal(s->progressed, 2); /* the list and the bookmark */
-	fake_write(&s->api, "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"78\"}}}\n");
+	fake_write(
+		&s->api,
+		"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"78\"}}}\n");
 	fake_run(s->loop, NULL, NULL, 50);
 	/* The server ends the watch: it goes on from the bookmark, without a list. */
 	http_reply_end(s->api.watch);
@@ -253,9 +259,11 @@ static void test_refused_lists(void **state)
 static void test_event_in_pieces(void **state)
 {
 	struct seen *s = *state;
-	static const char line[] = "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Thing\",\"apiVersion\":\"v1\",\"metadata\":"
-				   "{\"name\":\"z\",\"namespace\":\"ns\",\"resourceVersion\":\"9\"},"
-				   "\"data\":{\"v\":\"1\"}}}\n";
+	static const char line[] =
+		"{\"type\":\"ADDED\",\"object\":{\"kind\":\"Thing\",\"apiVersion\":\"v1\","
+		"\"metadata\":"
+		"{\"name\":\"z\",\"namespace\":\"ns\",\"resourceVersion\":\"9\"},"
+		"\"data\":{\"v\":\"1\"}}}\n";
 	char byte[2] = "";
 
 	start(s, NULL);
@@ -331,7 +339,8 @@ static void test_freed_in_handler(void **state)
 
 	fake_put(&s->api, "a", "1");
 	fake_put(&s->api, "b", "1");
-	s->informer = informer_new(s->kube, things, NULL, &(struct informer_handlers){ .added = free_informer }, s);
+	s->informer = informer_new(s->kube, things, NULL,
+				   &(struct informer_handlers){ .added = free_informer }, s);
 	expect(s, "freed ");
 	fake_run(s->loop, NULL, NULL, 20);
 	assert_string_equal(s->log, "");

@@ -68,12 +68,17 @@ static void test_paths(void **state)
 	} rows[] = {
 		{ { "", "v1", "pods" }, NULL, NULL, NULL, "/api/v1/pods" },
 		{ { "", "v1", "pods" }, "ns", NULL, NULL, "/api/v1/namespaces/ns/pods" },
-		{ { "apps", "v1", "deployments" }, "ns", "d", "status", "/apis/apps/v1/namespaces/ns/deployments/d/status" },
+		{ { "apps", "v1", "deployments" },
+		  "ns",
+		  "d",
+		  "status",
+		  "/apis/apps/v1/namespaces/ns/deployments/d/status" },
 		{ { "", "v1", "nodes" }, NULL, "n", NULL, "/api/v1/nodes/n" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		cleanup(freep) char *path = kube_path(rows[i].gvr, rows[i].ns, rows[i].name, rows[i].sub);
+		cleanup(freep) char *path =
+			kube_path(rows[i].gvr, rows[i].ns, rows[i].name, rows[i].sub);
 		assert_string_equal(path, rows[i].path);
 	}
 }
@@ -138,7 +143,8 @@ static void test_errors(void **state)
 	f->api.other = answer_exists;
 	kube_get(f->kube, things, "ns", "a", answered, f);
 	wait_answer(f);
-	assert_int_equal(f->reason, ERR_ALREADY_EXISTS); /* by its reason: Conflict has the same code */
+	assert_int_equal(f->reason,
+			 ERR_ALREADY_EXISTS); /* by its reason: Conflict has the same code */
 	assert_string_equal(f->message, "things \"a\" already exists");
 	f->api.other = answer_no_json;
 	kube_get(f->kube, things, "ns", "a", answered, f);
@@ -185,9 +191,9 @@ static void test_prefix_and_token_file(void **state)
 
 	close(mkstemp(path));
 	assert_int_equal(file_write(path, STR("fresh\n"), 0600, &e), 0);
-	struct kube_client *k = kube_client_new(f->loop,
-						&(struct kube_config){ .server = url, .token = "old", .token_file = path },
-						"test", &e);
+	struct kube_client *k = kube_client_new(
+		f->loop, &(struct kube_config){ .server = url, .token = "old", .token_file = path },
+		"test", &e);
 	assert_non_null(k);
 	kube_get(k, things, NULL, "a", answered, f);
 	wait_answer(f);
@@ -200,11 +206,15 @@ static void test_prefix_and_token_file(void **state)
 static void test_bad_servers(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const rows[] = { "", "127.0.0.1:1", "ftp://x", "https://", "https:///x", "http://no.such.host.invalid" };
+	static const char *const rows[] = {
+		"",	    "127.0.0.1:1", "ftp://x",
+		"https://", "https:///x",  "http://no.such.host.invalid"
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct err e = { 0 };
-		assert_null(kube_client_new(f->loop, &(struct kube_config){ .server = (char *)rows[i] }, "test", &e));
+		assert_null(kube_client_new(
+			f->loop, &(struct kube_config){ .server = (char *)rows[i] }, "test", &e));
 		assert_true(e.message[0]);
 	}
 }
@@ -212,8 +222,10 @@ static void test_bad_servers(void **state)
 static void test_tls_with_client_certificate(void **state)
 {
 	struct fixture *f = *state;
-	struct pki ca = pki_make("ca", NULL, NULL), server = pki_make("server", "IP:127.0.0.1", &ca);
-	struct pki client = pki_make("client", NULL, &ca), stranger = pki_make("other ca", NULL, NULL);
+	struct pki ca = pki_make("ca", NULL, NULL),
+		   server = pki_make("server", "IP:127.0.0.1", &ca);
+	struct pki client = pki_make("client", NULL, &ca),
+		   stranger = pki_make("other ca", NULL, NULL);
 	static const char *const alpn[] = { "h2", NULL };
 	struct err e;
 
@@ -228,7 +240,10 @@ static void test_tls_with_client_certificate(void **state)
 	assert_non_null(f->api.tls);
 	fake_open(&f->api);
 	cleanup(freep) char *url = xasprintf("https://127.0.0.1:%d", f->api.port);
-	struct kube_config c = { .server = url, .ca_pem = ca.cert_pem, .cert_pem = client.cert_pem, .key_pem = client.key_pem };
+	struct kube_config c = { .server = url,
+				 .ca_pem = ca.cert_pem,
+				 .cert_pem = client.cert_pem,
+				 .key_pem = client.key_pem };
 	struct kube_client *k = kube_client_new(f->loop, &c, "test", &e);
 	assert_string_equal(kube_client_ca(k), ca.cert_pem);
 	kube_get(k, things, NULL, "a", answered, f);
@@ -253,8 +268,8 @@ static void test_tls_with_client_certificate(void **state)
 
 static int answer_gone(struct fake_api *f, const struct http_request *r, json_t **ret_body)
 {
-	*ret_body = str_eq_c(r->method, "PATCH") ? fake_status(404, "NotFound", "expired") :
-						   json_incref(f->last_body);
+	*ret_body = str_eq_c(r->method, "PATCH") ? fake_status(404, "NotFound", "expired")
+						 : json_incref(f->last_body);
 	return str_eq_c(r->method, "PATCH") ? 404 : 201;
 }
 
@@ -271,9 +286,11 @@ static void event(struct fixture *f, const json_t *obj, const char *text)
 static void test_events_are_counted_up(void **state)
 {
 	struct fixture *f = *state;
-	cleanup(json_decrefp) json_t *pod = J("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'p','namespace':'ns',"
-					      "'uid':'u','resourceVersion':'7'}}");
-	cleanup(json_decrefp) json_t *node = J("{'apiVersion':'v1','kind':'Node','metadata':{'name':'n','uid':'u2'}}");
+	cleanup(json_decrefp) json_t *pod =
+		J("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'p','namespace':'ns',"
+		  "'uid':'u','resourceVersion':'7'}}");
+	cleanup(json_decrefp) json_t *node =
+		J("{'apiVersion':'v1','kind':'Node','metadata':{'name':'n','uid':'u2'}}");
 
 	f->api.other = answer_created;
 	event(f, pod, "first");

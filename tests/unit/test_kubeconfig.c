@@ -29,8 +29,9 @@ static int load(const char *text, struct kube_config *c, struct err *e)
 }
 
 #define HEAD "apiVersion: v1\nkind: Config\ncurrent-context: here\n"
-#define CONTEXTS "contexts:\n- name: other\n  context: {cluster: x, user: y}\n" \
-		 "- name: here\n  context:\n    cluster: c1\n    user: u1\n    namespace: default\n"
+#define CONTEXTS                                                                                   \
+	"contexts:\n- name: other\n  context: {cluster: x, user: y}\n"                             \
+	"- name: here\n  context:\n    cluster: c1\n    user: u1\n    namespace: default\n"
 
 static void test_inline_data(void **state)
 {
@@ -38,10 +39,11 @@ static void test_inline_data(void **state)
 	struct kube_config c;
 	struct err e;
 	/* "CA", "CERT" and "KEY!" in base64 */
-	int rc = load(HEAD CONTEXTS "clusters:\n- name: c1\n  cluster:\n    server: https://127.0.0.1:6443\n"
-				    "    certificate-authority-data: Q0E=\n    tls-server-name: kube\n"
-				    "users:\n- name: u1\n  user:\n    client-certificate-data: Q0VSVA==\n"
-				    "    client-key-data: S0VZIQ==\n",
+	int rc = load(HEAD CONTEXTS
+		      "clusters:\n- name: c1\n  cluster:\n    server: https://127.0.0.1:6443\n"
+		      "    certificate-authority-data: Q0E=\n    tls-server-name: kube\n"
+		      "users:\n- name: u1\n  user:\n    client-certificate-data: Q0VSVA==\n"
+		      "    client-key-data: S0VZIQ==\n",
 		      &c, &e);
 
 	if (rc < 0)
@@ -63,11 +65,14 @@ static void test_files_beside_it(void **state)
 
 	put("ca.crt", "the CA");
 	put("tok", "secret\n");
-	int rc = load("{\"current-context\":\"here\","
-		      "\"contexts\":[{\"name\":\"here\",\"context\":{\"cluster\":\"c1\",\"user\":\"u1\"}}],"
-		      "\"clusters\":[{\"name\":\"c1\",\"cluster\":{\"server\":\"https://k\",\"certificate-authority\":\"ca.crt\"}}],"
-		      "\"users\":[{\"name\":\"u1\",\"user\":{\"token\":\"t\",\"tokenFile\":\"tok\"}}]}",
-		      &c, &e);
+	int rc = load(
+		"{\"current-context\":\"here\","
+		"\"contexts\":[{\"name\":\"here\",\"context\":{\"cluster\":\"c1\",\"user\":\"u1\"}}"
+		"],"
+		"\"clusters\":[{\"name\":\"c1\",\"cluster\":{\"server\":\"https://"
+		"k\",\"certificate-authority\":\"ca.crt\"}}],"
+		"\"users\":[{\"name\":\"u1\",\"user\":{\"token\":\"t\",\"tokenFile\":\"tok\"}}]}",
+		&c, &e);
 	if (rc < 0)
 		fail_msg("%s", e.message);
 	assert_string_equal(c.ca_pem, "the CA");
@@ -86,12 +91,17 @@ static void test_mistakes(void **state)
 		{ HEAD, "current-context 'here' is not in contexts" },
 		{ "contexts: []\n", "current-context '' is not in contexts" },
 		{ HEAD CONTEXTS, "cluster 'c1' is not in clusters" },
-		{ HEAD CONTEXTS "clusters: [{name: c1, cluster: {server: 'https://k'}}]\n", "user 'u1' is not in users" },
-		{ HEAD CONTEXTS "clusters: [{name: c1, cluster: {}}]\nusers: [{name: u1, user: {}}]\n", "has no server" },
-		{ HEAD CONTEXTS "clusters: [{name: c1, cluster: {server: 'https://k', certificate-authority-data: '!!'}}]\n"
+		{ HEAD CONTEXTS "clusters: [{name: c1, cluster: {server: 'https://k'}}]\n",
+		  "user 'u1' is not in users" },
+		{ HEAD CONTEXTS
+		  "clusters: [{name: c1, cluster: {}}]\nusers: [{name: u1, user: {}}]\n",
+		  "has no server" },
+		{ HEAD CONTEXTS "clusters: [{name: c1, cluster: {server: 'https://k', "
+				"certificate-authority-data: '!!'}}]\n"
 				"users: [{name: u1, user: {}}]\n",
 		  "certificate-authority-data is no base64 text" },
-		{ HEAD CONTEXTS "clusters: [{name: c1, cluster: {server: 'https://k', certificate-authority: nowhere}}]\n"
+		{ HEAD CONTEXTS "clusters: [{name: c1, cluster: {server: 'https://k', "
+				"certificate-authority: nowhere}}]\n"
 				"users: [{name: u1, user: {}}]\n",
 		  "nowhere" },
 		{ HEAD CONTEXTS "clusters: [{name: c1, cluster: {server: 'https://k'}}]\n"

@@ -6,9 +6,11 @@
 #include <netdb.h>
 #include <stdio.h>
 
-#define CALL_TIMEOUT_MS 60000	 /* client-go's callers use 30-60 s; nothing but watches takes longer */
+#define CALL_TIMEOUT_MS                                                                            \
+	60000 /* client-go's callers use 30-60 s; nothing but watches takes longer */
 #define CONNECT_TIMEOUT_MS 5000
-#define TOKEN_REREAD_MS 60000	 /* projected tokens are renewed at 80 % of an hour: client-go's interval */
+#define TOKEN_REREAD_MS                                                                            \
+	60000 /* projected tokens are renewed at 80 % of an hour: client-go's interval */
 #define TOKEN_BYTES_MAX (16u << 10) /* fits into a request head beside everything else */
 
 struct kube_client {
@@ -51,7 +53,8 @@ static int server_url_parse(const char *url, struct server_url *u, struct err *e
 
 	u->tls = str_starts(rest, STR("https://"));
 	if (!u->tls && !str_starts(rest, STR("http://")))
-		return err_set(e, ERR_BAD_REQUEST, "server '%s' is neither http:// nor https://", url);
+		return err_set(e, ERR_BAD_REQUEST, "server '%s' is neither http:// nor https://",
+			       url);
 	rest.ptr += u->tls ? 8 : 7;
 	rest.len -= u->tls ? 8 : 7;
 	host = str_cut(rest, '/', &path);
@@ -110,22 +113,21 @@ static int client_connect(struct kube_client *k, const struct kube_config *c,
 	bool v6 = strchr(u->host, ':');
 	cleanup(freep) char *authority =
 		xasprintf("%s%s%s:%s", v6 ? "[" : "", u->host, v6 ? "]" : "", u->port);
-	k->http = http_client_new(k->loop, &(struct http_client_config){
-						   .to = to,
-						   .authority = authority,
-						   .server_name = c->tls_server_name ?
-									  c->tls_server_name :
-									  u->host,
-						   .tls = tls,
-						   .h2 = true,
-						   .connect_timeout_ms = CONNECT_TIMEOUT_MS });
+	k->http = http_client_new(
+		k->loop, &(struct http_client_config){
+				 .to = to,
+				 .authority = authority,
+				 .server_name = c->tls_server_name ? c->tls_server_name : u->host,
+				 .tls = tls,
+				 .h2 = true,
+				 .connect_timeout_ms = CONNECT_TIMEOUT_MS });
 	if (tls)
 		tls_unref(tls);
 	return 0;
 }
 
-struct kube_client *kube_client_new(struct loop *l, const struct kube_config *c, const char *user_agent,
-				    struct err *e)
+struct kube_client *kube_client_new(struct loop *l, const struct kube_config *c,
+				    const char *user_agent, struct err *e)
 {
 	struct server_url u = { 0 };
 	struct kube_client *k = xcalloc(1, sizeof(*k));
@@ -163,7 +165,7 @@ void kube_client_free(struct kube_client *k)
 		return;
 	if (k->http)
 		http_client_free(k->http);
-	list_for (pos, tmp, &k->calls)
+	list_for(pos, tmp, &k->calls)
 		call_free(list_entry(pos, struct kube_call, link));
 	kube_events_free(k->events);
 	free(k->user_agent);
@@ -196,11 +198,13 @@ static void token_refresh(struct kube_client *k)
 	struct buf text;
 	struct err e;
 
-	if (!k->token_file || (k->token_read_ms && loop_now_ms(k->loop) - k->token_read_ms < TOKEN_REREAD_MS))
+	if (!k->token_file ||
+	    (k->token_read_ms && loop_now_ms(k->loop) - k->token_read_ms < TOKEN_REREAD_MS))
 		return;
 	k->token_read_ms = loop_now_ms(k->loop);
 	buf_init(&text, TOKEN_BYTES_MAX);
-	if (file_read(k->token_file, &text, &e) == 0) { /* unreadable for a moment: the old one may still do */
+	if (file_read(k->token_file, &text, &e) ==
+	    0) { /* unreadable for a moment: the old one may still do */
 		struct str token = buf_str(&text);
 
 		while (token.len && (unsigned char)token.ptr[token.len - 1] <= ' ')
@@ -273,7 +277,8 @@ static int call_finish(struct kube_call *c, json_t **ret_obj, struct err *e)
 	struct err ignored;
 
 	if (c->body.overflow)
-		return err_set(e, ERR_TOO_LARGE, "the answer is larger than %u bytes", LIMIT_RESPONSE_BODY_BYTES);
+		return err_set(e, ERR_TOO_LARGE, "the answer is larger than %u bytes",
+			       LIMIT_RESPONSE_BODY_BYTES);
 	if (c->status >= 200 && c->status < 300 && !c->body.len)
 		return 0;
 	*ret_obj = jx_parse(buf_str(&c->body), LIMIT_RESPONSE_BODY_BYTES, &ignored);
@@ -303,9 +308,12 @@ static void on_done(void *ctx, const struct err *transport, struct http_headers 
 	call_free(c);
 }
 
-static const struct http_call_ops call_ops = { .response = on_response, .data = on_data, .done = on_done };
+static const struct http_call_ops call_ops = { .response = on_response,
+					       .data = on_data,
+					       .done = on_done };
 
-static struct kube_call *call_new(struct kube_client *k, const struct kube_raw *r, kube_done_fn *done, void *ctx)
+static struct kube_call *call_new(struct kube_client *k, const struct kube_raw *r,
+				  kube_done_fn *done, void *ctx)
 {
 	struct kube_call *c = xcalloc(1, sizeof(*c));
 
@@ -318,7 +326,8 @@ static struct kube_call *call_new(struct kube_client *k, const struct kube_raw *
 }
 
 struct kube_call *kube_request(struct kube_client *k, const char *method, const char *path,
-			       const char *content_type, const json_t *body, kube_done_fn *done, void *ctx)
+			       const char *content_type, const json_t *body, kube_done_fn *done,
+			       void *ctx)
 {
 	cleanup(freep) char *text = body ? jx_dump_text(body) : NULL;
 
@@ -331,8 +340,8 @@ struct kube_call *kube_request(struct kube_client *k, const char *method, const 
 			done, ctx);
 }
 
-struct kube_call *kube_get_as(struct kube_client *k, const char *path, const char *accept, kube_done_fn *done,
-			      void *ctx)
+struct kube_call *kube_get_as(struct kube_client *k, const char *path, const char *accept,
+			      kube_done_fn *done, void *ctx)
 {
 	return call_new(k,
 			&(struct kube_raw){ .method = "GET",

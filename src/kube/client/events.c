@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#define MESSAGE_BYTES_MAX 1024	  /* the API's limit for Event.message */
-#define SAME_WITHIN_MS 600000	  /* client-go's correlation interval */
-#define REMEMBERED_MAX 4096	  /* client-go's LRU size */
+#define MESSAGE_BYTES_MAX 1024 /* the API's limit for Event.message */
+#define SAME_WITHIN_MS 600000  /* client-go's correlation interval */
+#define REMEMBERED_MAX 4096    /* client-go's LRU size */
 
 static const struct kube_gvr events_gvr = { "", "v1", "events" };
 
@@ -70,9 +70,9 @@ void kube_events_free(struct kube_events *ev)
 {
 	if (!ev)
 		return;
-	list_for (pos, tmp, &ev->counting)
+	list_for(pos, tmp, &ev->counting)
 		counting_free(list_entry(pos, struct counting, link));
-	list_for (pos, tmp, &ev->by_age)
+	list_for(pos, tmp, &ev->by_age)
 		remembered_free(list_entry(pos, struct remembered, age));
 	map_done(&ev->by_key, NULL);
 	free(ev);
@@ -92,7 +92,8 @@ static json_t *involved_object(const json_t *obj)
 }
 
 static void write_new(struct kube_events *ev, const struct remembered *r, const json_t *obj,
-		      const char *component, const char *type, const char *reason, const char *message)
+		      const char *component, const char *type, const char *reason,
+		      const char *message)
 {
 	cleanup(json_decrefp) json_t *event = json_object();
 	char now[TIME_TEXT_BYTES];
@@ -144,7 +145,8 @@ static void count_up(struct kube_events *ev, struct remembered *r, const char *m
 	jx_set_int(patch, "count", r->count);
 	jx_set_str(patch, "lastTimestamp", time_text(r->last_ms, now));
 	jx_set_str(patch, "message", message);
-	kube_patch(ev->kube, events_gvr, r->ns, r->name, NULL, KUBE_STRATEGIC_PATCH, patch, counted_up, c);
+	kube_patch(ev->kube, events_gvr, r->ns, r->name, NULL, KUBE_STRATEGIC_PATCH, patch,
+		   counted_up, c);
 }
 
 static struct remembered *remember(struct kube_events *ev, const json_t *obj, char *key)
@@ -177,8 +179,9 @@ void kube_event(struct kube_client *k, const json_t *obj, const char *component,
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	char *key = xasprintf("%s %s %s %s %s %s", component, type, reason, jx_str_or(obj, "kind", ""),
-			      jx_str_or(obj, "metadata.uid", ""), message);
+	char *key =
+		xasprintf("%s %s %s %s %s %s", component, type, reason, jx_str_or(obj, "kind", ""),
+			  jx_str_or(obj, "metadata.uid", ""), message);
 	struct remembered *r = map_get_c(&ev->by_key, key);
 
 	if (r && !r->lost && wall_now_ms() - r->last_ms < SAME_WITHIN_MS) {

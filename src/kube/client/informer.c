@@ -1,171 +1,28 @@
 #include "kube/client/informer.h"
 
 #include "base/limits.h"
-#include "base/map.h"
-#include "kube/client/client_int.h"
+#include "kube/client/informer_int.h"
 
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
-#define PAGE_LIMIT 500		     /* client-go's pager */
+#define PAGE_LIMIT 500 /* client-go's pager */
 #define LIST_TIMEOUT_MS 60000
-#define WATCH_SECONDS_MIN 300	     /* client-go: 5 to 10 minutes, so that watches do not end together */
-#define WATCH_GRACE_MS 30000	     /* a watch this much older than its timeoutSeconds is dead */
-#define WATCH_SHORT_MS 1000	     /* ended sooner and without an event: counts as a failure */
+#define WATCH_SECONDS_MIN 300 /* client-go: 5 to 10 minutes, so that watches do not end together */
+#define WATCH_GRACE_MS 30000  /* a watch this much older than its timeoutSeconds is dead */
+#define WATCH_SHORT_MS 1000   /* ended sooner and without an event: counts as a failure */
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS 2000
 #define BACKOFF_DOUBLINGS 6
 #define LINE_BYTES_MAX (2 * LIMIT_OBJECT_BYTES) /* an object with its escapes */
 
-#define ACCEPT_METADATA_LIST \
+#define ACCEPT_METADATA_LIST                                                                       \
 	"application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
-#define ACCEPT_METADATA "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
-
-struct cached {
-	json_t *obj;
-	unsigned generation; /* of the list that last contained it, or that was current when it was watched */
-};
-
-enum phase { PHASE_LIST, PHASE_WATCH };
-
-struct informer {
-	struct kube_client *kube;
-	struct loop *loop;
-	struct informer_handlers on;
-	void *ctx;
-	struct map cache; /* "ns/name" or "name" → struct cached */
-
-	char *path, *selectors; /* selectors: "&labelSelector=…", or "" */
-	bool metadata_only;
-	char *kind, *api_version; /* of items, learnt from the list */
-	char *version;		  /* resourceVersion to watch from */
-	char *next_page;	  /* the list's continue token, or NULL */
-	uint64_t version_number;
-	unsigned generation;
-
-	enum phase phase;
-	struct http_call *call;
-	struct buf in; /* the list's body, or the watch's unfinished line */
-	size_t scanned; /* bytes of `in` known to hold no line end */
-	int status;
-	uint64_t started_ms, failed_ms;
-	bool got_event, relist, synced, freed, failing;
-	unsigned failures;
-	struct timer retry;
-	struct defer reaper;
-	struct err last_error;
-};
+#define ACCEPT_METADATA                                                                            \
+	"application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
 
 static void informer_start(struct informer *i);
-
-/* ---- the cache ---- */
-
-static char *object_key(const json_t *obj)
-{
-	const char *ns = jx_namespace(obj), *name = jx_str_or(obj, "metadata.name", "");
-
-	return ns && ns[0] ? xasprintf("%s/%s", ns, name) : xstrdup(name);
-}
-
-static void take_version(struct informer *i, const char *version)
-{
-	uint64_t n;
-
-	if (!version || !version[0] || c_eq(version, i->version))
-		return;
-	free(i->version);
-	i->version = xstrdup(version);
-	if (str_to_u64(str_of(version), UINT64_MAX, &n))
-		i->version_number = n;
-}
-
-static void item_prepare(struct informer *i, json_t *obj)
-{
-	json_t *meta = json_object_get(obj, "metadata");
-
-	json_object_del(meta, "managedFields");
-	if (i->kind && !json_object_get(obj, "kind"))
-		json_object_set_new(obj, "kind", json_string(i->kind));
-	if (i->api_version && !json_object_get(obj, "apiVersion"))
-		json_object_set_new(obj, "apiVersion", json_string(i->api_version));
-	if (i->on.transform)
-		i->on.transform(obj);
-}
-
-static void cache_remove(struct informer *i, const char *key)
-{
-	struct cached *c = map_del_c(&i->cache, key);
-
-	if (!c)
-		return;
-	if (i->on.deleted)
-		i->on.deleted(i->ctx, c->obj);
-	json_decref(c->obj);
-	free(c);
-}
-
-static void cache_add(struct informer *i, const char *key, json_t *obj)
-{
-	struct cached *c = xcalloc(1, sizeof(*c));
-
-	c->obj = json_incref(obj);
-	c->generation = i->generation;
-	map_put_c(&i->cache, key, c);
-	if (i->on.added)
-		i->on.added(i->ctx, obj);
-}
-
-static void cache_replace(struct informer *i, struct cached *c, json_t *obj)
-{
-	json_t *old = c->obj;
-
-	c->obj = json_incref(obj);
-	if (i->on.updated)
-		i->on.updated(i->ctx, old, obj);
-	json_decref(old);
-}
-
-/* An object as it is now, from a list or a watch. */
-static void cache_apply(struct informer *i, json_t *obj)
-{
-	cleanup(freep) char *key = object_key(obj);
-	struct cached *c = map_get_c(&i->cache, key);
-
-	if (c && !c_eq(jx_uid(c->obj), jx_uid(obj))) {
-		cache_remove(i, key); /* another object of the same name: consumers see both ends */
-		c = NULL;
-	}
-	if (i->freed)
-		return;
-	if (!c) {
-		item_prepare(i, obj);
-		cache_add(i, key, obj);
-		return;
-	}
-	c->generation = i->generation;
-	if (c_eq(jx_str(c->obj, "metadata.resourceVersion"), jx_str(obj, "metadata.resourceVersion")))
-		return;
-	item_prepare(i, obj);
-	cache_replace(i, c, obj);
-}
-
-/* What the list that has just ended did not contain was deleted while nobody watched. */
-static void cache_sweep(struct informer *i)
-{
-	size_t n = 0;
-	char **gone = xcalloc(i->cache.count + 1, sizeof(*gone));
-
-	for (struct map_iter it = { 0 }; map_next(&i->cache, &it);)
-		if (((struct cached *)it.value)->generation != i->generation)
-			gone[n++] = str_dup(it.key);
-	for (size_t k = 0; k < n; k++) {
-		if (!i->freed)
-			cache_remove(i, gone[k]);
-		free(gone[k]);
-	}
-	free(gone);
-}
 
 /* ---- what comes next ---- */
 
@@ -245,8 +102,7 @@ static void list_page(struct informer *i, const json_t *list)
 	size_t n;
 
 	learn_kind(i, list);
-	json_array_foreach(json_object_get(list, "items"), n, item)
-	{
+	json_array_foreach(json_object_get(list, "items"), n, item) {
 		if (i->freed)
 			return;
 		cache_apply(i, item);
@@ -257,7 +113,7 @@ static void list_page(struct informer *i, const json_t *list)
 		informer_next(i, 0);
 		return;
 	}
-	take_version(i, jx_str(list, "metadata.resourceVersion"));
+	cache_take_version(i, jx_str(list, "metadata.resourceVersion"));
 	list_complete(i);
 }
 
@@ -267,7 +123,8 @@ static void list_done(struct informer *i)
 	cleanup(json_decrefp) json_t *body = NULL;
 
 	if (i->in.overflow)
-		err_set(&e, ERR_TOO_LARGE, "the list is larger than %u bytes", LIMIT_RESPONSE_BODY_BYTES);
+		err_set(&e, ERR_TOO_LARGE, "the list is larger than %u bytes",
+			LIMIT_RESPONSE_BODY_BYTES);
 	else
 		body = jx_parse(buf_str(&i->in), LIMIT_RESPONSE_BODY_BYTES, &e);
 	buf_done(&i->in);
@@ -311,12 +168,11 @@ static void watch_event(struct informer *i, json_t *event)
 	i->got_event = true;
 	i->failures = 0;
 	/* Handlers compare versions to learn whether their own writes have arrived: it must be current first. */
-	take_version(i, jx_str(obj, "metadata.resourceVersion"));
+	cache_take_version(i, jx_str(obj, "metadata.resourceVersion"));
 	if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0) {
 		cache_apply(i, obj);
 	} else if (strcmp(type, "DELETED") == 0) {
-		cleanup(freep) char *key = object_key(obj);
-		cache_remove(i, key);
+		cache_remove(i, obj);
 	} else if (i->on.progressed) {
 		i->on.progressed(i->ctx);
 	}
@@ -434,7 +290,9 @@ static void on_done(void *ctx, const struct err *e, struct http_headers trailers
 		watch_done(i);
 }
 
-static const struct http_call_ops ops = { .response = on_response, .data = on_data, .done = on_done };
+static const struct http_call_ops ops = { .response = on_response,
+					  .data = on_data,
+					  .done = on_done };
 
 static void put_escaped(struct buf *b, const char *s)
 {
@@ -462,11 +320,10 @@ static void informer_start(struct informer *i)
 {
 	bool watch = i->version && !i->relist && i->synced && !i->next_page;
 	uint64_t seconds = WATCH_SECONDS_MIN + jittered(WATCH_SECONDS_MIN / 2);
-	cleanup(freep) char *path =
-		watch ? xasprintf("%s?allowWatchBookmarks=true&resourceVersion=%s&timeoutSeconds=%" PRIu64
-				  "&watch=true%s",
-				  i->path, i->version, seconds, i->selectors) :
-			list_path(i);
+	cleanup(freep) char *path = watch ? xasprintf("%s?allowWatchBookmarks=true&resourceVersion="
+						      "%s&timeoutSeconds=%" PRIu64 "&watch=true%s",
+						      i->path, i->version, seconds, i->selectors)
+					  : list_path(i);
 
 	if (!watch && !i->next_page)
 		i->generation++;
@@ -477,15 +334,16 @@ static void informer_start(struct informer *i)
 	i->scanned = 0;
 	buf_done(&i->in);
 	buf_init(&i->in, watch ? LINE_BYTES_MAX : LIMIT_RESPONSE_BODY_BYTES);
-	i->call = kube_raw_send(i->kube,
-				&(struct kube_raw){ .method = "GET",
-						    .path = path,
-						    .accept = !i->metadata_only ? NULL :
-							      watch		? ACCEPT_METADATA :
-										  ACCEPT_METADATA_LIST,
-						    .timeout_ms = watch ? seconds * 1000 + WATCH_GRACE_MS :
-									  LIST_TIMEOUT_MS },
-				&ops, i);
+	i->call = kube_raw_send(
+		i->kube,
+		&(struct kube_raw){ .method = "GET",
+				    .path = path,
+				    .accept = !i->metadata_only ? NULL
+					      : watch		? ACCEPT_METADATA
+								: ACCEPT_METADATA_LIST,
+				    .timeout_ms = watch ? seconds * 1000 + WATCH_GRACE_MS
+							: LIST_TIMEOUT_MS },
+		&ops, i);
 }
 
 /* ---- public ---- */
@@ -507,8 +365,9 @@ static char *selector_query(const struct informer_options *o)
 	return buf_take(&b);
 }
 
-struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr, const struct informer_options *o,
-			      const struct informer_handlers *h, void *ctx)
+struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr,
+			      const struct informer_options *o, const struct informer_handlers *h,
+			      void *ctx)
 {
 	struct informer *i = xcalloc(1, sizeof(*i));
 
@@ -520,24 +379,16 @@ struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr, const 
 	i->path = kube_path(gvr, o ? o->ns : NULL, NULL, NULL);
 	i->selectors = selector_query(o);
 	i->metadata_only = o && o->metadata_only;
-	map_init(&i->cache);
+	cache_init(i);
 	informer_next(i, 0); /* not now: no handler runs before the caller has the pointer */
 	return i;
-}
-
-static void cached_free(void *value)
-{
-	struct cached *c = value;
-
-	json_decref(c->obj);
-	free(c);
 }
 
 static void informer_reap(struct defer *d)
 {
 	struct informer *i = container_of(d, struct informer, reaper);
 
-	map_done(&i->cache, cached_free);
+	cache_done(i);
 	buf_done(&i->in);
 	free(i->path);
 	free(i->selectors);
@@ -558,50 +409,4 @@ void informer_free(struct informer *i)
 	i->call = NULL;
 	i->reaper.run = informer_reap;
 	loop_defer(i->loop, &i->reaper);
-}
-
-bool informer_synced(const struct informer *i)
-{
-	return i->synced;
-}
-
-uint64_t informer_version(const struct informer *i)
-{
-	return i->version_number;
-}
-
-const char *informer_error(const struct informer *i)
-{
-	return i->failing ? i->last_error.message : NULL;
-}
-
-uint64_t informer_failed_ms(const struct informer *i)
-{
-	return i->failed_ms;
-}
-
-const json_t *informer_get(const struct informer *i, const char *ns, const char *name)
-{
-	cleanup(freep) char *key = ns ? xasprintf("%s/%s", ns, name) : NULL;
-	const struct cached *c = map_get_c(&i->cache, key ? key : name);
-
-	return c ? c->obj : NULL;
-}
-
-size_t informer_count(const struct informer *i)
-{
-	return i->cache.count;
-}
-
-void informer_each(const struct informer *i, const char *ns, bool (*fn)(void *ctx, const json_t *obj),
-		   void *ctx)
-{
-	for (struct map_iter it = { 0 }; map_next(&i->cache, &it);) {
-		const json_t *obj = ((const struct cached *)it.value)->obj;
-
-		if (ns && !c_eq(jx_namespace(obj), ns))
-			continue;
-		if (!fn(ctx, obj))
-			return;
-	}
 }

@@ -24,7 +24,8 @@ void kube_config_done(struct kube_config *c)
 }
 
 /* The member called `name` of a kubeconfig list such as {"clusters":[{"name":…,"cluster":{…}}]}. */
-static const json_t *entry_named(const json_t *root, const char *list, const char *member, const char *name)
+static const json_t *entry_named(const json_t *root, const char *list, const char *member,
+				 const char *name)
 {
 	const json_t *entries = json_object_get(root, list), *entry;
 	size_t i;
@@ -85,15 +86,18 @@ static int credential(const json_t *obj, const char *field, const char *config_p
 	return read_text(path, ret_pem, e) < 0 ? err_wrap(e, "%s", field) : 0;
 }
 
-static int take_cluster(const json_t *cluster, const char *path, struct kube_config *c, struct err *e)
+static int take_cluster(const json_t *cluster, const char *path, struct kube_config *c,
+			struct err *e)
 {
 	const char *server = jx_str(cluster, "server");
 
 	if (!server)
-		return err_set(e, ERR_BAD_REQUEST, "the cluster of the current context has no server");
+		return err_set(e, ERR_BAD_REQUEST,
+			       "the cluster of the current context has no server");
 	if (jx_bool(cluster, "insecure-skip-tls-verify", false))
-		return err_set(e, ERR_BAD_REQUEST, "insecure-skip-tls-verify is not supported: give the "
-						   "cluster's certificate-authority");
+		return err_set(e, ERR_BAD_REQUEST,
+			       "insecure-skip-tls-verify is not supported: give the "
+			       "cluster's certificate-authority");
 	c->server = xstrdup(server);
 	c->tls_server_name = xstrdup(jx_str(cluster, "tls-server-name"));
 	return credential(cluster, "certificate-authority", path, &c->ca_pem, e);
@@ -104,7 +108,8 @@ static int take_user(const json_t *user, const char *path, struct kube_config *c
 	const char *token_file = jx_str(user, "tokenFile");
 
 	if (jx_at(user, "exec") || jx_at(user, "auth-provider"))
-		return err_set(e, ERR_BAD_REQUEST, "the user needs a credential plugin, which is not supported");
+		return err_set(e, ERR_BAD_REQUEST,
+			       "the user needs a credential plugin, which is not supported");
 	c->token = xstrdup(jx_str(user, "token"));
 	if (token_file && token_file[0])
 		c->token_file = path_beside(path, token_file);
@@ -119,13 +124,16 @@ static int take_context(const json_t *root, const char *path, struct kube_config
 	const json_t *context = name ? entry_named(root, "contexts", "context", name) : NULL;
 
 	if (!context)
-		return err_set(e, ERR_BAD_REQUEST, "current-context '%s' is not in contexts", name ? name : "");
+		return err_set(e, ERR_BAD_REQUEST, "current-context '%s' is not in contexts",
+			       name ? name : "");
 	const char *cluster = jx_str(context, "cluster"), *user = jx_str(context, "user");
-	const json_t *cluster_obj = cluster ? entry_named(root, "clusters", "cluster", cluster) : NULL;
+	const json_t *cluster_obj =
+		cluster ? entry_named(root, "clusters", "cluster", cluster) : NULL;
 	const json_t *user_obj = user ? entry_named(root, "users", "user", user) : NULL;
 
 	if (!cluster_obj)
-		return err_set(e, ERR_BAD_REQUEST, "cluster '%s' is not in clusters", cluster ? cluster : "");
+		return err_set(e, ERR_BAD_REQUEST, "cluster '%s' is not in clusters",
+			       cluster ? cluster : "");
 	if (user && user[0] && !user_obj)
 		return err_set(e, ERR_BAD_REQUEST, "user '%s' is not in users", user);
 	if (take_cluster(cluster_obj, path, c, e) < 0)
@@ -156,20 +164,23 @@ int kube_config_load(const char *path, struct kube_config *ret_config, struct er
 
 int kube_config_in_cluster(struct kube_config *ret_config, struct err *e)
 {
-	const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
+	const char *host = getenv("KUBERNETES_SERVICE_HOST"),
+		   *port = getenv("KUBERNETES_SERVICE_PORT");
 	struct kube_config c = { 0 };
 
 	if (!host || !port)
-		return err_set(e, ERR_BAD_REQUEST, "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are "
-						   "not set: this is no pod");
-	if (read_text(SA_DIR "/ca.crt", &c.ca_pem, e) < 0 || read_text(SA_DIR "/token", &c.token, e) < 0) {
+		return err_set(e, ERR_BAD_REQUEST,
+			       "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are "
+			       "not set: this is no pod");
+	if (read_text(SA_DIR "/ca.crt", &c.ca_pem, e) < 0 ||
+	    read_text(SA_DIR "/token", &c.token, e) < 0) {
 		kube_config_done(&c);
 		return -1;
 	}
 	c.token[strcspn(c.token, "\r\n")] = '\0';
 	c.token_file = xstrdup(SA_DIR "/token");
-	c.server = strchr(host, ':') ? xasprintf("https://[%s]:%s", host, port) :
-				       xasprintf("https://%s:%s", host, port);
+	c.server = strchr(host, ':') ? xasprintf("https://[%s]:%s", host, port)
+				     : xasprintf("https://%s:%s", host, port);
 	*ret_config = c;
 	return 0;
 }

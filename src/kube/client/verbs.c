@@ -5,9 +5,9 @@ char *kube_path(struct kube_gvr gvr, const char *ns, const char *name, const cha
 {
 	bool core = !gvr.group[0];
 
-	return xasprintf("%s%s%s%s%s%s/%s%s%s%s%s", core ? "/api" : "/apis/", gvr.group, "/", gvr.version,
-			 ns ? "/namespaces/" : "", ns ? ns : "", gvr.resource, name ? "/" : "",
-			 name ? name : "", sub ? "/" : "", sub ? sub : "");
+	return xasprintf("%s%s%s%s%s%s/%s%s%s%s%s", core ? "/api" : "/apis/", gvr.group, "/",
+			 gvr.version, ns ? "/namespaces/" : "", ns ? ns : "", gvr.resource,
+			 name ? "/" : "", name ? name : "", sub ? "/" : "", sub ? sub : "");
 }
 
 void kube_get(struct kube_client *k, struct kube_gvr gvr, const char *ns, const char *name,
@@ -18,7 +18,8 @@ void kube_get(struct kube_client *k, struct kube_gvr gvr, const char *ns, const 
 	kube_request(k, "GET", path, NULL, NULL, done, ctx);
 }
 
-void kube_create(struct kube_client *k, struct kube_gvr gvr, const json_t *obj, kube_done_fn *done, void *ctx)
+void kube_create(struct kube_client *k, struct kube_gvr gvr, const json_t *obj, kube_done_fn *done,
+		 void *ctx)
 {
 	cleanup(freep) char *path = kube_path(gvr, jx_namespace(obj), NULL, NULL);
 
@@ -34,7 +35,8 @@ void kube_update(struct kube_client *k, struct kube_gvr gvr, const char *sub, co
 }
 
 void kube_patch(struct kube_client *k, struct kube_gvr gvr, const char *ns, const char *name,
-		const char *sub, const char *patch_type, const json_t *patch, kube_done_fn *done, void *ctx)
+		const char *sub, const char *patch_type, const json_t *patch, kube_done_fn *done,
+		void *ctx)
 {
 	cleanup(freep) char *path = kube_path(gvr, ns, name, sub);
 

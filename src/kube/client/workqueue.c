@@ -6,8 +6,8 @@
 
 #define BACKOFF_FIRST_MS 5
 #define BACKOFF_MAX_MS 60000
-#define BACKOFF_DOUBLINGS 14	/* 5 ms << 14 is above the maximum */
-#define TURN_BUDGET_MS 5	/* keys reconciled without letting the loop see its descriptors */
+#define BACKOFF_DOUBLINGS 14 /* 5 ms << 14 is above the maximum */
+#define TURN_BUDGET_MS 5     /* keys reconciled without letting the loop see its descriptors */
 
 struct item {
 	struct list ready;  /* in workqueue.ready, or alone */
@@ -114,7 +114,8 @@ static void queue_pump(struct timer *t)
 		timer_start(q->loop, &q->pump, 0);
 }
 
-struct workqueue *workqueue_new(struct loop *l, void (*reconcile)(void *ctx, const char *key), void *ctx)
+struct workqueue *workqueue_new(struct loop *l, void (*reconcile)(void *ctx, const char *key),
+				void *ctx)
 {
 	struct workqueue *q = xcalloc(1, sizeof(*q));
 

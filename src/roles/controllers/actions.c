@@ -57,8 +57,8 @@ struct action *act_create(struct actions *as, enum kit_kind kind, json_t *obj)
 	return a;
 }
 
-struct action *act_create_sub(struct actions *as, enum kit_kind kind, const json_t *parent, const char *sub,
-			      json_t *obj)
+struct action *act_create_sub(struct actions *as, enum kit_kind kind, const json_t *parent,
+			      const char *sub, json_t *obj)
 {
 	struct action *a = action_add(as, ACT_CREATE, kind, parent, obj);
 
@@ -74,8 +74,8 @@ struct action *act_update(struct actions *as, enum kit_kind kind, const char *su
 	return a;
 }
 
-struct action *act_patch(struct actions *as, enum kit_kind kind, const json_t *target, const char *sub,
-			 const char *patch_type, json_t *patch)
+struct action *act_patch(struct actions *as, enum kit_kind kind, const json_t *target,
+			 const char *sub, const char *patch_type, json_t *patch)
 {
 	struct action *a = action_add(as, ACT_PATCH, kind, target, patch);
 
@@ -84,7 +84,8 @@ struct action *act_patch(struct actions *as, enum kit_kind kind, const json_t *t
 	return a;
 }
 
-struct action *act_delete(struct actions *as, enum kit_kind kind, const json_t *target, int64_t grace_s)
+struct action *act_delete(struct actions *as, enum kit_kind kind, const json_t *target,
+			  int64_t grace_s)
 {
 	json_t *options = json_object();
 	struct action *a = action_add(as, ACT_DELETE, kind, target, options);
@@ -105,8 +106,8 @@ static char *format(const char *fmt, va_list ap)
 	return text;
 }
 
-static void note_set(struct action *a, struct action_note *note, const json_t *about, const char *reason,
-		     char *text)
+static void note_set(struct action *a, struct action_note *note, const json_t *about,
+		     const char *reason, char *text)
 {
 	if (!a->about)
 		a->about = json_incref((json_t *)about);
@@ -135,7 +136,8 @@ void act_note_done(struct action *a, const json_t *about, const char *reason, co
 	va_end(ap);
 }
 
-void act_note_failed(struct action *a, const json_t *about, const char *reason, const char *fmt, ...)
+void act_note_failed(struct action *a, const json_t *about, const char *reason, const char *fmt,
+		     ...)
 {
 	va_list ap;
 
@@ -144,7 +146,8 @@ void act_note_failed(struct action *a, const json_t *about, const char *reason, 
 	va_end(ap);
 }
 
-const struct action *actions_find(const struct actions *as, enum action_verb verb, enum kit_kind kind, size_t i)
+const struct action *actions_find(const struct actions *as, enum action_verb verb,
+				  enum kit_kind kind, size_t i)
 {
 	for (size_t k = 0; k < as->n; k++)
 		if (as->at[k].verb == verb && as->at[k].kind == kind && i-- == 0)

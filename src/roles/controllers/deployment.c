@@ -7,7 +7,8 @@
 
 static int64_t count_alive(const struct kit *k, const json_t *rs)
 {
-	struct objects pods = kit_lookup(k, KK_POD, KI_CONTROLLER, jx_str_or(rs, "metadata.uid", ""));
+	struct objects pods =
+		kit_lookup(k, KK_POD, KI_CONTROLLER, jx_str_or(rs, "metadata.uid", ""));
 	int64_t n = 0;
 
 	for (size_t i = 0; i < pods.n; i++)
@@ -54,7 +55,8 @@ static void seen_replicaset(struct controller_run *c, const json_t *rs)
 	struct objects all = kit_lookup(c->kit, KK_DEPLOYMENT, KI_NAMESPACE, ns);
 	for (size_t i = 0; i < all.n; i++) {
 		struct err e;
-		struct selector *s = selector_of_label_selector(jx_at(all.at[i], "spec.selector"), &e);
+		struct selector *s =
+			selector_of_label_selector(jx_at(all.at[i], "spec.selector"), &e);
 		if (s && selector_matches(s, jx_at(rs, "metadata.labels")))
 			controller_add_object(c, all.at[i]);
 		selector_free(s);
@@ -69,7 +71,8 @@ static void seen_pod_gone(struct controller_run *c, const json_t *pod)
 
 	if (!ref || !c_eq(jx_str(ref, "kind"), "ReplicaSet"))
 		return;
-	rs = kit_get(c->kit, KK_REPLICASET, jx_str_or(pod, "metadata.namespace", ""), jx_str_or(ref, "name", ""));
+	rs = kit_get(c->kit, KK_REPLICASET, jx_str_or(pod, "metadata.namespace", ""),
+		     jx_str_or(ref, "name", ""));
 	if (rs)
 		seen_replicaset(c, rs);
 }
@@ -84,7 +87,8 @@ static void deployment_seen(struct controller_run *c, enum kit_kind kind, const 
 			seen_replicaset(c, old);
 		if (obj)
 			seen_replicaset(c, obj);
-	} else if (kind == KK_POD && old && (!obj || (pod_is_terminal(obj) && !pod_is_terminal(old)))) {
+	} else if (kind == KK_POD && old &&
+		   (!obj || (pod_is_terminal(obj) && !pod_is_terminal(old)))) {
 		seen_pod_gone(c, old);
 	}
 }

@@ -159,9 +159,11 @@ static void check_paused(struct rollout *r)
 	if (r->deadline_s < 0 || strcmp(reason, "ProgressDeadlineExceeded") == 0)
 		return;
 	if (r->paused && !was_paused)
-		rollout_condition(r, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused");
+		rollout_condition(r, "Progressing", "Unknown", "DeploymentPaused",
+				  "Deployment is paused");
 	else if (!r->paused && was_paused)
-		rollout_condition(r, "Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed");
+		rollout_condition(r, "Progressing", "Unknown", "DeploymentResumed",
+				  "Deployment is resumed");
 }
 
 static bool is_scaling(const struct rollout *r)
@@ -180,7 +182,8 @@ static void emit_patches(struct rollout *r)
 		struct rs_plan *rs = &r->rs[i];
 		if (!rs->patch)
 			continue;
-		struct action *a = act_patch(r->out, KK_REPLICASET, rs->obj, NULL, KUBE_MERGE_PATCH, rs->patch);
+		struct action *a = act_patch(r->out, KK_REPLICASET, rs->obj, NULL, KUBE_MERGE_PATCH,
+					     rs->patch);
 		if (rs->scaled_from >= 0)
 			act_note_done(a, r->d, "ScalingReplicaSet",
 				      "Scaled %s replica set %s from %" PRId64 " to %" PRId64,
@@ -223,7 +226,8 @@ static bool resolve_collision(struct rollout *r)
 	if (!r->v->create_error || r->v->create_error->reason != ERR_ALREADY_EXISTS)
 		return false;
 	for (size_t i = 0; i < r->n; i++)
-		if (template_equal(jx_at(r->rs[i].obj, "spec.template"), jx_at(r->d, "spec.template")))
+		if (template_equal(jx_at(r->rs[i].obj, "spec.template"),
+				   jx_at(r->d, "spec.template")))
 			return false;
 	patch = json_object();
 	jx_set_int(patch, "status.collisionCount", r->collisions + 1);
@@ -236,11 +240,14 @@ static void take_strategy(struct rollout *r)
 	const json_t *rolling = jx_at(r->d, "spec.strategy.rollingUpdate");
 	int64_t surge, unavailable;
 
-	r->rolling = strcmp(jx_str_or(r->d, "spec.strategy.type", "RollingUpdate"), "RollingUpdate") == 0;
+	r->rolling = strcmp(jx_str_or(r->d, "spec.strategy.type", "RollingUpdate"),
+			    "RollingUpdate") == 0;
 	if (!r->rolling)
 		return;
-	surge = int_or_percent(jx_at(rolling, "maxSurge"), r->replicas, true, (r->replicas + 3) / 4);
-	unavailable = int_or_percent(jx_at(rolling, "maxUnavailable"), r->replicas, false, r->replicas / 4);
+	surge = int_or_percent(jx_at(rolling, "maxSurge"), r->replicas, true,
+			       (r->replicas + 3) / 4);
+	unavailable = int_or_percent(jx_at(rolling, "maxUnavailable"), r->replicas, false,
+				     r->replicas / 4);
 	if (!surge && !unavailable)
 		unavailable = 1; /* both rounded to nothing: no rollout would ever move */
 	r->max_surge = surge;

@@ -35,8 +35,7 @@ static void drop_nulls(json_t *v)
 	void *tmp;
 	size_t i;
 
-	json_object_foreach_safe(v, tmp, name, member)
-	{
+	json_object_foreach_safe(v, tmp, name, member) {
 		if (json_is_null(member))
 			json_object_del(v, name);
 		else
@@ -119,8 +118,8 @@ static bool annotation_copied(const char *name)
 static void history_append(struct rs_plan *rs, int64_t revision)
 {
 	const char *old = jx_annotation(rs->obj, REVISION_HISTORY);
-	cleanup(freep) char *text = old && old[0] ? xasprintf("%s,%" PRId64, old, revision) :
-						    xasprintf("%" PRId64, revision);
+	cleanup(freep) char *text = old && old[0] ? xasprintf("%s,%" PRId64, old, revision)
+						  : xasprintf("%" PRId64, revision);
 	const char *kept = text;
 
 	while (strlen(kept) > HISTORY_BYTES_MAX && strchr(kept, ','))
@@ -235,10 +234,11 @@ static void make_new(struct rollout *r)
 	rs_annotate_size(r, rs);
 	struct action *a = act_create(r->out, KK_REPLICASET, obj);
 	if (rs->replicas > 0)
-		act_note_done(a, r->d, "ScalingReplicaSet", "Scaled up replica set %s from 0 to %" PRId64,
-			      rs->name, rs->replicas);
-	act_note_failed(a, r->d, "ReplicaSetCreateError", "Failed to create new replica set \"%s\": ",
-			rs->name);
+		act_note_done(a, r->d, "ScalingReplicaSet",
+			      "Scaled up replica set %s from 0 to %" PRId64, rs->name,
+			      rs->replicas);
+	act_note_failed(a, r->d, "ReplicaSetCreateError",
+			"Failed to create new replica set \"%s\": ", rs->name);
 	if (r->deadline_s >= 0 && r->v->create_error)
 		rollout_condition(r, "Progressing", "False", "ReplicaSetCreateError",
 				  "Failed to create new replica set \"%s\": %s", rs->name,

@@ -42,7 +42,8 @@ static bool saturated(const struct rollout *r)
 }
 
 /* How much of a change falls to `rs`, by its share of what the Deployment had at most before. */
-static int64_t share(const struct rollout *r, const struct rs_plan *rs, int64_t to_add, int64_t added)
+static int64_t share(const struct rollout *r, const struct rs_plan *rs, int64_t to_add,
+		     int64_t added)
 {
 	int64_t before = annotation_number(rs->obj, MAX_REPLICAS, 0), left = to_add - added, part;
 
@@ -53,7 +54,8 @@ static int64_t share(const struct rollout *r, const struct rs_plan *rs, int64_t 
 	if (!r->replicas)
 		part = -rs->replicas;
 	else
-		part = llround((double)rs->replicas * (double)(r->replicas + r->max_surge) / (double)before) -
+		part = llround((double)rs->replicas * (double)(r->replicas + r->max_surge) /
+			       (double)before) -
 		       rs->replicas;
 	return to_add > 0 ? MIN(part, left) : MAX(part, left);
 }

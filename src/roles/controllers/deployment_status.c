@@ -9,8 +9,8 @@ struct counts {
 	int64_t replicas, updated, ready, available, unavailable;
 };
 
-static void condition_put(struct rollout *r, const char *type, const char *status, const char *reason,
-			  const char *message, const char *transition)
+static void condition_put(struct rollout *r, const char *type, const char *status,
+			  const char *reason, const char *message, const char *transition)
 {
 	json_t *c = json_object();
 	char now[TIME_TEXT_BYTES];
@@ -42,8 +42,8 @@ static void condition_drop(struct rollout *r, const char *type)
 }
 
 /* Same status and reason: nothing changes, not even the message. Same status: no transition. */
-static void condition_set(struct rollout *r, const char *type, const char *status, const char *reason,
-			  const char *message)
+static void condition_set(struct rollout *r, const char *type, const char *status,
+			  const char *reason, const char *message)
 {
 	const json_t *old = condition_of(r, type);
 	bool same = c_eq(jx_str(old, "status"), status);
@@ -93,15 +93,16 @@ static struct counts observed(const struct rollout *r)
 
 static bool counts_complete(const struct rollout *r, const struct counts *c)
 {
-	return c->updated == r->replicas && c->replicas == r->replicas && c->available == r->replicas;
+	return c->updated == r->replicas && c->replicas == r->replicas &&
+	       c->available == r->replicas;
 }
 
 bool rollout_complete(const struct rollout *r)
 {
 	struct counts c = observed(r);
 
-	return counts_complete(r, &c) &&
-	       jx_int(r->d, "status.observedGeneration", 0) >= jx_int(r->d, "metadata.generation", 0);
+	return counts_complete(r, &c) && jx_int(r->d, "status.observedGeneration", 0) >=
+						 jx_int(r->d, "metadata.generation", 0);
 }
 
 static bool counts_progress(const struct rollout *r, const struct counts *c)
@@ -140,7 +141,8 @@ static bool timed_out(const struct rollout *r)
 static void judge_progress(struct rollout *r, const struct counts *c)
 {
 	const json_t *p = condition_of(r, "Progressing");
-	bool was_available = c->replicas == c->updated && c_eq(jx_str(p, "reason"), "NewReplicaSetAvailable");
+	bool was_available =
+		c->replicas == c->updated && c_eq(jx_str(p, "reason"), "NewReplicaSetAvailable");
 	const char *what = r->new_rs ? "ReplicaSet" : "Deployment";
 	const char *name = r->new_rs ? r->new_rs->name : jx_name(r->d);
 	char message[512];

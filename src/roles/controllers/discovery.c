@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#define ACCEPT                                                                              \
-	"application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"             \
+#define ACCEPT                                                                                     \
+	"application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"                    \
 	"application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
 
 static unsigned verbs_of(const json_t *list)
@@ -40,19 +40,21 @@ static void add_version(struct discovery *d, const char *group, const json_t *ve
 	const json_t *r;
 	size_t i;
 
-	json_array_foreach(json_object_get(version, "resources"), i, r)
-	{
-		const char *resource = jx_str(r, "resource"), *kind = jx_str(r, "responseKind.kind");
+	json_array_foreach(json_object_get(version, "resources"), i, r) {
+		const char *resource = jx_str(r, "resource"),
+			   *kind = jx_str(r, "responseKind.kind");
 
 		if (!name || !resource || !kind || known(d, group, resource))
 			continue;
 		d->at = xrealloc(d->at, (d->n + 1) * sizeof(*d->at));
-		d->at[d->n++] = (struct disc_resource){ .group = xstrdup(group),
-							.version = xstrdup(name),
-							.resource = xstrdup(resource),
-							.kind = xstrdup(kind),
-							.namespaced = c_eq(jx_str(r, "scope"), "Namespaced"),
-							.verbs = verbs_of(json_object_get(r, "verbs")) };
+		d->at[d->n++] =
+			(struct disc_resource){ .group = xstrdup(group),
+						.version = xstrdup(name),
+						.resource = xstrdup(resource),
+						.kind = xstrdup(kind),
+						.namespaced =
+							c_eq(jx_str(r, "scope"), "Namespaced"),
+						.verbs = verbs_of(json_object_get(r, "verbs")) };
 	}
 }
 
@@ -78,7 +80,8 @@ void discovery_done(struct discovery *d)
 	*d = (struct discovery){ 0 };
 }
 
-const struct disc_resource *discovery_kind(const struct discovery *d, const char *api_version, const char *kind)
+const struct disc_resource *discovery_kind(const struct discovery *d, const char *api_version,
+					   const char *kind)
 {
 	struct str version, group = str_cut(str_of(api_version), '/', &version);
 
@@ -124,8 +127,9 @@ static void answered(void *ctx, int status, const json_t *obj, const struct err 
 	discovery_cancel(c);
 }
 
-struct discovery_call *discovery_fetch(struct kube_client *k,
-				       void (*done)(void *ctx, struct discovery *d, const struct err *e), void *ctx)
+struct discovery_call *
+discovery_fetch(struct kube_client *k,
+		void (*done)(void *ctx, struct discovery *d, const struct err *e), void *ctx)
 {
 	struct discovery_call *c = xcalloc(1, sizeof(*c));
 

@@ -20,7 +20,8 @@ static void view_of(const struct controller_run *c, const json_t *service, struc
 	cleanup(freep) char *key = xasprintf("%s/%s", ns, name);
 
 	*v = (struct endpoints_view){ .service = service,
-				      .slices = kit_lookup(c->kit, KK_ENDPOINTSLICE, KI_SERVICE, key),
+				      .slices =
+					      kit_lookup(c->kit, KK_ENDPOINTSLICE, KI_SERVICE, key),
 				      .endpoints = kit_get(c->kit, KK_ENDPOINTS, ns, name),
 				      .zone_of = zone_of,
 				      .ctx = c->kit };
@@ -37,7 +38,8 @@ static bool labels_chosen(const json_t *selector, const json_t *labels)
 	json_t *value;
 
 	json_object_foreach((json_t *)selector, name, value)
-		if (!c_eq(json_string_value(json_object_get(labels, name)), json_string_value(value)))
+		if (!c_eq(json_string_value(json_object_get(labels, name)),
+			  json_string_value(value)))
 			return false;
 	return json_object_size(selector) > 0;
 }
@@ -50,7 +52,8 @@ static void seen_pod(struct controller_run *c, const json_t *old, const json_t *
 
 	for (size_t i = 0; i < all.n; i++) {
 		const json_t *selector = jx_at(all.at[i], "spec.selector");
-		if ((pod && labels_chosen(selector, now)) || (old && labels_chosen(selector, before)))
+		if ((pod && labels_chosen(selector, now)) ||
+		    (old && labels_chosen(selector, before)))
 			controller_add_object(c, all.at[i]);
 	}
 }
@@ -75,7 +78,8 @@ static void seen_slice(struct controller_run *c, const json_t *slice)
 
 	if (!service || !c_eq(jx_label(slice, SLICE_MANAGED_BY_LABEL), SLICE_MANAGED_BY))
 		return;
-	cleanup(freep) char *key = xasprintf("%s/%s", jx_str_or(slice, "metadata.namespace", ""), service);
+	cleanup(freep) char *key =
+		xasprintf("%s/%s", jx_str_or(slice, "metadata.namespace", ""), service);
 	controller_add(c, key);
 }
 
@@ -127,15 +131,17 @@ static void endpoints_sync(struct controller_run *c, const char *key, struct act
 		view_of(c, service, &v);
 		endpoints_reconcile(&v, out);
 		free(v.pods.at);
-	} else if (endpoints && (map_get_c(c->state, key) ||
-				 c_eq(jx_label(endpoints, ENDPOINTS_MANAGED_BY_LABEL), ENDPOINTS_MANAGED_BY))) {
+	} else if (endpoints &&
+		   (map_get_c(c->state, key) ||
+		    c_eq(jx_label(endpoints, ENDPOINTS_MANAGED_BY_LABEL), ENDPOINTS_MANAGED_BY))) {
 		act_delete(out, KK_ENDPOINTS, endpoints, -1);
 	} else {
 		map_del_c(c->state, key);
 	}
 }
 
-static void endpoints_seen(struct controller_run *c, enum kit_kind kind, const json_t *old, const json_t *obj)
+static void endpoints_seen(struct controller_run *c, enum kit_kind kind, const json_t *old,
+			   const json_t *obj)
 {
 	if (kind == KK_POD) {
 		seen_pod(c, old, obj);

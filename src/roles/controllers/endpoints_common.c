@@ -13,17 +13,18 @@ bool service_is_headless(const json_t *service)
 	return c_eq(jx_str(service, "spec.clusterIP"), "None");
 }
 
-static int64_t named_port(const json_t *containers, const char *name, const char *protocol, bool sidecars_only)
+static int64_t named_port(const json_t *containers, const char *name, const char *protocol,
+			  bool sidecars_only)
 {
 	const json_t *c, *p;
 	size_t i, k;
 
-	json_array_foreach(containers, i, c)
-	{
+	json_array_foreach(containers, i, c) {
 		if (sidecars_only && !c_eq(jx_str(c, "restartPolicy"), "Always"))
 			continue;
 		json_array_foreach(json_object_get(c, "ports"), k, p)
-			if (c_eq(jx_str(p, "name"), name) && strcmp(jx_str_or(p, "protocol", "TCP"), protocol) == 0)
+			if (c_eq(jx_str(p, "name"), name) &&
+			    strcmp(jx_str_or(p, "protocol", "TCP"), protocol) == 0)
 				return jx_int(p, "containerPort", 0);
 	}
 	return 0;
@@ -32,12 +33,14 @@ static int64_t named_port(const json_t *containers, const char *name, const char
 static int64_t target_port(const json_t *port, const json_t *pod)
 {
 	const json_t *target = json_object_get(port, "targetPort");
-	const char *protocol = jx_str_or(port, "protocol", "TCP"), *name = json_string_value(target);
+	const char *protocol = jx_str_or(port, "protocol", "TCP"),
+		   *name = json_string_value(target);
 	int64_t n;
 
 	if (!name)
-		return json_is_integer(target) && json_integer_value(target) ? json_integer_value(target) :
-									       jx_int(port, "port", 0);
+		return json_is_integer(target) && json_integer_value(target)
+			       ? json_integer_value(target)
+			       : jx_int(port, "port", 0);
 	n = named_port(jx_at(pod, "spec.containers"), name, protocol, false);
 	return n ? n : named_port(jx_at(pod, "spec.initContainers"), name, protocol, true);
 }
@@ -48,8 +51,7 @@ json_t *service_ports_of(const json_t *service, const json_t *pod)
 	json_t *list = json_array();
 	size_t i;
 
-	json_array_foreach(jx_at(service, "spec.ports"), i, port)
-	{
+	json_array_foreach(jx_at(service, "spec.ports"), i, port) {
 		int64_t number = target_port(port, pod);
 		json_t *p;
 
@@ -109,7 +111,8 @@ const char *pod_trigger_time(const json_t *pod)
 
 void set_trigger_time(json_t *obj, const char *time)
 {
-	json_t *meta = json_object_get(obj, "metadata"), *annotations = json_object_get(meta, "annotations");
+	json_t *meta = json_object_get(obj, "metadata"),
+	       *annotations = json_object_get(meta, "annotations");
 
 	if (!time) {
 		json_object_del(annotations, TRIGGER_TIME);

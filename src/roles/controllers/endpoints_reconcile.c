@@ -25,7 +25,9 @@ static int by_address(const void *x, const void *y)
 	const struct address *a = x, *b = y;
 	int d = strcmp(jx_str_or(a->json, "ip", ""), jx_str_or(b->json, "ip", ""));
 
-	return d ? d : strcmp(jx_str_or(a->json, "targetRef.uid", ""), jx_str_or(b->json, "targetRef.uid", ""));
+	return d ? d
+		 : strcmp(jx_str_or(a->json, "targetRef.uid", ""),
+			  jx_str_or(b->json, "targetRef.uid", ""));
 }
 
 static size_t collect(const struct endpoints_view *v, struct address *out)
@@ -44,7 +46,8 @@ static size_t collect(const struct endpoints_view *v, struct address *out)
 			json_decref(ports);
 			continue;
 		}
-		out[n++] = (struct address){ address_json(v, pod), ports, publish || pod_is_ready(pod) };
+		out[n++] = (struct address){ address_json(v, pod), ports,
+					     publish || pod_is_ready(pod) };
 	}
 	qsort(out, n, sizeof(*out), by_address);
 	return n;
@@ -55,8 +58,7 @@ static json_t *subset_of(json_t *subsets, json_t *ports)
 	json_t *s;
 	size_t i;
 
-	json_array_foreach(subsets, i, s)
-	{
+	json_array_foreach(subsets, i, s) {
 		const json_t *have = json_object_get(s, "ports");
 		if (json_equal(have, ports) || (!have && !json_array_size(ports)))
 			return s;
@@ -98,8 +100,8 @@ static json_t *subsets_of(const struct endpoints_view *v)
 
 	for (size_t i = 0; i < n; i++) {
 		drop_empty_names(at[i].ports);
-		subset_append(subset_of(subsets, at[i].ports), at[i].ready ? "addresses" : "notReadyAddresses",
-			      at[i].json);
+		subset_append(subset_of(subsets, at[i].ports),
+			      at[i].ready ? "addresses" : "notReadyAddresses", at[i].json);
 		json_decref(at[i].json);
 		json_decref(at[i].ports);
 	}
@@ -139,7 +141,8 @@ static bool subsets_equal(const json_t *a, const json_t *b)
 
 void endpoints_reconcile(const struct endpoints_view *v, struct actions *out)
 {
-	static const char *const extra[] = { ENDPOINTS_MANAGED_BY_LABEL, ENDPOINTS_MANAGED_BY, NULL };
+	static const char *const extra[] = { ENDPOINTS_MANAGED_BY_LABEL, ENDPOINTS_MANAGED_BY,
+					     NULL };
 	json_t *obj;
 
 	if (!service_selects(v->service) || being_deleted(v->service))
@@ -153,9 +156,10 @@ void endpoints_reconcile(const struct endpoints_view *v, struct actions *out)
 	json_object_set(json_object_get(obj, "metadata"), "labels", labels);
 	json_object_set(obj, "subsets", subsets);
 	set_trigger_time(obj, newest_trigger(v));
-	struct action *a = v->endpoints ? act_update(out, KK_ENDPOINTS, NULL, obj) :
-					  act_create(out, KK_ENDPOINTS, obj);
-	act_note_failed(a, v->service, v->endpoints ? "FailedToUpdateEndpoint" : "FailedToCreateEndpoint",
+	struct action *a = v->endpoints ? act_update(out, KK_ENDPOINTS, NULL, obj)
+					: act_create(out, KK_ENDPOINTS, obj);
+	act_note_failed(a, v->service,
+			v->endpoints ? "FailedToUpdateEndpoint" : "FailedToCreateEndpoint",
 			"Failed to %s endpoint %s/%s: ", v->endpoints ? "update" : "create",
 			jx_namespace(v->service), jx_name(v->service));
 }

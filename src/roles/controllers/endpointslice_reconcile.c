@@ -16,8 +16,8 @@ struct group { /* the endpoints that serve the same ports */
 	struct wanted *at;
 	size_t n, cap;
 };
-struct slice { /* an existing or a new slice and what it will hold */
-	const json_t *old; /* NULL: to be created */
+struct slice {			   /* an existing or a new slice and what it will hold */
+	const json_t *old;	   /* NULL: to be created */
 	const struct group *group; /* NULL: nobody needs it so far */
 	json_t *endpoints;
 	const char *trigger; /* newest change among its endpoints */
@@ -41,8 +41,7 @@ static const char *address_of(const json_t *pod, bool v6)
 	const json_t *entry;
 	size_t i;
 
-	json_array_foreach(jx_at(pod, "status.podIPs"), i, entry)
-	{
+	json_array_foreach(jx_at(pod, "status.podIPs"), i, entry) {
 		const char *one = jx_str(entry, "ip");
 		if (one && !!strchr(one, ':') == v6)
 			return one;
@@ -137,9 +136,9 @@ static void keep_endpoints(struct slice *s, struct group *g)
 	map_init(&by_uid);
 	for (i = 0; i < g->n; i++)
 		if (!g->at[i].placed)
-			map_put_c(&by_uid, jx_str_or(g->at[i].endpoint, "targetRef.uid", ""), &g->at[i]);
-	json_array_foreach(json_object_get(s->old, "endpoints"), i, old)
-	{
+			map_put_c(&by_uid, jx_str_or(g->at[i].endpoint, "targetRef.uid", ""),
+				  &g->at[i]);
+	json_array_foreach(json_object_get(s->old, "endpoints"), i, old) {
 		struct wanted *w = map_get_c(&by_uid, jx_str_or(old, "targetRef.uid", ""));
 		if (w && !w->placed)
 			place(s, w, !json_equal(w->endpoint, old));
@@ -160,14 +159,15 @@ static void take_existing(struct family *f)
 {
 	for (size_t i = 0; i < f->v->slices.n; i++) {
 		const json_t *old = f->v->slices.at[i];
-		if (c_eq(jx_label(old, SLICE_MANAGED_BY_LABEL), SLICE_MANAGED_BY) && !being_deleted(old) &&
-		    c_eq(jx_str(old, "addressType"), f->address_type) &&
+		if (c_eq(jx_label(old, SLICE_MANAGED_BY_LABEL), SLICE_MANAGED_BY) &&
+		    !being_deleted(old) && c_eq(jx_str(old, "addressType"), f->address_type) &&
 		    c_eq(controller_uid(old), jx_uid(f->v->service)))
 			slice_add(f, old);
 	}
 	for (size_t i = 0; i < f->n_slices; i++)
 		for (size_t k = 0; k < f->n_groups && !f->slices[i].group; k++)
-			if (ports_equal(json_object_get(f->slices[i].old, "ports"), f->groups[k].ports)) {
+			if (ports_equal(json_object_get(f->slices[i].old, "ports"),
+					f->groups[k].ports)) {
 				f->slices[i].group = &f->groups[k];
 				keep_endpoints(&f->slices[i], &f->groups[k]);
 			}
@@ -205,8 +205,8 @@ static void place_rest(struct family *f)
 
 static json_t *slice_labels(const struct family *f)
 {
-	const char *const extra[] = { SERVICE_NAME_LABEL, jx_name(f->v->service), SLICE_MANAGED_BY_LABEL,
-				      SLICE_MANAGED_BY, NULL };
+	const char *const extra[] = { SERVICE_NAME_LABEL, jx_name(f->v->service),
+				      SLICE_MANAGED_BY_LABEL, SLICE_MANAGED_BY, NULL };
 
 	return service_labels(f->v->service, extra);
 }
@@ -240,8 +240,8 @@ static void slice_emit(struct family *f, struct slice *s, json_t *labels)
 	else
 		a = act_create(f->out, KK_ENDPOINTSLICE, obj);
 	act_note_failed(a, f->v->service, "FailedToUpdateEndpointSlices",
-			"Error updating Endpoint Slices for Service %s/%s: ", jx_namespace(f->v->service),
-			jx_name(f->v->service));
+			"Error updating Endpoint Slices for Service %s/%s: ",
+			jx_namespace(f->v->service), jx_name(f->v->service));
 }
 
 static bool slice_differs(const struct slice *s, const json_t *labels)
@@ -249,7 +249,8 @@ static bool slice_differs(const struct slice *s, const json_t *labels)
 	const json_t *ports = s->group ? s->group->ports : NULL;
 
 	return !s->old || s->changed || !ports_equal(json_object_get(s->old, "ports"), ports) ||
-	       json_array_size(json_object_get(s->old, "endpoints")) != json_array_size(s->endpoints) ||
+	       json_array_size(json_object_get(s->old, "endpoints")) !=
+		       json_array_size(s->endpoints) ||
 	       !json_equal(jx_at(s->old, "metadata.labels"), labels);
 }
 
@@ -290,7 +291,8 @@ static void family_done(struct family *f)
 	free(f->slices);
 }
 
-static void reconcile_family(const struct endpoints_view *v, struct actions *out, const char *address_type)
+static void reconcile_family(const struct endpoints_view *v, struct actions *out,
+			     const char *address_type)
 {
 	struct family f = { .v = v, .out = out, .address_type = address_type };
 

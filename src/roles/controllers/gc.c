@@ -25,14 +25,14 @@ struct gc {
 	size_t n_watches, n_informers, n_synced;
 	struct gc_watch *of_kit[KK_COUNT];
 	struct gc_graph graph;
-	struct map busy;    /* uids with a request under way → struct gc_call */
+	struct map busy; /* uids with a request under way → struct gc_call */
 	struct workqueue *queue;
 };
 struct gc_call {
 	struct gc *gc;
 	struct kube_call *call;
-	char *uid;   /* the object it is about */
-	char *owner; /* GC_ASK_OWNER: who was asked for */
+	char *uid;	/* the object it is about */
+	char *owner;	/* GC_ASK_OWNER: who was asked for */
 	size_t pending; /* GC_RELEASE: one per dependent */
 	bool again;
 };
@@ -114,8 +114,10 @@ static void on_deleted(void *ctx, const json_t *obj)
 
 static void keep_metadata(json_t *obj)
 {
-	static const char *const kept[] = { "name",	       "namespace",  "uid", "resourceVersion",
-					    "ownerReferences", "finalizers", "deletionTimestamp" };
+	static const char *const kept[] = {
+		"name",	      "namespace",	  "uid", "resourceVersion", "ownerReferences",
+		"finalizers", "deletionTimestamp"
+	};
 	json_t *meta = json_object_get(obj, "metadata"), *slim = json_object();
 
 	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
@@ -170,8 +172,8 @@ static void written(void *ctx, int status, const json_t *obj, const struct err *
 
 	(void)obj;
 	if (e && status != 404)
-		log_write(status == 409 ? LOG_DEBUG : LOG_WARN, "garbage collector: uid=%s: %s, retrying", c->uid,
-			  e->message);
+		log_write(status == 409 ? LOG_DEBUG : LOG_WARN,
+			  "garbage collector: uid=%s: %s, retrying", c->uid, e->message);
 	call_end(c, e && status != 404);
 }
 
@@ -184,8 +186,8 @@ static const json_t *object_of(const struct gc_node *n)
 {
 	const struct gc_watch *w = watch_of(n);
 
-	return w->informer ? informer_get(w->informer, n->ns, n->name) :
-			     kit_get(w->gc->c->kit, w->kind, n->ns, n->name);
+	return w->informer ? informer_get(w->informer, n->ns, n->name)
+			   : kit_get(w->gc->c->kit, w->kind, n->ns, n->name);
 }
 
 static char *path_of(const struct gc_node *n)
@@ -202,7 +204,8 @@ static void send_delete(struct gc *gc, const struct gc_node *n, const char *poli
 
 	jx_set_str(options, "propagationPolicy", policy);
 	jx_set_str(options, "preconditions.uid", n->uid);
-	jx_set_str(options, "preconditions.resourceVersion", jx_str(object_of(n), "metadata.resourceVersion"));
+	jx_set_str(options, "preconditions.resourceVersion",
+		   jx_str(object_of(n), "metadata.resourceVersion"));
 	c->call = kube_request(gc->kube, "DELETE", path, NULL, options, written, c);
 }
 
@@ -211,7 +214,8 @@ static json_t *metadata_patch(const struct gc_node *n)
 	json_t *patch = json_object();
 
 	jx_set_str(patch, "metadata.uid", n->uid);
-	jx_set_str(patch, "metadata.resourceVersion", jx_str(object_of(n), "metadata.resourceVersion"));
+	jx_set_str(patch, "metadata.resourceVersion",
+		   jx_str(object_of(n), "metadata.resourceVersion"));
 	return patch;
 }
 
@@ -234,8 +238,8 @@ static bool is_uid(void *ctx, const char *uid)
 	return strcmp(ctx, uid) == 0;
 }
 
-static void drop_owners(struct gc *gc, const struct gc_node *n, bool (*drop)(void *ctx, const char *uid),
-			void *ctx)
+static void drop_owners(struct gc *gc, const struct gc_node *n,
+			bool (*drop)(void *ctx, const char *uid), void *ctx)
 {
 	json_t *patch;
 
@@ -291,7 +295,8 @@ static void ask_owner(struct gc *gc, const struct gc_node *n, const struct gc_ow
 		enqueue(gc, n->uid);
 		return;
 	}
-	cleanup(freep) char *path = kube_path(disc_gvr(r), r->namespaced ? n->ns : NULL, o->name, NULL);
+	cleanup(freep) char *path =
+		kube_path(disc_gvr(r), r->namespaced ? n->ns : NULL, o->name, NULL);
 	struct gc_call *c = call_new(gc, n->uid);
 	c->owner = xstrdup(o->uid);
 	c->call = kube_request(gc->kube, "GET", path, NULL, NULL, owner_answered, c);
@@ -431,7 +436,8 @@ static void discovered(void *ctx, struct discovery *d, const struct err *e)
 		watch_start(&gc->watches[i]);
 }
 
-static void gc_seen(struct controller_run *c, enum kit_kind kind, const json_t *old, const json_t *obj)
+static void gc_seen(struct controller_run *c, enum kit_kind kind, const json_t *old,
+		    const json_t *obj)
 {
 	struct gc_watch *w = ((struct gc *)c->state)->of_kit[kind];
 

@@ -103,16 +103,16 @@ static void owners_set(struct gc_graph *g, struct gc_node *n, const json_t *refs
 	if (!json_array_size(refs))
 		return;
 	n->owners = xcalloc(json_array_size(refs), sizeof(*n->owners));
-	json_array_foreach(refs, i, ref)
-	{
+	json_array_foreach(refs, i, ref) {
 		const char *uid = jx_str(ref, "uid");
 		if (!uid)
 			continue;
-		n->owners[n->n_owners++] = (struct gc_owner){ .uid = xstrdup(uid),
-							      .api_version = xstrdup(jx_str(ref, "apiVersion")),
-							      .kind = xstrdup(jx_str(ref, "kind")),
-							      .name = xstrdup(jx_str(ref, "name")),
-							      .block = jx_bool(ref, "blockOwnerDeletion", false) };
+		n->owners[n->n_owners++] =
+			(struct gc_owner){ .uid = xstrdup(uid),
+					   .api_version = xstrdup(jx_str(ref, "apiVersion")),
+					   .kind = xstrdup(jx_str(ref, "kind")),
+					   .name = xstrdup(jx_str(ref, "name")),
+					   .block = jx_bool(ref, "blockOwnerDeletion", false) };
 		dependent_add(g, uid, n);
 	}
 }
@@ -216,7 +216,8 @@ static struct gc_decision decide_deleting(const struct gc_graph *g, const struct
 	for (size_t i = 0; i < deps->n; i++)
 		if (blocks(deps->at[i], n->uid))
 			return (struct gc_decision){ .verdict = GC_DEPENDENTS };
-	return (struct gc_decision){ .verdict = GC_DROP_FINALIZER, .finalizer = "foregroundDeletion" };
+	return (struct gc_decision){ .verdict = GC_DROP_FINALIZER,
+				     .finalizer = "foregroundDeletion" };
 }
 
 static const char *policy_of(const struct gc_node *n)

@@ -38,20 +38,32 @@ static void drop_last_applied(json_t *obj)
 	json_object_del(jx_at(obj, "metadata.annotations"), LAST_APPLIED);
 }
 
-static const char *const read_metadata[] = { "name",	 "namespace",	    "uid",	  "resourceVersion",
-					     "labels",	 "annotations",	    "finalizers", "creationTimestamp",
-					     "generation", "ownerReferences", "deletionTimestamp", NULL };
+static const char *const read_metadata[] = { "name",
+					     "namespace",
+					     "uid",
+					     "resourceVersion",
+					     "labels",
+					     "annotations",
+					     "finalizers",
+					     "creationTimestamp",
+					     "generation",
+					     "ownerReferences",
+					     "deletionTimestamp",
+					     NULL };
 
 /* ---- pods ---- */
 
 static const char *const read_pod[] = { "kind", "apiVersion", "metadata", "spec", "status", NULL };
 static const char *const read_pod_annotations[] = { DELETION_COST, NULL };
-static const char *const read_pod_spec[] = { "nodeName",   "schedulerName", "schedulingGates", "nodeSelector",
-					     "affinity",   "tolerations",   "hostname",	       "subdomain",
-					     "containers", "initContainers", "overhead",       NULL };
+static const char *const read_pod_spec[] = { "nodeName",       "schedulerName", "schedulingGates",
+					     "nodeSelector",   "affinity",	"tolerations",
+					     "hostname",       "subdomain",	"containers",
+					     "initContainers", "overhead",	NULL };
 static const char *const read_container[] = { "ports", "resources", "restartPolicy", NULL };
 static const char *const read_resources[] = { "requests", NULL };
-static const char *const read_pod_status[] = { "phase", "podIP", "podIPs", "conditions", "containerStatuses", NULL };
+static const char *const read_pod_status[] = {
+	"phase", "podIP", "podIPs", "conditions", "containerStatuses", NULL
+};
 static const char *const read_container_status[] = { "restartCount", NULL };
 static const char *const read_pod_conditions[] = { "Ready", "PodScheduled", NULL };
 
@@ -95,8 +107,9 @@ static void slim_node(json_t *node)
 }
 
 static const char *const read_service[] = { "kind", "apiVersion", "metadata", "spec", NULL };
-static const char *const read_service_spec[] = { "selector", "ports", "clusterIP", "type", "ipFamilies",
-						 "publishNotReadyAddresses", NULL };
+static const char *const read_service_spec[] = {
+	"selector", "ports", "clusterIP", "type", "ipFamilies", "publishNotReadyAddresses", NULL
+};
 
 static void slim_service(json_t *service)
 {
@@ -113,23 +126,35 @@ static void slim_lease(json_t *lease)
 	keep_members(json_object_get(lease, "spec"), read_lease_spec);
 }
 
-#define CORE(resource) { "", "v1", resource }
-#define APPS(resource) { "apps", "v1", resource }
+#define CORE(resource)                                                                             \
+	{                                                                                          \
+		"", "v1", resource                                                                 \
+	}
+#define APPS(resource)                                                                             \
+	{                                                                                          \
+		"apps", "v1", resource                                                             \
+	}
 
 const struct kit_kind_row kit_kinds[KK_COUNT] = {
 	[KK_POD] = { CORE("pods"), "v1", "Pod", .transform = slim_pod },
 	[KK_NODE] = { CORE("nodes"), "v1", "Node", .transform = slim_node },
 	[KK_SERVICE] = { CORE("services"), "v1", "Service", .transform = slim_service },
-	[KK_DEPLOYMENT] = { APPS("deployments"), "apps/v1", "Deployment", .transform = drop_last_applied },
-	[KK_REPLICASET] = { APPS("replicasets"), "apps/v1", "ReplicaSet", .transform = drop_last_applied },
+	[KK_DEPLOYMENT] = { APPS("deployments"), "apps/v1", "Deployment",
+			    .transform = drop_last_applied },
+	[KK_REPLICASET] = { APPS("replicasets"), "apps/v1", "ReplicaSet",
+			    .transform = drop_last_applied },
 	[KK_ENDPOINTSLICE] = { { "discovery.k8s.io", "v1", "endpointslices" },
-			       "discovery.k8s.io/v1", "EndpointSlice" },
+			       "discovery.k8s.io/v1",
+			       "EndpointSlice" },
 	[KK_ENDPOINTS] = { CORE("endpoints"), "v1", "Endpoints" },
 	[KK_NAMESPACE] = { CORE("namespaces"), "v1", "Namespace", .transform = drop_last_applied },
 	[KK_SERVICEACCOUNT] = { CORE("serviceaccounts"), "v1", "ServiceAccount",
 				.field_selector = "metadata.name=default" },
 	[KK_CONFIGMAP] = { CORE("configmaps"), "v1", "ConfigMap",
 			   .field_selector = "metadata.name=kube-root-ca.crt" },
-	[KK_LEASE] = { { "coordination.k8s.io", "v1", "leases" }, "coordination.k8s.io/v1", "Lease",
-		       .ns = "kube-node-lease", .transform = slim_lease },
+	[KK_LEASE] = { { "coordination.k8s.io", "v1", "leases" },
+		       "coordination.k8s.io/v1",
+		       "Lease",
+		       .ns = "kube-node-lease",
+		       .transform = slim_lease },
 };

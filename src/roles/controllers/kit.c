@@ -30,14 +30,16 @@ static char *key_service(const json_t *obj)
 {
 	const char *service = jx_label(obj, "kubernetes.io/service-name");
 
-	return service ? xasprintf("%s/%s", jx_str_or(obj, "metadata.namespace", ""), service) : NULL;
+	return service ? xasprintf("%s/%s", jx_str_or(obj, "metadata.namespace", ""), service)
+		       : NULL;
 }
 
 static const struct {
 	char *(*key)(const json_t *obj);
 	unsigned kinds;
 } index_rows[KI_COUNT] = {
-	[KI_NAMESPACE] = { key_namespace, 1 << KK_POD | 1 << KK_SERVICE | 1 << KK_DEPLOYMENT | 1 << KK_REPLICASET },
+	[KI_NAMESPACE] = { key_namespace, 1 << KK_POD | 1 << KK_SERVICE | 1 << KK_DEPLOYMENT |
+						  1 << KK_REPLICASET },
 	[KI_CONTROLLER] = { key_controller, 1 << KK_POD | 1 << KK_REPLICASET },
 	[KI_NODE] = { key_node, 1 << KK_POD },
 	[KI_SERVICE] = { key_service, 1 << KK_ENDPOINTSLICE },
@@ -112,23 +114,23 @@ static void cache_start(struct kit *k, enum kit_kind kind)
 	const struct kit_kind_row *row = &kit_kinds[kind];
 	struct kit_cache *c = &k->cache[kind];
 
-	c->informer = informer_new(k->kube, row->gvr,
-				   &(struct informer_options){ .ns = row->ns,
-							       .field_selector = row->field_selector },
-				   &(struct informer_handlers){ .added = on_added,
-								.updated = on_updated,
-								.deleted = on_deleted,
-								.synced = on_synced,
-								.progressed = on_progressed,
-								.transform = row->transform },
-				   c);
+	c->informer = informer_new(
+		k->kube, row->gvr,
+		&(struct informer_options){ .ns = row->ns, .field_selector = row->field_selector },
+		&(struct informer_handlers){ .added = on_added,
+					     .updated = on_updated,
+					     .deleted = on_deleted,
+					     .synced = on_synced,
+					     .progressed = on_progressed,
+					     .transform = row->transform },
+		c);
 }
 
 /* ---- public ---- */
 
 struct kit *kit_new(struct loop *l, const struct config *config, struct kube_client *kube,
-		    const struct controller *const *controllers, size_t n, void (*synced)(void *ctx), void *ctx,
-		    struct err *e)
+		    const struct controller *const *controllers, size_t n,
+		    void (*synced)(void *ctx), void *ctx, struct err *e)
 {
 	struct kit *k = xcalloc(1, sizeof(*k));
 
@@ -146,7 +148,8 @@ struct kit *kit_new(struct loop *l, const struct config *config, struct kube_cli
 	}
 	k->runs = xcalloc(n, sizeof(*k->runs));
 	for (; k->n_runs < n; k->n_runs++) {
-		k->runs[k->n_runs] = (struct controller_run){ .def = controllers[k->n_runs], .kit = k };
+		k->runs[k->n_runs] =
+			(struct controller_run){ .def = controllers[k->n_runs], .kit = k };
 		if (run_start(&k->runs[k->n_runs], e) < 0) {
 			kit_free(k);
 			return NULL;
@@ -204,16 +207,19 @@ const json_t *kit_get(const struct kit *k, enum kit_kind kind, const char *ns, c
 
 const json_t *kit_get_key(const struct kit *k, enum kit_kind kind, const char *key)
 {
-	return informer_get(k->cache[kind].informer, NULL, key); /* the cache's key is the same text */
+	return informer_get(k->cache[kind].informer, NULL,
+			    key); /* the cache's key is the same text */
 }
 
-struct objects kit_lookup(const struct kit *k, enum kit_kind kind, enum kit_index index, const char *key)
+struct objects kit_lookup(const struct kit *k, enum kit_kind kind, enum kit_index index,
+			  const char *key)
 {
 	assert(index_rows[index].kinds & 1u << kind);
 	return index_get(&k->cache[kind].index[index], key);
 }
 
-void kit_each(const struct kit *k, enum kit_kind kind, bool (*fn)(void *ctx, const json_t *obj), void *ctx)
+void kit_each(const struct kit *k, enum kit_kind kind, bool (*fn)(void *ctx, const json_t *obj),
+	      void *ctx)
 {
 	informer_each(k->cache[kind].informer, NULL, fn, ctx);
 }

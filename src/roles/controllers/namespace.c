@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define AGAIN_MS 200	 /* between two looks at content that takes its time, doubling … */
+#define AGAIN_MS 200	  /* between two looks at content that takes its time, doubling … */
 #define AGAIN_MAX_MS 5000 /* … up to this; a pod's end wakes us sooner */
 
 enum step { STEP_DELETE, STEP_LIST, STEP_FINALIZE };
@@ -47,7 +47,7 @@ static void purge_free(void *value)
 
 	timer_stop(&p->again);
 	discovery_cancel(p->asking);
-	list_for (pos, tmp, &p->calls) {
+	list_for(pos, tmp, &p->calls) {
 		struct purge_call *pc = list_entry(pos, struct purge_call, link);
 		kube_cancel(pc->call);
 		free(pc);
@@ -134,7 +134,8 @@ static void answered(void *ctx, int status, const json_t *obj, const struct err 
 		round_done(p);
 }
 
-static void ask(struct purge *p, const char *method, size_t resource, const char *path, const json_t *body)
+static void ask(struct purge *p, const char *method, size_t resource, const char *path,
+		const json_t *body)
 {
 	struct purge_call *pc = xcalloc(1, sizeof(*pc));
 
@@ -175,7 +176,8 @@ static void ask_finalize(struct purge *p)
 		return;
 	}
 	jx_set(copy, "spec.finalizers", kept);
-	cleanup(freep) char *path = kube_path(kit_kinds[KK_NAMESPACE].gvr, NULL, p->name, "finalize");
+	cleanup(freep) char *path =
+		kube_path(kit_kinds[KK_NAMESPACE].gvr, NULL, p->name, "finalize");
 	ask(p, "PUT", 0, path, copy);
 }
 
@@ -204,7 +206,8 @@ static void discovered(void *ctx, struct discovery *d, const struct err *e)
 	}
 	for (size_t i = 0; i < d->n; i++) {
 		struct disc_resource *r = &d->at[i];
-		if (!r->namespaced || !(r->verbs & DISC_DELETE_COLLECTION) || !(r->verbs & DISC_LIST))
+		if (!r->namespaced || !(r->verbs & DISC_DELETE_COLLECTION) ||
+		    !(r->verbs & DISC_LIST))
 			continue;
 		p->found.at = xrealloc(p->found.at, (p->found.n + 1) * sizeof(*p->found.at));
 		p->found.at[p->found.n++] = *r;
@@ -266,7 +269,8 @@ static void seen_namespace(struct namespaces *all, const json_t *old, const json
 	purge_run(p);
 }
 
-static void namespace_seen(struct controller_run *c, enum kit_kind kind, const json_t *old, const json_t *obj)
+static void namespace_seen(struct controller_run *c, enum kit_kind kind, const json_t *old,
+			   const json_t *obj)
 {
 	struct namespaces *all = c->state;
 	struct purge *p;
@@ -277,7 +281,8 @@ static void namespace_seen(struct controller_run *c, enum kit_kind kind, const j
 	}
 	p = obj ? NULL : map_get_c(&all->purges, jx_namespace(old));
 	if (p && !p->running)
-		timer_start(kit_loop(c->kit), &p->again, 1); /* a pod is gone: maybe it was the last */
+		timer_start(kit_loop(c->kit), &p->again,
+			    1); /* a pod is gone: maybe it was the last */
 }
 
 static int namespace_start(struct controller_run *c, struct err *e)

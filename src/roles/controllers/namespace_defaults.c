@@ -5,10 +5,12 @@ static const json_t *live_namespace(const struct controller_run *c, const char *
 {
 	const json_t *ns = kit_get(c->kit, KK_NAMESPACE, NULL, name);
 
-	return ns && !being_deleted(ns) && !c_eq(jx_str(ns, "status.phase"), "Terminating") ? ns : NULL;
+	return ns && !being_deleted(ns) && !c_eq(jx_str(ns, "status.phase"), "Terminating") ? ns
+											    : NULL;
 }
 
-static void defaults_seen(struct controller_run *c, enum kit_kind kind, const json_t *old, const json_t *obj)
+static void defaults_seen(struct controller_run *c, enum kit_kind kind, const json_t *old,
+			  const json_t *obj)
 {
 	const json_t *some = obj ? obj : old;
 
@@ -45,7 +47,8 @@ static void root_ca_sync(struct controller_run *c, const char *key, struct actio
 	const char *ca = kube_client_ca(kit_kube(c->kit));
 	json_t *obj, *data;
 
-	if (!ca || !live_namespace(c, key) || c_eq(json_string_value(json_object_get(jx_at(have, "data"), "ca.crt")), ca))
+	if (!ca || !live_namespace(c, key) ||
+	    c_eq(json_string_value(json_object_get(jx_at(have, "data"), "ca.crt")), ca))
 		return;
 	obj = have ? json_deep_copy(have) : object_in("ConfigMap", key, "kube-root-ca.crt");
 	data = json_object();

@@ -21,16 +21,19 @@ static void condition_unknown(json_t *list, const json_t *node, const char *type
 	jx_set_str(c, "status", "Unknown");
 	jx_set_str(c, "reason", had ? "NodeStatusUnknown" : "NodeStatusNeverUpdated");
 	jx_set_str(c, "message",
-		   had ? "Kubelet stopped posting node status." : "Kubelet never posted node status.");
+		   had ? "Kubelet stopped posting node status."
+		       : "Kubelet never posted node status.");
 	jx_set_str(c, "lastTransitionTime", now);
 	if (!had)
-		jx_set_str(c, "lastHeartbeatTime", jx_str_or(node, "metadata.creationTimestamp", now));
+		jx_set_str(c, "lastHeartbeatTime",
+			   jx_str_or(node, "metadata.creationTimestamp", now));
 	json_array_append_new(list, c);
 }
 
 static void mark_silent(const struct node_view *v, struct actions *out)
 {
-	static const char *const types[] = { "Ready", "MemoryPressure", "DiskPressure", "PIDPressure" };
+	static const char *const types[] = { "Ready", "MemoryPressure", "DiskPressure",
+					     "PIDPressure" };
 	json_t *list = json_array(), *patch;
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
@@ -116,7 +119,8 @@ static bool is_ours(const json_t *taint)
 	return false;
 }
 
-static void taint_put(json_t *list, const json_t *old, const char *key, const char *effect, int64_t now_ms)
+static void taint_put(json_t *list, const json_t *old, const char *key, const char *effect,
+		      int64_t now_ms)
 {
 	const json_t *had = taint_find(old, key, effect);
 	char now[TIME_TEXT_BYTES];
@@ -190,8 +194,7 @@ static int64_t stands_until_ms(const json_t *pod, const json_t *taint, int64_t n
 	bool any = false;
 	size_t i;
 
-	json_array_foreach(jx_at(pod, "spec.tolerations"), i, t)
-	{
+	json_array_foreach(jx_at(pod, "spec.tolerations"), i, t) {
 		if (!toleration_covers(t, taint))
 			continue;
 		any = true;
@@ -225,8 +228,8 @@ static void consider(const struct node_view *v, const json_t *pod, struct action
 		return;
 	}
 	struct action *a = act_delete(out, KK_POD, pod, -1);
-	act_note_done(a, pod, "TaintManagerEviction", "Marking for deletion Pod %s/%s", jx_namespace(pod),
-		      jx_name(pod));
+	act_note_done(a, pod, "TaintManagerEviction", "Marking for deletion Pod %s/%s",
+		      jx_namespace(pod), jx_name(pod));
 }
 
 void taint_eviction_reconcile(const struct node_view *v, struct actions *out)

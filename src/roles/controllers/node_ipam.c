@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NODE_PREFIX_BITS 24 /* 254 pods: twice kubelet's default limit, as upstream's default mask */
+#define NODE_PREFIX_BITS                                                                           \
+	24 /* 254 pods: twice kubelet's default limit, as upstream's default mask */
 
 struct range {
 	uint32_t base, n; /* n: how many /24 */
@@ -18,7 +19,8 @@ static int range_parse(const char *cidr, struct range *r)
 	struct in_addr a;
 	uint64_t prefix;
 
-	if (!str_to_u64(bits, NODE_PREFIX_BITS, &prefix) || inet_pton(AF_INET, ip_text ? ip_text : "", &a) != 1)
+	if (!str_to_u64(bits, NODE_PREFIX_BITS, &prefix) ||
+	    inet_pton(AF_INET, ip_text ? ip_text : "", &a) != 1)
 		return -1;
 	r->base = ntohl(a.s_addr);
 	r->n = prefix ? 1u << (NODE_PREFIX_BITS - prefix) : 1u << NODE_PREFIX_BITS;
@@ -107,7 +109,8 @@ static void node_ipam_sync(struct controller_run *c, const char *key, struct act
 	free(all.at);
 }
 
-static void node_ipam_seen(struct controller_run *c, enum kit_kind kind, const json_t *old, const json_t *obj)
+static void node_ipam_seen(struct controller_run *c, enum kit_kind kind, const json_t *old,
+			   const json_t *obj)
 {
 	(void)kind;
 	if (!obj || !old || !jx_str_or(obj, "spec.podCIDR", "")[0])

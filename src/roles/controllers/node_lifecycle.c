@@ -30,11 +30,12 @@ static void node_lifecycle_sync(struct controller_run *c, const char *key, struc
 
 	if (!node)
 		return;
-	node_lifecycle_reconcile(&(struct node_view){ .node = node,
-						      .pods = kit_lookup(c->kit, KK_POD, KI_NODE, key),
-						      .silent_ms = silent_ms(c, key),
-						      .now_ms = wall_now_ms() },
-				 out);
+	node_lifecycle_reconcile(
+		&(struct node_view){ .node = node,
+				     .pods = kit_lookup(c->kit, KK_POD, KI_NODE, key),
+				     .silent_ms = silent_ms(c, key),
+				     .now_ms = wall_now_ms() },
+		out);
 }
 
 static const char *heartbeat_of(const json_t *node)
@@ -64,7 +65,8 @@ static void node_lifecycle_seen(struct controller_run *c, enum kit_kind kind, co
 static int node_lifecycle_start(struct controller_run *c, struct err *e)
 {
 	(void)e;
-	c->state = xcalloc(1, sizeof(struct map)); /* node → when it was last heard of, in loop_now_ms */
+	c->state = xcalloc(
+		1, sizeof(struct map)); /* node → when it was last heard of, in loop_now_ms */
 	map_init(c->state);
 	return 0;
 }
@@ -104,10 +106,11 @@ static void taint_eviction_sync(struct controller_run *c, const char *key, struc
 
 	if (!node || !evicts(node))
 		return;
-	taint_eviction_reconcile(&(struct node_view){ .node = node,
-						      .pods = kit_lookup(c->kit, KK_POD, KI_NODE, key),
-						      .now_ms = wall_now_ms() },
-				 out);
+	taint_eviction_reconcile(
+		&(struct node_view){ .node = node,
+				     .pods = kit_lookup(c->kit, KK_POD, KI_NODE, key),
+				     .now_ms = wall_now_ms() },
+		out);
 }
 
 static void taint_eviction_seen(struct controller_run *c, enum kit_kind kind, const json_t *old,

@@ -120,7 +120,8 @@ int64_t pod_ready_since_ms(const json_t *pod)
 
 	if (!pod_is_ready(pod))
 		return 0;
-	return time_parse(jx_str(condition_get(pod, "Ready"), "lastTransitionTime"), &ms) == 0 ? ms : 0;
+	return time_parse(jx_str(condition_get(pod, "Ready"), "lastTransitionTime"), &ms) == 0 ? ms
+											       : 0;
 }
 
 bool pod_is_available(const json_t *pod, int64_t min_ready_s, int64_t now_ms)
@@ -133,14 +134,16 @@ bool pod_is_available(const json_t *pod, int64_t min_ready_s, int64_t now_ms)
 
 bool toleration_covers(const json_t *toleration, const json_t *taint)
 {
-	const char *effect = jx_str_or(toleration, "effect", ""), *key = jx_str_or(toleration, "key", "");
+	const char *effect = jx_str_or(toleration, "effect", ""),
+		   *key = jx_str_or(toleration, "key", "");
 	bool exists = c_eq(jx_str(toleration, "operator"), "Exists");
 
 	if (effect[0] && !c_eq(effect, jx_str(taint, "effect")))
 		return false;
 	if (key[0] ? !c_eq(key, jx_str(taint, "key")) : !exists)
 		return false;
-	return exists || strcmp(jx_str_or(toleration, "value", ""), jx_str_or(taint, "value", "")) == 0;
+	return exists ||
+	       strcmp(jx_str_or(toleration, "value", ""), jx_str_or(taint, "value", "")) == 0;
 }
 
 int64_t int_or_percent(const json_t *v, int64_t total, bool round_up, int64_t fallback)

@@ -21,7 +21,8 @@ static void collect_orphan(const struct pod_gc_view *v, const json_t *pod, struc
 
 static int by_creation(const void *a, const void *b)
 {
-	int64_t x = created_ms(*(const json_t *const *)a), y = created_ms(*(const json_t *const *)b);
+	int64_t x = created_ms(*(const json_t *const *)a),
+		y = created_ms(*(const json_t *const *)b);
 
 	return (x > y) - (x < y);
 }
@@ -77,7 +78,9 @@ static bool collect(void *ctx, const json_t *pod)
 
 static void pod_gc_sync(struct controller_run *c, const char *key, struct actions *out)
 {
-	struct pod_gc_view v = { .missing_ms = missing_ms, .ctx = c, .terminated_max = TERMINATED_PODS_MAX };
+	struct pod_gc_view v = { .missing_ms = missing_ms,
+				 .ctx = c,
+				 .terminated_max = TERMINATED_PODS_MAX };
 
 	(void)key;
 	v.pods.at = xcalloc(kit_count(c->kit, KK_POD) + 1, sizeof(*v.pods.at));
@@ -86,7 +89,8 @@ static void pod_gc_sync(struct controller_run *c, const char *key, struct action
 	free(v.pods.at);
 }
 
-static void pod_gc_seen(struct controller_run *c, enum kit_kind kind, const json_t *old, const json_t *obj)
+static void pod_gc_seen(struct controller_run *c, enum kit_kind kind, const json_t *old,
+			const json_t *obj)
 {
 	const char *node = jx_str_or(obj, "spec.nodeName", "");
 
@@ -94,7 +98,8 @@ static void pod_gc_seen(struct controller_run *c, enum kit_kind kind, const json
 	if (kind == KK_NODE) {
 		if (!obj)
 			controller_add(c, ALL_PODS);
-	} else if (obj && ((node[0] && !kit_get(c->kit, KK_NODE, NULL, node)) || (!node[0] && being_deleted(obj)))) {
+	} else if (obj && ((node[0] && !kit_get(c->kit, KK_NODE, NULL, node)) ||
+			   (!node[0] && being_deleted(obj)))) {
 		controller_add(c, ALL_PODS);
 	} else if (obj && pod_is_terminal(obj)) {
 		controller_add_after(c, ALL_PODS, PERIOD_MS);

@@ -8,7 +8,8 @@ struct ranked {
 	const json_t *pod;
 	bool bound, ready;
 	int phase; /* Pending 0, Unknown 1, Running 2 */
-	int64_t cost, rank, ready_for, restarts, age; /* ready_for, age: logarithmic buckets, -1 unknown */
+	int64_t cost, rank, ready_for, restarts,
+		age; /* ready_for, age: logarithmic buckets, -1 unknown */
 	const char *uid;
 };
 
@@ -43,7 +44,8 @@ static int64_t count_on_node(struct objects related, const char *node)
 	int64_t n = 0;
 
 	for (size_t i = 0; i < related.n; i++)
-		if (pod_is_active(related.at[i]) && c_eq(jx_str(related.at[i], "spec.nodeName"), node))
+		if (pod_is_active(related.at[i]) &&
+		    c_eq(jx_str(related.at[i], "spec.nodeName"), node))
 			n++;
 	return n;
 }
@@ -76,7 +78,8 @@ static int compare(const void *x, const void *y)
 	int d;
 
 	if ((d = sign(a->bound, b->bound)) || (d = sign(a->phase, b->phase)) ||
-	    (d = sign(a->ready, b->ready)) || (d = sign(a->cost, b->cost)) || (d = sign(b->rank, a->rank)))
+	    (d = sign(a->ready, b->ready)) || (d = sign(a->cost, b->cost)) ||
+	    (d = sign(b->rank, a->rank)))
 		return d;
 	if (a->ready && (d = sign(a->ready_for, b->ready_for)))
 		return d;

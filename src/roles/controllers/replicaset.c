@@ -7,8 +7,8 @@
 static struct objects related_pods(const struct kit *k, const json_t *rs)
 {
 	const char *owner = controller_uid(rs);
-	struct objects siblings = owner ? kit_lookup(k, KK_REPLICASET, KI_CONTROLLER, owner) :
-					  (struct objects){ &rs, 1 };
+	struct objects siblings = owner ? kit_lookup(k, KK_REPLICASET, KI_CONTROLLER, owner)
+					: (struct objects){ &rs, 1 };
 	struct objects all = { 0 };
 	size_t room = 0;
 
@@ -31,7 +31,8 @@ static void replicaset_sync(struct controller_run *c, const char *key, struct ac
 	struct objects free_ones = kit_lookup(c->kit, KK_POD, KI_CONTROLLER, orphans);
 	struct objects related = related_pods(c->kit, rs);
 	struct replicaset_view v = { .replicaset = rs,
-				     .pods.at = xcalloc(owned.n + free_ones.n + 1, sizeof(*v.pods.at)),
+				     .pods.at =
+					     xcalloc(owned.n + free_ones.n + 1, sizeof(*v.pods.at)),
 				     .related = related,
 				     .create_error = controller_create_error(c, key),
 				     .now_ms = wall_now_ms() };
@@ -57,7 +58,8 @@ static void seen_pod(struct controller_run *c, const json_t *pod)
 	struct objects all = kit_lookup(c->kit, KK_REPLICASET, KI_NAMESPACE, ns);
 	for (size_t i = 0; i < all.n; i++) {
 		struct err e;
-		struct selector *s = selector_of_label_selector(jx_at(all.at[i], "spec.selector"), &e);
+		struct selector *s =
+			selector_of_label_selector(jx_at(all.at[i], "spec.selector"), &e);
 		if (s && selector_matches(s, jx_at(pod, "metadata.labels")))
 			controller_add_object(c, all.at[i]);
 		selector_free(s);

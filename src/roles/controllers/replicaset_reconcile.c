@@ -27,7 +27,8 @@ static json_t *pod_of(const json_t *rs)
 	for (size_t i = 0; i < ARRAY_LEN(copied); i++) {
 		const json_t *v = json_object_get(meta, copied[i]);
 		if (v)
-			json_object_set_new(json_object_get(pod, "metadata"), copied[i], json_deep_copy(v));
+			json_object_set_new(json_object_get(pod, "metadata"), copied[i],
+					    json_deep_copy(v));
 	}
 	json_array_append_new(owners, controller_ref_new(rs));
 	jx_set(pod, "metadata.ownerReferences", owners);
@@ -82,7 +83,8 @@ static bool fully_labeled(const json_t *pod, const json_t *labels)
 
 static json_t *conditions_of(const struct state *s)
 {
-	const json_t *old = jx_at(s->rs, "status.conditions"), *had = condition_get(s->rs, "ReplicaFailure");
+	const json_t *old = jx_at(s->rs, "status.conditions"),
+		     *had = condition_get(s->rs, "ReplicaFailure");
 	json_t *list = old ? json_deep_copy(old) : json_array(), *c;
 	char now[TIME_TEXT_BYTES];
 
@@ -105,7 +107,8 @@ static json_t *conditions_of(const struct state *s)
 static json_t *status_of(const struct state *s, int64_t *ret_ready, int64_t *ret_available)
 {
 	const json_t *labels = jx_at(s->rs, "spec.template.metadata.labels");
-	int64_t min_ready_s = jx_int(s->rs, "spec.minReadySeconds", 0), labeled = 0, ready = 0, available = 0;
+	int64_t min_ready_s = jx_int(s->rs, "spec.minReadySeconds", 0), labeled = 0, ready = 0,
+		available = 0;
 	json_t *status = json_object(), *conditions = conditions_of(s);
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -135,7 +138,8 @@ static void requeue_for_availability(const struct state *s)
 	for (size_t i = 0; i < s->n; i++) {
 		since = pod_ready_since_ms(s->pods[i]);
 		if (since && since + min_ready_ms > s->v->now_ms)
-			actions_requeue(s->out, (uint64_t)(since + min_ready_ms - s->v->now_ms) + 1);
+			actions_requeue(s->out,
+					(uint64_t)(since + min_ready_ms - s->v->now_ms) + 1);
 	}
 }
 

@@ -10,10 +10,12 @@
 #define TRIM_MS 60000
 
 static const struct controller *const controllers[] = {
-	&controller_deployment,	    &controller_replicaset,	&controller_endpointslice,
-	&controller_endpoints,	    &controller_namespace,	&controller_serviceaccount,
-	&controller_root_ca,	    &controller_gc,		&controller_node_ipam,
-	&controller_node_lifecycle, &controller_taint_eviction, &controller_pod_gc,
+	&controller_deployment,	    &controller_replicaset,
+	&controller_endpointslice,  &controller_endpoints,
+	&controller_namespace,	    &controller_serviceaccount,
+	&controller_root_ca,	    &controller_gc,
+	&controller_node_ipam,	    &controller_node_lifecycle,
+	&controller_taint_eviction, &controller_pod_gc,
 	&controller_scheduler,
 };
 
@@ -45,7 +47,8 @@ static int controllers_start(struct role_ctx *ctx, struct err *e)
 	ctx->state = c;
 	c->loop = ctx->loop;
 	c->trim.fire = trim;
-	c->kit = kit_new(ctx->loop, ctx->config, ctx->kube, controllers, ARRAY_LEN(controllers), synced, c, e);
+	c->kit = kit_new(ctx->loop, ctx->config, ctx->kube, controllers, ARRAY_LEN(controllers),
+			 synced, c, e);
 	return c->kit ? 0 : -1;
 }
 
@@ -63,7 +66,8 @@ static void controllers_stop(struct role_ctx *ctx)
 
 const struct role role_controllers = {
 	.name = "controllers",
-	.summary = "Deployments, ReplicaSets, EndpointSlices, namespaces, garbage collection, scheduling",
+	.summary = "Deployments, ReplicaSets, EndpointSlices, namespaces, garbage collection, "
+		   "scheduling",
 	.start = controllers_start,
 	.stop = controllers_stop,
 };

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOST_ANSWER_MS 250 /* after a broken connection: informers resume within 50-100 ms and show what was done */
+#define LOST_ANSWER_MS                                                                             \
+	250 /* after a broken connection: informers resume within 50-100 ms and show what was done */
 
 struct key_run {
 	struct controller_run *c;
@@ -13,7 +14,7 @@ struct key_run {
 	bool busy;  /* acting, or waiting for the caches */
 	bool dirty; /* added again meanwhile */
 	struct actions actions;
-	size_t next;	/* first action not yet sent */
+	size_t next; /* first action not yet sent */
 	struct list calls;
 	bool failed, lost; /* lost: an answer never came */
 	bool create_failed;
@@ -52,7 +53,7 @@ static void run_free(void *value)
 {
 	struct key_run *r = value;
 
-	list_for (pos, tmp, &r->calls) {
+	list_for(pos, tmp, &r->calls) {
 		struct action_call *ac = list_entry(pos, struct action_call, link);
 		kube_cancel(ac->call);
 		free(ac);
@@ -150,7 +151,7 @@ static void run_finish(struct key_run *r)
 void run_progress(struct kit *k, enum kit_kind kind)
 {
 	(void)kind;
-	list_for (pos, tmp, &k->waiting) {
+	list_for(pos, tmp, &k->waiting) {
 		struct key_run *r = list_entry(pos, struct key_run, waiting);
 		if (run_visible(r))
 			run_end(r);
@@ -167,11 +168,12 @@ static void note_record(struct key_run *r, const struct action *a, const char *t
 	if (!note->reason)
 		return;
 	if (hole)
-		kube_event(r->c->kit->kube, a->about, r->c->def->component, type, note->reason, "%.*s%s%s%s",
-			   (int)(hole - note->text), note->text, name ? name : "", hole + 5, suffix);
+		kube_event(r->c->kit->kube, a->about, r->c->def->component, type, note->reason,
+			   "%.*s%s%s%s", (int)(hole - note->text), note->text, name ? name : "",
+			   hole + 5, suffix);
 	else
-		kube_event(r->c->kit->kube, a->about, r->c->def->component, type, note->reason, "%s%s",
-			   note->text, suffix);
+		kube_event(r->c->kit->kube, a->about, r->c->def->component, type, note->reason,
+			   "%s%s", note->text, suffix);
 }
 
 /* Nothing is wrong, and nothing will help: the namespace and all that is in it are going away. */
@@ -188,8 +190,9 @@ static void action_failed(struct key_run *r, struct action *a, int status, const
 	if (status != 409)
 		free(TAKE_PTR(a->uid)); /* no deletion that the cache could show */
 	r->lost = r->lost || status == 0;
-	log_write(e->reason == ERR_CONFLICT || status == 404 ? LOG_DEBUG : LOG_WARN, "%s: key=%s %s/%s: %s, retrying",
-		  r->c->def->component, r->key, kit_kinds[a->kind].gvr.resource, a->name ? a->name : "", e->message);
+	log_write(e->reason == ERR_CONFLICT || status == 404 ? LOG_DEBUG : LOG_WARN,
+		  "%s: key=%s %s/%s: %s, retrying", r->c->def->component, r->key,
+		  kit_kinds[a->kind].gvr.resource, a->name ? a->name : "", e->message);
 	if (a->verb == ACT_CREATE) {
 		r->create_failed = true;
 		r->create_error = *e;

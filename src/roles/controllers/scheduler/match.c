@@ -71,15 +71,17 @@ bool node_term_matches(const json_t *node, const json_t *term)
 		if (!requirement_holds(r, jx_label(node, jx_str_or(r, "key", ""))))
 			return false;
 	json_array_foreach(fields, i, r)
-		if (!c_eq(jx_str(r, "key"), "metadata.name") || !requirement_holds(r, jx_name(node)))
+		if (!c_eq(jx_str(r, "key"), "metadata.name") ||
+		    !requirement_holds(r, jx_name(node)))
 			return false;
 	return true;
 }
 
 bool node_matches(const json_t *node, const json_t *pod)
 {
-	const json_t *terms = jx_at(pod, "spec.affinity.nodeAffinity."
-					 "requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms");
+	const json_t *terms =
+		jx_at(pod, "spec.affinity.nodeAffinity."
+			   "requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms");
 	const json_t *term;
 	const char *name;
 	json_t *value;
@@ -99,7 +101,8 @@ bool node_matches(const json_t *node, const json_t *pod)
 static bool same_port(const json_t *a, const json_t *b)
 {
 	const char *ip_a = jx_str_or(a, "hostIP", ""), *ip_b = jx_str_or(b, "hostIP", "");
-	bool any_a = !ip_a[0] || strcmp(ip_a, "0.0.0.0") == 0, any_b = !ip_b[0] || strcmp(ip_b, "0.0.0.0") == 0;
+	bool any_a = !ip_a[0] || strcmp(ip_a, "0.0.0.0") == 0,
+	     any_b = !ip_b[0] || strcmp(ip_b, "0.0.0.0") == 0;
 
 	return jx_int(a, "hostPort", 0) == jx_int(b, "hostPort", 0) &&
 	       strcmp(jx_str_or(a, "protocol", "TCP"), jx_str_or(b, "protocol", "TCP")) == 0 &&

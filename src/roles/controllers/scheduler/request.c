@@ -3,7 +3,7 @@
 
 #include "kube/object/quantity.h"
 
-#define GUESS_CPU_MILLI 100		/* kube-scheduler's defaults for scoring */
+#define GUESS_CPU_MILLI 100 /* kube-scheduler's defaults for scoring */
 #define GUESS_MEMORY (200 * INT64_C(1000000))
 
 static int64_t value_of(const json_t *resources, const char *name)
@@ -61,8 +61,7 @@ struct pod_request pod_request(const json_t *pod)
 	const json_t *c;
 	size_t i;
 
-	json_array_foreach(jx_at(pod, "spec.initContainers"), i, c)
-	{
+	json_array_foreach(jx_at(pod, "spec.initContainers"), i, c) {
 		one = request_of(jx_at(c, "resources.requests"));
 		if (c_eq(jx_str(c, "restartPolicy"), "Always")) {
 			add(&sidecars, one);

@@ -65,10 +65,11 @@ static bool repels(const json_t *taint, const json_t *pod, struct reasons *rs)
 	const char *effect = jx_str_or(taint, "effect", "");
 	char text[REASON_BYTES];
 
-	if (strcmp(effect, "PreferNoSchedule") == 0 || taint_tolerated(taint, jx_at(pod, "spec.tolerations")))
+	if (strcmp(effect, "PreferNoSchedule") == 0 ||
+	    taint_tolerated(taint, jx_at(pod, "spec.tolerations")))
 		return false;
-	snprintf(text, sizeof(text), "node(s) had untolerated taint {%s: %s}", jx_str_or(taint, "key", ""),
-		 jx_str_or(taint, "value", ""));
+	snprintf(text, sizeof(text), "node(s) had untolerated taint {%s: %s}",
+		 jx_str_or(taint, "key", ""), jx_str_or(taint, "value", ""));
 	reason_add(rs, text);
 	return true;
 }
@@ -79,7 +80,8 @@ static bool fits_unschedulable(const json_t *pod, const struct sched_node *n, st
 
 	if (!jx_bool(n->node, "spec.unschedulable", false))
 		return true;
-	taint = json_pack("{s:s,s:s}", "key", "node.kubernetes.io/unschedulable", "effect", "NoSchedule");
+	taint = json_pack("{s:s,s:s}", "key", "node.kubernetes.io/unschedulable", "effect",
+			  "NoSchedule");
 	if (taint_tolerated(taint, jx_at(pod, "spec.tolerations")))
 		return true;
 	reason_add(rs, "node(s) were unschedulable");
@@ -98,7 +100,8 @@ static bool fits_taints(const json_t *pod, const struct sched_node *n, struct re
 	if (condition_is(n->node, "Ready", "True"))
 		return true;
 	/* The taint that says so comes a moment after the condition. */
-	not_ready = json_pack("{s:s,s:s}", "key", "node.kubernetes.io/not-ready", "effect", "NoSchedule");
+	not_ready = json_pack("{s:s,s:s}", "key", "node.kubernetes.io/not-ready", "effect",
+			      "NoSchedule");
 	return !repels(not_ready, pod, rs);
 }
 
@@ -120,10 +123,12 @@ static bool fits_ports(const json_t *pod, const struct sched_node *n, struct rea
 
 static int64_t allocatable(const json_t *node, const char *name, bool milli)
 {
-	const char *text = json_string_value(json_object_get(jx_at(node, "status.allocatable"), name));
+	const char *text =
+		json_string_value(json_object_get(jx_at(node, "status.allocatable"), name));
 	int64_t n;
 
-	if (!text || (milli ? quantity_milli(str_of(text), &n) : quantity_value(str_of(text), &n)) < 0)
+	if (!text ||
+	    (milli ? quantity_milli(str_of(text), &n) : quantity_value(str_of(text), &n)) < 0)
 		return 0;
 	return n;
 }
@@ -164,14 +169,16 @@ static bool fits_resources(const json_t *pod, const struct sched_node *n, struct
 		reason_add(rs, "Insufficient cpu");
 	if (want.memory && used.memory + want.memory > allocatable(n->node, "memory", false))
 		reason_add(rs, "Insufficient memory");
-	if (want.ephemeral && used.ephemeral + want.ephemeral > allocatable(n->node, "ephemeral-storage", false))
+	if (want.ephemeral &&
+	    used.ephemeral + want.ephemeral > allocatable(n->node, "ephemeral-storage", false))
 		reason_add(rs, "Insufficient ephemeral-storage");
 	for (size_t i = 0; i < rs->n; i++)
 		after += rs->at[i].nodes;
 	return after == before;
 }
 
-static bool (*const filters[])(const json_t *pod, const struct sched_node *n, struct reasons *rs) = {
+static bool (*const filters[])(const json_t *pod, const struct sched_node *n,
+			       struct reasons *rs) = {
 	fits_unschedulable, fits_taints, fits_selector, fits_ports, fits_resources,
 };
 
@@ -210,8 +217,10 @@ int64_t node_score(const json_t *pod, const struct sched_node *n)
 
 	for (size_t i = 0; i < n->pods.n && owner; i++)
 		siblings += c_eq(controller_uid(n->pods.at[i]), owner);
-	return (percent_free(used.score_cpu_milli + want.score_cpu_milli, allocatable(n->node, "cpu", true)) +
-		percent_free(used.score_memory + want.score_memory, allocatable(n->node, "memory", false))) /
+	return (percent_free(used.score_cpu_milli + want.score_cpu_milli,
+			     allocatable(n->node, "cpu", true)) +
+		percent_free(used.score_memory + want.score_memory,
+			     allocatable(n->node, "memory", false))) /
 		       2 -
 	       siblings * 100 + preference(pod, n->node);
 }

@@ -8,7 +8,8 @@
 #define WHY_BYTES_MAX 4096
 
 struct scheduler {
-	struct map assumed; /* pods that were bound a moment ago, and the cache does not say so: key → node */
+	struct map
+		assumed; /* pods that were bound a moment ago, and the cache does not say so: key → node */
 	struct map waiting; /* pods that no node takes */
 };
 
@@ -21,7 +22,8 @@ static bool needs_node(const json_t *pod)
 {
 	return pod && !jx_str_or(pod, "spec.nodeName", "")[0] && pod_is_active(pod) &&
 	       !jx_len(pod, "spec.schedulingGates") &&
-	       strcmp(jx_str_or(pod, "spec.schedulerName", "default-scheduler"), "default-scheduler") == 0;
+	       strcmp(jx_str_or(pod, "spec.schedulerName", "default-scheduler"),
+		      "default-scheduler") == 0;
 }
 
 /* ---- the view ---- */
@@ -81,8 +83,8 @@ static void bind(const json_t *pod, const char *node, struct actions *out)
 	jx_set_str(binding, "target.kind", "Node");
 	jx_set_str(binding, "target.name", node);
 	struct action *a = act_create_sub(out, KK_POD, pod, "binding", binding);
-	act_note_done(a, pod, "Scheduled", "Successfully assigned %s/%s to %s", jx_namespace(pod), jx_name(pod),
-		      node);
+	act_note_done(a, pod, "Scheduled", "Successfully assigned %s/%s to %s", jx_namespace(pod),
+		      jx_name(pod), node);
 	act_note_failed(a, pod, "FailedScheduling", "binding rejected: ");
 }
 
@@ -93,7 +95,8 @@ static void report(const json_t *pod, const char *why, struct actions *out)
 	json_t *patch, *list, *c;
 	char now[TIME_TEXT_BYTES];
 
-	if (was_false && c_eq(jx_str(had, "message"), why) && c_eq(jx_str(had, "reason"), "Unschedulable"))
+	if (was_false && c_eq(jx_str(had, "message"), why) &&
+	    c_eq(jx_str(had, "reason"), "Unschedulable"))
 		return;
 	patch = json_object();
 	list = json_array();
@@ -183,7 +186,8 @@ static void seen_pod(struct controller_run *c, const json_t *old, const json_t *
 		wake_all(c); /* its place is free */
 }
 
-static void scheduler_seen(struct controller_run *c, enum kit_kind kind, const json_t *old, const json_t *obj)
+static void scheduler_seen(struct controller_run *c, enum kit_kind kind, const json_t *old,
+			   const json_t *obj)
 {
 	if (kind == KK_POD)
 		seen_pod(c, old, obj);

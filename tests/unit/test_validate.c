@@ -320,6 +320,26 @@ static void test_pod_update_shows_difference(void **state)
 	field_errors_done(&fe);
 }
 
+static void test_ephemeral_containers(void **state)
+{
+	static const char *const ephemeral = "[{'name':'e','image':'x','imagePullPolicy':'Always','terminationMessagePolicy':'File'}]";
+	cleanup(json_decrefp) json_t *old = J("%s", POD), *pod = J("%s", POD);
+	const struct resource *r = resource_of("/v1/pods");
+	struct field_errors fe = { 0 };
+
+	(void)state;
+	jx_set(pod, "spec.ephemeralContainers", J("%s", ephemeral));
+	object_validate_update(r, pod, old, "ephemeralcontainers", &fe);
+	assert_int_equal(fe.n, 0);
+	object_validate_update(r, pod, old, NULL, &fe);
+	assert_int_equal(fe.n, 1);
+	field_errors_done(&fe);
+	object_validate_update(r, old, pod, "ephemeralcontainers", &fe);
+	assert_int_equal(fe.n, 1);
+	assert_string_equal(fe.at[0].message, "Forbidden: existing ephemeral containers \"e\" may not be removed\n");
+	field_errors_done(&fe);
+}
+
 static void test_large_annotations(void **state)
 {
 	cleanup(json_decrefp) json_t *cm = J("%s", CONFIGMAP);
@@ -386,6 +406,7 @@ int main(void)
 		cmocka_unit_test(test_recorded_messages),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_pod_update_shows_difference),
+		cmocka_unit_test(test_ephemeral_containers),
 		cmocka_unit_test(test_large_annotations),
 		cmocka_unit_test(test_wrong_shapes),
 		cmocka_unit_test(test_formats),

@@ -76,3 +76,18 @@ void object_validate_status(const struct resource *r, const json_t *obj, const j
 	if (of->status)
 		of->status(fe, obj, old);
 }
+
+void object_validate_update(const struct resource *r, const json_t *obj, const json_t *old,
+			    const char *subresource, struct field_errors *fe)
+{
+	const struct rules *of = rules_of(r);
+
+	if (c_eq(subresource, "status")) {
+		object_validate_status(r, obj, old, fe);
+	} else if (of->object == validate_pod && subresource) {
+		check_all_metadata(fe, r, of->name, obj, old);
+		validate_pod_part(fe, obj, old);
+	} else {
+		object_validate(r, obj, old, fe);
+	}
+}

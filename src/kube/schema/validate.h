@@ -12,6 +12,10 @@ void object_validate(const struct resource *r, const json_t *obj, const json_t *
 void object_validate_status(const struct resource *r, const json_t *obj, const json_t *old,
 			    struct field_errors *fe);
 
+/* The same for an update through a subresource (NULL: the object itself): "status", and of pods
+ * "ephemeralcontainers" and "resize", which may change what an update of the pod may not. */
+void object_validate_update(const struct resource *r, const json_t *obj, const json_t *old,
+			    const char *subresource, struct field_errors *fe);
 /* The part that must hold before addresses can be allocated: clusterIP, clusterIPs, ipFamilies and
  * ipFamilyPolicy. */
 void service_addresses_validate(const json_t *service, struct field_errors *fe);

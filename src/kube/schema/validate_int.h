@@ -97,6 +97,7 @@ void validate_service_status(struct field_errors *fe, const json_t *obj, const j
 void validate_cluster_ips(struct field_errors *fe, const json_t *spec);
 void validate_load_balancer_status(struct field_errors *fe, const json_t *obj, const json_t *old);
 void validate_pod(struct field_errors *fe, const json_t *obj, const json_t *old);
+void validate_pod_part(struct field_errors *fe, const json_t *obj, const json_t *old);
 void validate_pod_status(struct field_errors *fe, const json_t *obj, const json_t *old);
 void validate_pod_spec(struct field_errors *fe, const struct place *p, const json_t *spec);
 void validate_pod_spec_update(struct field_errors *fe, const struct place *p, const json_t *spec,

@@ -226,6 +226,38 @@ void validate_pod_spec_update(struct field_errors *fe, const struct place *p, co
 	check_rest(fe, p, spec, old);
 }
 
+static const json_t *named(const json_t *list, const char *name)
+{
+	json_t *c;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, c)
+		if (strcmp(text_of(c, "name"), name) == 0)
+			return c;
+	return NULL;
+}
+
+/* Ephemeral containers are only ever added. */
+void validate_pod_part(struct field_errors *fe, const json_t *obj, const json_t *old)
+{
+	const json_t *list = jx_at(obj, "spec.ephemeralContainers");
+	const struct place *p = AT(NULL, "spec"), *at = AT(p, "ephemeralContainers");
+	json_t *c;
+	size_t i;
+
+	validate_pod_spec(fe, p, json_object_get(obj, "spec"));
+	json_array_foreach(jx_at(old, "spec.ephemeralContainers"), i, c) {
+		const json_t *now = named(list, text_of(c, "name"));
+
+		if (!now)
+			forbidden(fe, at, "existing ephemeral containers \"%s\" may not be removed\n",
+				  text_of(c, "name"));
+		else if (!same(now, c))
+			forbidden(fe, at, "existing ephemeral containers \"%s\" may not be changed\n",
+				  text_of(c, "name"));
+	}
+}
+
 void validate_pod_status(struct field_errors *fe, const json_t *obj, const json_t *old)
 {
 	const struct place *p = AT(AT(NULL, "status"), "conditions");

@@ -287,10 +287,7 @@ static int update_reserved(const struct write *w, json_t *obj, const json_t *old
 	struct field_errors fe = { 0 };
 
 	strategy_prepare_update(r, obj, old, w->subresource);
-	if (c_eq(w->subresource, "status"))
-		object_validate_status(r, obj, old, &fe);
-	else
-		object_validate(r, obj, old, &fe);
+	object_validate_update(r, obj, old, w->subresource, &fe);
 	if (fe.n)
 		return refuse_fields(ret, r, old_obj->name, &fe);
 	if (update_completes_deletion(w, obj)) {

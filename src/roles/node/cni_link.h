@@ -8,7 +8,7 @@
 #include "roles/node/cni_conf.h"
 #include "roles/node/netlink.h"
 
-#define POD_LINK_PREFIX "pod" /* host side: "pod" and 12 hexadecimal digits */
+#define POD_LINK_PREFIX "pto" /* host side: "pto" and 12 hexadecimal digits; the proxy role knows pods by it */
 
 /* A fixed function of the container id, so that DEL needs no record. */
 const char *pod_link_name(const char *container_id, char out[IFNAMSIZ]);

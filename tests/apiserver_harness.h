@@ -1,7 +1,7 @@
 /* apiserver_harness.h - a real API server in a child process, and a client of it, for tests.
  *
- * The server is `portico apiserver` as the supervisor would start it: own certificates, own data directory
- * under /tmp, TLS on a port of its own on loopback.
+ * The server is `portico apiserver` as the supervisor would start it: own certificates, own data
+ * directory under /tmp, TLS on a port of its own on loopback.
  */
 #pragma once
 
@@ -30,7 +30,8 @@ struct api_world {
 	struct kube_client *kube;
 };
 
-/* The port stays reserved by nobody: another process could take it, which would fail the test, not pass it. */
+/* The port stays reserved by nobody: another process could take it, which would fail the test, not
+ * pass it. */
 static inline int api_free_port(void)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -169,8 +170,8 @@ static inline void api_answered(void *ctx, int status, const json_t *obj, const 
 	loop_stop(a->loop);
 }
 
-static inline struct api_answer api_ask(struct api_world *w, const char *method, const char *path, const char *type,
-					const json_t *body)
+static inline struct api_answer api_ask(struct api_world *w, const char *method, const char *path,
+					const char *type, const json_t *body)
 {
 	struct api_answer a = { .loop = w->loop };
 

@@ -74,7 +74,8 @@ static int setup(void **state)
 
 	snprintf(w->dir, sizeof(w->dir), "/tmp/portico-auth-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
-	cleanup(freep) char *db = xasprintf("%s/store.db", w->dir), *key = xasprintf("%s/sa.key", w->dir);
+	cleanup(freep) char *db = xasprintf("%s/store.db", w->dir),
+			    *key = xasprintf("%s/sa.key", w->dir);
 	w->loop = loop_new(&e);
 	w->store = store_new(w->loop, db, &ops, w, &e);
 	assert_non_null(w->store);
@@ -120,11 +121,16 @@ static void put(struct world *w, const char *group, const char *plural, const ch
 	store_put(w->store, store_table(w->store, r), o);
 }
 
-static bool may(struct world *w, const struct user *u, const char *verb, const char *group, const char *resource,
-		const char *sub, const char *ns, const char *name)
+static bool may(struct world *w, const struct user *u, const char *verb, const char *group,
+		const char *resource, const char *sub, const char *ns, const char *name)
 {
-	const struct authz_question q = { .is_resource = true, .verb = verb, .group = group, .resource = resource,
-					  .subresource = sub, .ns = ns, .name = name };
+	const struct authz_question q = { .is_resource = true,
+					  .verb = verb,
+					  .group = group,
+					  .resource = resource,
+					  .subresource = sub,
+					  .ns = ns,
+					  .name = name };
 
 	return rbac_allows(w->rbac, u, &q, NULL);
 }
@@ -139,7 +145,9 @@ static bool may_path(struct world *w, const struct user *u, const char *verb, co
 static void test_nothing_is_allowed_by_default(void **state)
 {
 	const struct user nobody = { .name = "nobody" };
-	const struct user master = { .name = "root", .groups = { "system:masters" }, .n_groups = 1 };
+	const struct user master = { .name = "root",
+				     .groups = { "system:masters" },
+				     .n_groups = 1 };
 
 	assert_false(may(*state, &nobody, "get", "", "pods", NULL, "a", "x"));
 	assert_true(may(*state, &master, "get", "", "pods", NULL, "a", "x"));
@@ -152,7 +160,8 @@ static void test_role_in_its_namespace(void **state)
 	const struct user jane = { .name = "jane" }, joe = { .name = "joe" };
 
 	put(w, RBAC, "roles",
-	    "{'metadata':{'name':'reader','namespace':'a'},'rules':[{'verbs':['get','list'],'apiGroups':[''],"
+	    "{'metadata':{'name':'reader','namespace':'a'},'rules':[{'verbs':['get','list'],'"
+	    "apiGroups':[''],"
 	    "'resources':['pods','pods/log']}]}");
 	put(w, RBAC, "rolebindings",
 	    "{'metadata':{'name':'b','namespace':'a'},'roleRef':{'kind':'Role','name':'reader'},"
@@ -173,11 +182,15 @@ static void test_names_and_wildcards(void **state)
 	const struct user u = { .name = "u", .groups = { "g" }, .n_groups = 1 };
 
 	put(w, RBAC, "clusterroles",
-	    "{'metadata':{'name':'r'},'rules':[{'verbs':['get'],'apiGroups':[''],'resources':['configmaps'],"
-	    "'resourceNames':['one']},{'verbs':['update'],'apiGroups':['apps'],'resources':['*/scale']},"
-	    "{'verbs':['*'],'apiGroups':['batch'],'resources':['*']},{'verbs':['get'],'nonResourceURLs':['/logs/*','/x']}]}");
+	    "{'metadata':{'name':'r'},'rules':[{'verbs':['get'],'apiGroups':[''],'resources':['"
+	    "configmaps'],"
+	    "'resourceNames':['one']},{'verbs':['update'],'apiGroups':['apps'],'resources':['*/"
+	    "scale']},"
+	    "{'verbs':['*'],'apiGroups':['batch'],'resources':['*']},{'verbs':['get'],'"
+	    "nonResourceURLs':['/logs/*','/x']}]}");
 	put(w, RBAC, "clusterrolebindings",
-	    "{'metadata':{'name':'b'},'roleRef':{'kind':'ClusterRole','name':'r'},'subjects':[{'kind':'Group','name':'g'}]}");
+	    "{'metadata':{'name':'b'},'roleRef':{'kind':'ClusterRole','name':'r'},'subjects':[{'"
+	    "kind':'Group','name':'g'}]}");
 	assert_true(may(w, &u, "get", "", "configmaps", NULL, "a", "one"));
 	assert_false(may(w, &u, "get", "", "configmaps", NULL, "a", "two"));
 	assert_false(may(w, &u, "list", "", "configmaps", NULL, "a", NULL));
@@ -194,7 +207,9 @@ static void test_changes_are_seen(void **state)
 	struct world *w = *state;
 	const struct user sa = { .name = "system:serviceaccount:a:bot" };
 
-	put(w, RBAC, "clusterroles", "{'metadata':{'name':'r'},'rules':[{'verbs':['get'],'apiGroups':[''],'resources':['pods']}]}");
+	put(w, RBAC, "clusterroles",
+	    "{'metadata':{'name':'r'},'rules':[{'verbs':['get'],'apiGroups':[''],'resources':['"
+	    "pods']}]}");
 	assert_false(may(w, &sa, "get", "", "pods", NULL, "a", "x"));
 	put(w, RBAC, "rolebindings",
 	    "{'metadata':{'name':'b','namespace':'a'},'roleRef':{'kind':'ClusterRole','name':'r'},"
@@ -211,15 +226,18 @@ static void test_aggregation(void **state)
 	const struct user u = { .name = "u" };
 
 	put(w, RBAC, "clusterroles",
-	    "{'metadata':{'name':'top'},'aggregationRule':{'clusterRoleSelectors':[{'matchLabels':{'to-top':'true'}}]}}");
+	    "{'metadata':{'name':'top'},'aggregationRule':{'clusterRoleSelectors':[{'matchLabels':{"
+	    "'to-top':'true'}}]}}");
 	put(w, RBAC, "clusterroles",
 	    "{'metadata':{'name':'middle','labels':{'to-top':'true'}},"
 	    "'aggregationRule':{'clusterRoleSelectors':[{'matchLabels':{'to-middle':'true'}}]}}");
 	put(w, RBAC, "clusterroles",
-	    "{'metadata':{'name':'leaf','labels':{'to-middle':'true'}},'rules':[{'verbs':['get'],'apiGroups':['x.io'],"
+	    "{'metadata':{'name':'leaf','labels':{'to-middle':'true'}},'rules':[{'verbs':['get'],'"
+	    "apiGroups':['x.io'],"
 	    "'resources':['things']}]}");
 	put(w, RBAC, "clusterrolebindings",
-	    "{'metadata':{'name':'b'},'roleRef':{'kind':'ClusterRole','name':'top'},'subjects':[{'kind':'User','name':'u'}]}");
+	    "{'metadata':{'name':'b'},'roleRef':{'kind':'ClusterRole','name':'top'},'subjects':[{'"
+	    "kind':'User','name':'u'}]}");
 	assert_true(may(w, &u, "get", "x.io", "things", NULL, NULL, NULL));
 }
 
@@ -231,14 +249,19 @@ static void test_denial_texts(void **state)
 		const char *text;
 	} rows[] = {
 		{ { true, "list", "", "pods" },
-		  "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\" at the cluster scope" },
+		  "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\" "
+		  "at "
+		  "the cluster scope" },
 		{ { true, "get", "apps", "deployments", NULL, "ns", "web" },
-		  "deployments.apps \"web\" is forbidden: User \"u\" cannot get resource \"deployments\" in API group \"apps\" "
+		  "deployments.apps \"web\" is forbidden: User \"u\" cannot get resource "
+		  "\"deployments\" in API group \"apps\" "
 		  "in the namespace \"ns\"" },
 		{ { true, "create", "", "pods", "exec", "ns", "p" },
-		  "pods \"p\" is forbidden: User \"u\" cannot create resource \"pods/exec\" in API group \"\" in the namespace "
+		  "pods \"p\" is forbidden: User \"u\" cannot create resource \"pods/exec\" in API "
+		  "group \"\" in the namespace "
 		  "\"ns\"" },
-		{ { .verb = "get", .path = "/metrics" }, "forbidden: User \"u\" cannot get path \"/metrics\"" },
+		{ { .verb = "get", .path = "/metrics" },
+		  "forbidden: User \"u\" cannot get path \"/metrics\"" },
 	};
 
 	(void)state;
@@ -258,17 +281,19 @@ static void test_denial_texts(void **state)
 static char *issue(struct world *w, bool bound, const char *audience, int64_t seconds)
 {
 	const struct object *sa = table_get(w->authn.service_accounts, "a", "bot");
-	cleanup(json_decrefp) json_t *audiences = json_pack("[s]", audience ? audience : w->authn.issuer);
+	cleanup(json_decrefp) json_t *audiences =
+		json_pack("[s]", audience ? audience : w->authn.issuer);
 	int64_t now_s = wall_now_ms() / 1000;
 	struct err e;
-	char *token = authn_issue(&w->authn, sa, bound ? table_get(w->authn.pods, "a", "p") : NULL, NULL, NULL, audiences,
-				  now_s - 10, now_s + seconds, &e);
+	char *token = authn_issue(&w->authn, sa, bound ? table_get(w->authn.pods, "a", "p") : NULL,
+				  NULL, NULL, audiences, now_s - 10, now_s + seconds, &e);
 
 	assert_non_null(token);
 	return token;
 }
 
-static bool accepted(struct world *w, const char *token, const char *audience, struct user *u, struct arena *a)
+static bool accepted(struct world *w, const char *token, const char *audience, struct user *u,
+		     struct arena *a)
 {
 	const char *const wanted[] = { audience, NULL };
 	struct err e;
@@ -286,12 +311,14 @@ static void test_tokens(void **state)
 	put(w, "", "serviceaccounts", SA);
 	put(w, "", "pods", POD);
 	cleanup(freep) char *plain = issue(w, false, NULL, 600), *bound = issue(w, true, NULL, 600);
-	cleanup(freep) char *expired = issue(w, false, NULL, -1), *foreign = issue(w, false, "vault", 600);
+	cleanup(freep) char *expired = issue(w, false, NULL, -1),
+			    *foreign = issue(w, false, "vault", 600);
 
 	assert_true(accepted(w, plain, NULL, &u, &a));
 	assert_string_equal(u.name, "system:serviceaccount:a:bot");
 	assert_string_equal(u.uid, "sa-uid");
-	assert_true(user_in_group(&u, "system:serviceaccounts:a") && user_in_group(&u, "system:authenticated"));
+	assert_true(user_in_group(&u, "system:serviceaccounts:a") &&
+		    user_in_group(&u, "system:authenticated"));
 	assert_true(accepted(w, bound, NULL, &u, &a));
 	assert_string_equal(u.pod_name, "p");
 	assert_false(accepted(w, expired, NULL, &u, &a));
@@ -344,7 +371,8 @@ static void test_tokens_are_bound(void **state)
 	put(w, "", "pods", "{'metadata':{'name':'p','namespace':'a','uid':'another'},'spec':{}}");
 	assert_false(accepted(w, bound, NULL, &u, &a));
 	put(w, "", "pods", POD);
-	put(w, "", "serviceaccounts", "{'metadata':{'name':'bot','namespace':'a','uid':'another'}}");
+	put(w, "", "serviceaccounts",
+	    "{'metadata':{'name':'bot','namespace':'a','uid':'another'}}");
 	assert_false(accepted(w, bound, NULL, &u, &a));
 	arena_done(&a);
 }
@@ -353,9 +381,15 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_nothing_is_allowed_by_default), T(test_role_in_its_namespace), T(test_names_and_wildcards),
-		T(test_changes_are_seen), T(test_aggregation), T(test_denial_texts), T(test_tokens),
-		T(test_forged_tokens), T(test_tokens_are_bound),
+		T(test_nothing_is_allowed_by_default),
+		T(test_role_in_its_namespace),
+		T(test_names_and_wildcards),
+		T(test_changes_are_seen),
+		T(test_aggregation),
+		T(test_denial_texts),
+		T(test_tokens),
+		T(test_forged_tokens),
+		T(test_tokens_are_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

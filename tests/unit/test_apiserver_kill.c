@@ -1,4 +1,5 @@
-/* kill -9 in the middle of a thousand creations: every object that was acknowledged is there afterwards. */
+/* kill -9 in the middle of a thousand creations: every object that was acknowledged is there
+ * afterwards. */
 #include "apiserver_harness.h"
 
 #define CREATIONS 1000
@@ -23,12 +24,14 @@ static void create_next(struct run *run)
 {
 	struct creation *c = xmalloc(sizeof(*c));
 	cleanup(freep) char *name = xasprintf("m%zu", run->n_started);
-	cleanup(json_decrefp) json_t *map = json_pack("{s:s,s:s,s:{s:s},s:{s:s}}", "kind", "ConfigMap", "apiVersion", "v1",
-						      "metadata", "name", name, "data", "i", name);
+	cleanup(json_decrefp) json_t *map =
+		json_pack("{s:s,s:s,s:{s:s},s:{s:s}}", "kind", "ConfigMap", "apiVersion", "v1",
+			  "metadata", "name", name, "data", "i", name);
 
 	*c = (struct creation){ run, run->n_started++ };
 	run->n_open++;
-	kube_request(run->w->kube, "POST", "/api/v1/namespaces/default/configmaps", KUBE_JSON, map, created, c);
+	kube_request(run->w->kube, "POST", "/api/v1/namespaces/default/configmaps", KUBE_JSON, map,
+		     created, c);
 }
 
 static void created(void *ctx, int status, const json_t *obj, const struct err *e)
@@ -67,7 +70,8 @@ static void test_every_acknowledged_object_survives(void **state)
 	api_start(run.w);
 	api_connect(run.w);
 
-	struct api_answer a = api_ask(run.w, "GET", "/api/v1/namespaces/default/configmaps", NULL, NULL);
+	struct api_answer a =
+		api_ask(run.w, "GET", "/api/v1/namespaces/default/configmaps", NULL, NULL);
 	assert_int_equal(a.status, 200);
 	size_t n = jx_len(a.body, "items");
 	for (size_t i = 0; i < n; i++) {
@@ -78,7 +82,8 @@ static void test_every_acknowledged_object_survives(void **state)
 	}
 	api_answer_done(&a);
 	assert_int_equal(found, run.n_acknowledged);
-	print_message("%zu started, %zu acknowledged, %zu kept\n", run.n_started, run.n_acknowledged, n);
+	print_message("%zu started, %zu acknowledged, %zu kept\n", run.n_started,
+		      run.n_acknowledged, n);
 }
 
 static int setup(void **state)
@@ -96,7 +101,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_every_acknowledged_object_survives, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_every_acknowledged_object_survives, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

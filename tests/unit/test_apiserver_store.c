@@ -1,4 +1,5 @@
-/* The API server's store: order, durability, history, restart, and what happens when the disk refuses. */
+/* The API server's store: order, durability, history, restart, and what happens when the disk
+ * refuses. */
 #include "roles/apiserver/store/snapshot.h"
 #include "roles/apiserver/store/store.h"
 
@@ -110,8 +111,9 @@ static json_t *map_tree(const char *ns, const char *name, const char *value, uin
 	char text[24];
 
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)rv);
-	return json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:{s:s}},s:{s:s}}", "data_before", "x", "kind", "ConfigMap", "metadata",
-			 "namespace", ns, "name", name, "resourceVersion", text, "labels", "app", "web", "data", "v", value);
+	return json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:{s:s}},s:{s:s}}", "data_before", "x", "kind",
+			 "ConfigMap", "metadata", "namespace", ns, "name", name, "resourceVersion",
+			 text, "labels", "app", "web", "data", "v", value);
 }
 
 static struct object *make_map(struct world *w, const char *ns, const char *name, const char *value)
@@ -171,7 +173,9 @@ static void test_bytes_of_an_object(void **state)
 	struct world *w = *state;
 	struct object *o = make_map(w, "a", "b", "c");
 
-	assert_true(str_starts(str_of(o->json), STR("{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{")));
+	assert_true(
+		str_starts(str_of(o->json),
+			   STR("{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{")));
 	assert_int_equal(o->json[o->json_len], '\n');
 	assert_true(str_starts(object_bare(o), STR("\"metadata\":{")));
 	assert_true(str_ends(object_bare(o), STR("}")));
@@ -211,7 +215,8 @@ static void test_tables_are_sorted(void **state)
 	assert_int_equal(w->maps->n, 10);
 	for (size_t i = 1; i < w->maps->n; i++) {
 		int c = strcmp(w->maps->at[i - 1]->ns, w->maps->at[i]->ns);
-		assert_true(c < 0 || (c == 0 && strcmp(w->maps->at[i - 1]->name, w->maps->at[i]->name) < 0));
+		assert_true(c < 0 ||
+			    (c == 0 && strcmp(w->maps->at[i - 1]->name, w->maps->at[i]->name) < 0));
 	}
 	assert_int_equal(table_lower(w->maps, "two", ""), 5);
 	assert_true(settle(w, store_rv(w->store)));
@@ -229,7 +234,8 @@ static void test_restart_keeps_objects_and_versions(void **state)
 	open_store(w);
 	assert_int_equal(w->maps->n, 1);
 	assert_string_equal(w->maps->at[0]->name, "stays");
-	/* The deletion was the newest write and left no row: its version must not be given again. */
+	/* The deletion was the newest write and left no row: its version must not be given again.
+	 */
 	assert_int_equal(store_next_rv(w->store), last + 1);
 	assert_int_equal(store_oldest_rv(w->store), last);
 }
@@ -264,7 +270,8 @@ static void test_history_is_replayed_from_a_version(void **state)
 	assert_true(settle(w, last));
 	w->log[0] = '\0';
 	store_replay(w->store, w->maps, first, collect, w);
-	snprintf(want, sizeof(want), "%llu:b %llu:c ", (unsigned long long)first + 1, (unsigned long long)last);
+	snprintf(want, sizeof(want), "%llu:b %llu:c ", (unsigned long long)first + 1,
+		 (unsigned long long)last);
 	assert_string_equal(w->log, want);
 	put(w, "ns", "d", "1"); /* not durable: not replayed */
 	w->log[0] = '\0';
@@ -339,7 +346,8 @@ static void test_damaged_rows_are_reported(void **state)
 	assert_true(settle(w, rv + 1));
 	close_store(w);
 	assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "UPDATE object SET json=x'7b7b' WHERE key LIKE '%/bad'", NULL, NULL, NULL),
+	assert_int_equal(sqlite3_exec(db, "UPDATE object SET json=x'7b7b' WHERE key LIKE '%/bad'",
+				      NULL, NULL, NULL),
 			 SQLITE_OK);
 	sqlite3_close(db);
 	w->log[0] = '\0';

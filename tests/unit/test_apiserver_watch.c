@@ -62,18 +62,26 @@ static void watch_start(struct watch *wa, struct api_world *w, const char *path,
 	read_pem(w, "admin.crt", &crt);
 	read_pem(w, "admin.key", &key);
 	static const char *const alpn[] = { "h2", NULL };
-	const struct tls_config tc = { .ca_pem = buf_str(&ca), .cert_pem = buf_str(&crt), .key_pem = buf_str(&key),
-				       .verify_peer = true, .alpn = alpn };
+	const struct tls_config tc = { .ca_pem = buf_str(&ca),
+				       .cert_pem = buf_str(&crt),
+				       .key_pem = buf_str(&key),
+				       .verify_peer = true,
+				       .alpn = alpn };
 	wa->tls = tls_client_new(&tc, &e);
 	assert_non_null(wa->tls);
 	buf_done(&ca);
 	buf_done(&crt);
 	buf_done(&key);
-	struct http_client_config c = { .authority = "localhost", .server_name = "localhost", .tls = wa->tls, .h2 = true };
+	struct http_client_config c = {
+		.authority = "localhost", .server_name = "localhost", .tls = wa->tls, .h2 = true
+	};
 	assert_int_equal(addr_parse(w->config.api_address, &c.to, &e), 0);
 	wa->client = http_client_new(w->loop, &c);
-	const struct http_header headers[] = { { STR("accept"), str_of(accept ? accept : "application/json") } };
-	const struct http_call_request r = { .method = "GET", .path = path, .headers = headers, .n_headers = 1 };
+	const struct http_header headers[] = { { STR("accept"),
+						 str_of(accept ? accept : "application/json") } };
+	const struct http_call_request r = {
+		.method = "GET", .path = path, .headers = headers, .n_headers = 1
+	};
 	wa->call = http_client_send(wa->client, &r, &ops, wa);
 }
 
@@ -116,7 +124,8 @@ static char *summary(struct watch *wa)
 		if (!ev)
 			fail_msg("%s in " STR_FMT, e.message, STR_ARG(line));
 		if (!c_eq(jx_str(ev, "type"), "BOOKMARK"))
-			buf_printf(&out, "%s:%s ", jx_str(ev, "type"), jx_str_or(ev, "object.metadata.name", "-"));
+			buf_printf(&out, "%s:%s ", jx_str(ev, "type"),
+				   jx_str_or(ev, "object.metadata.name", "-"));
 	}
 	return buf_take(&out);
 }
@@ -125,9 +134,11 @@ static void put(struct api_world *w, const char *method, const char *name, const
 {
 	cleanup(freep) char *path = xasprintf(NS "/configmaps%s%s", c_eq(method, "POST") ? "" : "/",
 					      c_eq(method, "POST") ? "" : name);
-	cleanup(json_decrefp) json_t *map = json_pack("{s:s,s:s,s:{s:s,s:{s:s}}}", "kind", "ConfigMap", "apiVersion", "v1",
-						      "metadata", "name", name, "labels", "app", app);
-	struct api_answer a = api_ask(w, method, path, KUBE_JSON, c_eq(method, "DELETE") ? NULL : map);
+	cleanup(json_decrefp) json_t *map =
+		json_pack("{s:s,s:s,s:{s:s,s:{s:s}}}", "kind", "ConfigMap", "apiVersion", "v1",
+			  "metadata", "name", name, "labels", "app", app);
+	struct api_answer a =
+		api_ask(w, method, path, KUBE_JSON, c_eq(method, "DELETE") ? NULL : map);
 
 	if (a.status / 100 != 2)
 		fail_msg("%s %s: %s", method, path, a.message);
@@ -149,7 +160,8 @@ static void test_from_a_version(void **state)
 	struct watch wa;
 
 	put(w, "POST", "before", "x");
-	cleanup(freep) char *rv = list_rv(w), *path = xasprintf(NS "/configmaps?watch=1&resourceVersion=%s", rv);
+	cleanup(freep) char *rv = list_rv(w),
+			    *path = xasprintf(NS "/configmaps?watch=1&resourceVersion=%s", rv);
 	put(w, "POST", "missed", "x");
 	put(w, "DELETE", "before", "x");
 	watch_start(&wa, w, path, NULL);
@@ -166,7 +178,8 @@ static void test_objects_enter_and_leave_a_selector(void **state)
 	struct api_world *w = *state;
 	struct watch wa;
 	cleanup(freep) char *rv = list_rv(w);
-	cleanup(freep) char *path = xasprintf(NS "/configmaps?watch=1&labelSelector=app%%3Dweb&resourceVersion=%s", rv);
+	cleanup(freep) char *path =
+		xasprintf(NS "/configmaps?watch=1&labelSelector=app%%3Dweb&resourceVersion=%s", rv);
 
 	watch_start(&wa, w, path, NULL);
 	put(w, "POST", "a", "other");
@@ -175,7 +188,8 @@ static void test_objects_enter_and_leave_a_selector(void **state)
 	put(w, "PUT", "b", "other");
 	put(w, "DELETE", "b", NULL);
 	put(w, "DELETE", "a", NULL);
-	watch_until(&wa, "\"DELETED\",\"object\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"");
+	watch_until(&wa, "\"DELETED\",\"object\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\","
+			 "\"metadata\":{\"name\":\"a\"");
 	cleanup(freep) char *seen = summary(&wa);
 	assert_string_equal(seen, "ADDED:b ADDED:a DELETED:b DELETED:a ");
 	watch_stop(&wa);
@@ -187,7 +201,9 @@ static void test_initial_events(void **state)
 	struct watch wa;
 
 	put(w, "POST", "a", "x");
-	watch_start(&wa, w, NS "/configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
+	watch_start(&wa, w,
+		    NS "/configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch="
+		       "NotOlderThan&allowWatchBookmarks=true",
 		    NULL);
 	watch_until(&wa, "\"k8s.io/initial-events-end\":\"true\"");
 	put(w, "POST", "b", "x");
@@ -214,7 +230,8 @@ static void test_too_old(void **state)
 	watch_to_end(&wa);
 	watch_stop(&wa);
 	/* A version that this store never gave belongs to another one's past. */
-	watch_start(&wa, w, NS "/configmaps?watch=1&resourceVersion=99999999&timeoutSeconds=30", NULL);
+	watch_start(&wa, w, NS "/configmaps?watch=1&resourceVersion=99999999&timeoutSeconds=30",
+		    NULL);
 	watch_until(&wa, "\"code\":410");
 	watch_stop(&wa);
 }
@@ -225,11 +242,14 @@ static void test_end_with_a_bookmark(void **state)
 	struct watch wa;
 	cleanup(freep) char *rv = list_rv(w);
 	cleanup(freep) char *path = xasprintf(
-		NS "/configmaps?watch=1&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=%s", rv);
+		NS
+		"/configmaps?watch=1&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=%s",
+		rv);
 
 	watch_start(&wa, w, path, NULL);
 	watch_to_end(&wa);
-	assert_non_null(strstr(wa.text.ptr, "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"ConfigMap\""));
+	assert_non_null(
+		strstr(wa.text.ptr, "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"ConfigMap\""));
 	watch_stop(&wa);
 }
 
@@ -239,7 +259,8 @@ static void test_tables(void **state)
 	struct watch wa;
 
 	put(w, "POST", "a", "x");
-	watch_start(&wa, w, NS "/configmaps?watch=1", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
+	watch_start(&wa, w, NS "/configmaps?watch=1",
+		    "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
 	watch_until(&wa, "\"cells\":[\"a\"");
 	put(w, "POST", "b", "x");
 	watch_until(&wa, "\"cells\":[\"b\"");
@@ -266,8 +287,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_from_a_version), T(test_objects_enter_and_leave_a_selector), T(test_initial_events),
-		T(test_too_old),	T(test_end_with_a_bookmark),		    T(test_tables),
+		T(test_from_a_version),	     T(test_objects_enter_and_leave_a_selector),
+		T(test_initial_events),	     T(test_too_old),
+		T(test_end_with_a_bookmark), T(test_tables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

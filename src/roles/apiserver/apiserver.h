@@ -1,4 +1,5 @@
-/* apiserver.h - the role's one state, shared by its files. Everything here lives on the role's loop. */
+/* apiserver.h - the role's one state, shared by its files. Everything here lives on the role's
+ * loop. */
 #pragma once
 
 #include "roles/apiserver/alloc.h"
@@ -7,7 +8,8 @@
 #include "roles/role.h"
 
 struct metrics {
-	uint64_t requests, errors, watches, watch_events; /* watches: open now; the others count up */
+	uint64_t requests, errors, watches,
+		watch_events; /* watches: open now; the others count up */
 };
 struct apiserver {
 	struct loop *loop;

@@ -13,9 +13,11 @@ static struct table *core_table(struct store *s, const char *plural)
 	return r ? store_table(s, r) : NULL;
 }
 
-int authn_init(struct authn *a, struct store *s, const char *key_path, const char *cluster_domain, struct err *e)
+int authn_init(struct authn *a, struct store *s, const char *key_path, const char *cluster_domain,
+	       struct err *e)
 {
-	*a = (struct authn){ .service_accounts = core_table(s, "serviceaccounts"), .pods = core_table(s, "pods") };
+	*a = (struct authn){ .service_accounts = core_table(s, "serviceaccounts"),
+			     .pods = core_table(s, "pods") };
 	a->issuer = xasprintf("https://kubernetes.default.svc.%s", cluster_domain);
 	return jwt_key_load(key_path, &a->key, e);
 }
@@ -42,7 +44,8 @@ static const char *name_entry(const X509_NAME *name, int nid, int *at, struct ar
 	*at = X509_NAME_get_index_by_NID(name, nid, *at);
 	if (*at < 0)
 		return NULL;
-	int len = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, *at)));
+	int len = ASN1_STRING_to_UTF8(&utf8,
+				      X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, *at)));
 	/* A NUL inside would make one name look like another. */
 	if (len > 0 && !memchr(utf8, 0, (size_t)len))
 		text = arena_strndup(arena, (char *)utf8, (size_t)len);
@@ -50,7 +53,8 @@ static const char *name_entry(const X509_NAME *name, int nid, int *at, struct ar
 	return text;
 }
 
-static int user_of_certificate(X509 *cert, struct arena *arena, struct user *ret_user, struct err *e)
+static int user_of_certificate(X509 *cert, struct arena *arena, struct user *ret_user,
+			       struct err *e)
 {
 	const X509_NAME *name = X509_get_subject_name(cert);
 	struct user u = { 0 };
@@ -83,13 +87,13 @@ static bool audience_matches(const json_t *aud, const char *const *wanted, json_
 	if (json_is_string(aud))
 		for (const char *const *w = wanted; *w; w++)
 			any = any || c_eq(*w, json_string_value(aud));
-	json_array_foreach(aud, i, v)
-		for (const char *const *w = wanted; *w; w++)
-			if (c_eq(*w, json_string_value(v))) {
-				any = true;
-				if (ret)
-					json_array_append(ret, v);
-			}
+	json_array_foreach(aud, i, v) for (const char *const *w = wanted; *w;
+					   w++) if (c_eq(*w, json_string_value(v)))
+	{
+		any = true;
+		if (ret)
+			json_array_append(ret, v);
+	}
 	return any;
 }
 
@@ -102,15 +106,18 @@ static bool still_there(const struct table *t, const char *ns, const json_t *ref
 	return o && c_eq(o->uid, uid);
 }
 
-static int user_of_claims(struct authn *a, const json_t *claims, struct arena *arena, struct user *ret_user)
+static int user_of_claims(struct authn *a, const json_t *claims, struct arena *arena,
+			  struct user *ret_user)
 {
 	/* The member's name has a dot: no path can reach it. */
 	const json_t *k8s = json_object_get(claims, "kubernetes.io");
-	const json_t *sa = json_object_get(k8s, "serviceaccount"), *pod = json_object_get(k8s, "pod");
+	const json_t *sa = json_object_get(k8s, "serviceaccount"),
+		     *pod = json_object_get(k8s, "pod");
 	const char *ns = jx_str(k8s, "namespace"), *jti = jx_str(claims, "jti");
 	struct user u = { 0 };
 
-	if (!ns || !still_there(a->service_accounts, ns, sa) || (pod && !still_there(a->pods, ns, pod)))
+	if (!ns || !still_there(a->service_accounts, ns, sa) ||
+	    (pod && !still_there(a->pods, ns, pod)))
 		return -1;
 	u.name = arena_printf(arena, "system:serviceaccount:%s:%s", ns, jx_str(sa, "name"));
 	u.uid = arena_copy(arena, jx_str(sa, "uid"));
@@ -125,8 +132,8 @@ static int user_of_claims(struct authn *a, const json_t *claims, struct arena *a
 	return u.name ? 0 : -1;
 }
 
-int authn_token(struct authn *a, struct str token, const char *const *audiences, struct arena *arena,
-		struct user *ret_user, json_t **ret_audiences, struct err *e)
+int authn_token(struct authn *a, struct str token, const char *const *audiences,
+		struct arena *arena, struct user *ret_user, json_t **ret_audiences, struct err *e)
 {
 	const char *const ours[] = { a->issuer, NULL };
 	cleanup(json_decrefp) json_t *claims = jwt_verify(&a->key, token, e);
@@ -137,7 +144,8 @@ int authn_token(struct authn *a, struct str token, const char *const *audiences,
 		return -1;
 	if (c_eq(jx_str(claims, "iss"), a->issuer) && jx_int(claims, "exp", 0) > now_s &&
 	    jx_int(claims, "nbf", 0) <= now_s + CLOCK_SKEW_S &&
-	    audience_matches(json_object_get(claims, "aud"), audiences ? audiences : ours, matched) &&
+	    audience_matches(json_object_get(claims, "aud"), audiences ? audiences : ours,
+			     matched) &&
 	    user_of_claims(a, claims, arena, ret_user) == 0) {
 		if (ret_audiences)
 			*ret_audiences = json_incref(matched);
@@ -156,13 +164,14 @@ static struct str bearer_of(const struct http_request *r)
 	return str_ieq(scheme, STR("Bearer")) && rest.ptr ? str_trim(rest) : STR("");
 }
 
-int authn_exchange(struct authn *a, const struct http_exchange *x, struct arena *arena, struct user *ret_user,
-		   struct err *e)
+int authn_exchange(struct authn *a, const struct http_exchange *x, struct arena *arena,
+		   struct user *ret_user, struct err *e)
 {
 	struct str token = bearer_of(http_request_of(x));
 	X509 *cert = http_peer_cert(x);
 
-	/* The connection has checked the chain; which certificate may be a user is the CA's decision. */
+	/* The connection has checked the chain; which certificate may be a user is the CA's
+	 * decision. */
 	if (cert)
 		return user_of_certificate(cert, arena, ret_user, e);
 	if (token.ptr)
@@ -177,9 +186,9 @@ static json_t *reference(const char *name, const char *uid)
 	return json_pack("{s:s,s:s}", "name", name, "uid", uid ? uid : "");
 }
 
-char *authn_issue(struct authn *a, const struct object *service_account, const struct object *bound_pod,
-		  const char *node_name, const char *node_uid, const json_t *audiences, int64_t now_s, int64_t expires_s,
-		  struct err *e)
+char *authn_issue(struct authn *a, const struct object *service_account,
+		  const struct object *bound_pod, const char *node_name, const char *node_uid,
+		  const json_t *audiences, int64_t now_s, int64_t expires_s, struct err *e)
 {
 	char jti[UID_TEXT_BYTES];
 	cleanup(json_decrefp) json_t *claims = json_object();
@@ -190,7 +199,8 @@ char *authn_issue(struct authn *a, const struct object *service_account, const s
 		json_object_set_new(k8s, "node", reference(node_name, node_uid));
 	if (bound_pod)
 		json_object_set_new(k8s, "pod", reference(bound_pod->name, bound_pod->uid));
-	json_object_set_new(k8s, "serviceaccount", reference(service_account->name, service_account->uid));
+	json_object_set_new(k8s, "serviceaccount",
+			    reference(service_account->name, service_account->uid));
 
 	json_object_set(claims, "aud", (json_t *)audiences);
 	json_object_set_new(claims, "exp", json_integer(expires_s));
@@ -199,7 +209,8 @@ char *authn_issue(struct authn *a, const struct object *service_account, const s
 	json_object_set_new(claims, "jti", json_string(uid_make(jti)));
 	json_object_set_new(claims, "kubernetes.io", k8s);
 	json_object_set_new(claims, "nbf", json_integer(now_s));
-	json_object_set_new(claims, "sub", json_sprintf("system:serviceaccount:%s:%s", service_account->ns,
-							service_account->name));
+	json_object_set_new(claims, "sub",
+			    json_sprintf("system:serviceaccount:%s:%s", service_account->ns,
+					 service_account->name));
 	return jwt_sign(&a->key, claims, e);
 }

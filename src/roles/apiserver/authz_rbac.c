@@ -43,7 +43,8 @@ bool user_in_group(const struct user *u, const char *group)
 
 static struct table *find_table(struct store *s, const char *plural)
 {
-	const struct resource *r = resource_find(STR("rbac.authorization.k8s.io"), STR("v1"), str_of(plural));
+	const struct resource *r =
+		resource_find(STR("rbac.authorization.k8s.io"), STR("v1"), str_of(plural));
 
 	return r ? store_table(s, r) : NULL;
 }
@@ -103,7 +104,8 @@ void rbac_free(struct rbac *r)
 
 void rbac_changed(struct rbac *r, const struct table *t)
 {
-	if (t == r->roles || t == r->role_bindings || t == r->cluster_roles || t == r->cluster_role_bindings)
+	if (t == r->roles || t == r->role_bindings || t == r->cluster_roles ||
+	    t == r->cluster_role_bindings)
 		r->stale = true;
 }
 
@@ -127,7 +129,8 @@ static struct role *cluster_role(struct rbac *r, const struct object *o)
 }
 
 /* Adds to `rules` those of every ClusterRole that the selector picks. */
-static void collect_rules(struct rbac *r, const json_t *label_selector, const struct role *self, json_t *rules)
+static void collect_rules(struct rbac *r, const json_t *label_selector, const struct role *self,
+			  json_t *rules)
 {
 	struct err e;
 	struct selector *s = selector_of_label_selector(label_selector, &e);
@@ -147,8 +150,7 @@ static void aggregate(struct rbac *r, struct role *role)
 	json_t *rules = json_array(), *ls;
 	size_t i;
 
-	json_array_foreach(role->selectors, i, ls)
-		collect_rules(r, ls, role, rules);
+	json_array_foreach(role->selectors, i, ls) collect_rules(r, ls, role, rules);
 	json_decref(role->rules);
 	role->rules = rules;
 }
@@ -169,7 +171,8 @@ static void index_roles(struct rbac *r, struct table *t)
 
 	for (size_t i = 0; t && i < t->n; i++) {
 		cleanup(json_decrefp) json_t *tree = object_tree(t->at[i], &e);
-		struct role *role = role_put(r, t->at[i]->ns, t->at[i]->name, json_object_get(tree, "rules"));
+		struct role *role =
+			role_put(r, t->at[i]->ns, t->at[i]->name, json_object_get(tree, "rules"));
 		role->selectors = json_incref(jx_at(tree, "aggregationRule.clusterRoleSelectors"));
 	}
 }
@@ -180,9 +183,11 @@ static void index_bindings(struct rbac *r, struct table *t, bool cluster)
 
 	for (size_t i = 0; t && i < t->n; i++) {
 		cleanup(json_decrefp) json_t *tree = object_tree(t->at[i], &e);
-		const char *kind = jx_str_or(tree, "roleRef.kind", ""), *name = jx_str_or(tree, "roleRef.name", "");
+		const char *kind = jx_str_or(tree, "roleRef.kind", ""),
+			   *name = jx_str_or(tree, "roleRef.name", "");
 		const struct object *o = t->at[i];
-		cleanup(freep) char *key = xasprintf("%s/%s", c_eq(kind, "Role") ? o->ns : "", name);
+		cleanup(freep) char *key =
+			xasprintf("%s/%s", c_eq(kind, "Role") ? o->ns : "", name);
 		json_t *subjects = json_object_get(tree, "subjects");
 		struct role *role = map_get_c(&r->by_key, key);
 
@@ -228,7 +233,10 @@ static bool subject_is(const json_t *subject, const char *binding_ns, const stru
 	if (c_eq(kind, "ServiceAccount")) {
 		const char *ns = jx_str(subject, "namespace");
 		cleanup(freep) char *want = xasprintf("system:serviceaccount:%s:%s",
-						      ns && ns[0] ? ns : binding_ns ? binding_ns : "", name);
+						      ns && ns[0]  ? ns
+						      : binding_ns ? binding_ns
+								   : "",
+						      name);
 		return c_eq(want, u->name);
 	}
 	return false;
@@ -239,9 +247,7 @@ static bool binding_holds(const struct binding *b, const struct user *u)
 	size_t i;
 	json_t *subject;
 
-	json_array_foreach(b->subjects, i, subject)
-		if (subject_is(subject, b->ns, u))
-			return true;
+	json_array_foreach(b->subjects, i, subject) if (subject_is(subject, b->ns, u)) return true;
 	return false;
 }
 
@@ -284,7 +290,8 @@ static bool list_has(const json_t *list, const char *value)
 	size_t i;
 	json_t *v;
 
-	json_array_foreach(list, i, v) {
+	json_array_foreach(list, i, v)
+	{
 		const char *text = json_string_value(v);
 		if (c_eq(text, "*") || (text && c_eq(text, value)))
 			return true;
@@ -299,7 +306,8 @@ static bool resources_have(const json_t *list, const char *resource, const char 
 	size_t i;
 	json_t *v;
 
-	json_array_foreach(list, i, v) {
+	json_array_foreach(list, i, v)
+	{
 		struct str want_sub, want = str_cut(str_of(json_string_value(v)), '/', &want_sub);
 
 		if (!want.ptr)
@@ -323,9 +331,7 @@ static bool names_have(const json_t *list, const char *name)
 
 	if (!json_array_size(list))
 		return true;
-	json_array_foreach(list, i, v)
-		if (name && c_eq(json_string_value(v), name))
-			return true;
+	json_array_foreach(list, i, v) if (name && c_eq(json_string_value(v), name)) return true;
 	return false;
 }
 
@@ -334,7 +340,8 @@ static bool urls_have(const json_t *list, const char *path)
 	size_t i;
 	json_t *v;
 
-	json_array_foreach(list, i, v) {
+	json_array_foreach(list, i, v)
+	{
 		struct str want = str_of(json_string_value(v)), have = str_of(path);
 
 		if (want.len && want.ptr[want.len - 1] == '*') {
@@ -364,7 +371,8 @@ static bool binding_applies(const struct binding *b, const struct authz_question
 	return !b->ns || (q->is_resource && q->ns && c_eq(b->ns, q->ns));
 }
 
-bool rbac_allows(struct rbac *r, const struct user *u, const struct authz_question *q, const char **ret_reason)
+bool rbac_allows(struct rbac *r, const struct user *u, const struct authz_question *q,
+		 const char **ret_reason)
 {
 	const struct grants *g = grants_of(r, u);
 	size_t j;
@@ -379,12 +387,12 @@ bool rbac_allows(struct rbac *r, const struct user *u, const struct authz_questi
 	for (size_t i = 0; i < g->n; i++) {
 		if (!binding_applies(g->at[i], q))
 			continue;
-		json_array_foreach(g->at[i]->role->rules, j, rule)
-			if (rule_allows(rule, q)) {
-				if (ret_reason)
-					*ret_reason = g->at[i]->reason;
-				return true;
-			}
+		json_array_foreach(g->at[i]->role->rules, j, rule) if (rule_allows(rule, q))
+		{
+			if (ret_reason)
+				*ret_reason = g->at[i]->reason;
+			return true;
+		}
 	}
 	return false;
 }
@@ -395,7 +403,8 @@ static void rule_report(const json_t *rule, json_t *resource_rules, json_t *url_
 	json_t *urls = json_object_get(rule, "nonResourceURLs"), *out;
 
 	if (json_array_size(urls)) {
-		out = json_pack("{s:O,s:O}", "verbs", json_object_get(rule, "verbs"), "nonResourceURLs", urls);
+		out = json_pack("{s:O,s:O}", "verbs", json_object_get(rule, "verbs"),
+				"nonResourceURLs", urls);
 		json_array_append_new(url_rules, out);
 		return;
 	}
@@ -419,14 +428,15 @@ json_t *rbac_rules_for(struct rbac *r, const struct user *u, const char *ns)
 		json_array_foreach(g->at[i]->role->rules, j, rule)
 			rule_report(rule, resource_rules, url_rules);
 	}
-	return json_pack("{s:o,s:o,s:b}", "resourceRules", resource_rules, "nonResourceRules", url_rules, "incomplete",
-			 0);
+	return json_pack("{s:o,s:o,s:b}", "resourceRules", resource_rules, "nonResourceRules",
+			 url_rules, "incomplete", 0);
 }
 
 void authz_denied(const struct user *u, const struct authz_question *q, struct err *ret_err)
 {
 	if (!q->is_resource) {
-		err_set(ret_err, ERR_FORBIDDEN, "forbidden: User \"%s\" cannot %s path \"%s\"", u->name, q->verb, q->path);
+		err_set(ret_err, ERR_FORBIDDEN, "forbidden: User \"%s\" cannot %s path \"%s\"",
+			u->name, q->verb, q->path);
 		return;
 	}
 	bool sub = q->subresource && q->subresource[0], named = q->name && q->name[0];
@@ -435,11 +445,13 @@ void authz_denied(const struct user *u, const struct authz_question *q, struct e
 
 	if (q->ns && q->ns[0]) {
 		size_t n = strlen(q->ns);
-		snprintf(scope, sizeof(scope), "in the namespace \"%.*s\"", (int)MIN(n, 253), q->ns);
+		snprintf(scope, sizeof(scope), "in the namespace \"%.*s\"", (int)MIN(n, 253),
+			 q->ns);
 	}
 	err_set(ret_err, ERR_FORBIDDEN,
-		"%s%s%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s%s%s\" in API group \"%s\" %s",
-		q->resource, grouped ? "." : "", grouped ? q->group : "", named ? " \"" : "", named ? q->name : "",
-		named ? "\"" : "", u->name, q->verb, q->resource, sub ? "/" : "", sub ? q->subresource : "",
-		q->group ? q->group : "", scope);
+		"%s%s%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s%s%s\" in API group "
+		"\"%s\" %s",
+		q->resource, grouped ? "." : "", grouped ? q->group : "", named ? " \"" : "",
+		named ? q->name : "", named ? "\"" : "", u->name, q->verb, q->resource,
+		sub ? "/" : "", sub ? q->subresource : "", q->group ? q->group : "", scope);
 }

@@ -30,9 +30,12 @@ struct rbac *rbac_new(struct store *s);
 void rbac_free(struct rbac *r);
 /* Tells the index that an object of `t` changed; other tables than its own are ignored. */
 void rbac_changed(struct rbac *r, const struct table *t);
-/* *ret_reason (may be NULL) names the binding and role that allowed it; valid until the next change. */
-bool rbac_allows(struct rbac *r, const struct user *u, const struct authz_question *q, const char **ret_reason);
+/* *ret_reason (may be NULL) names the binding and role that allowed it; valid until the next
+ * change. */
+bool rbac_allows(struct rbac *r, const struct user *u, const struct authz_question *q,
+		 const char **ret_reason);
 /* SubjectRulesReviewStatus: all rules that hold for the user in `ns`. New reference. */
 json_t *rbac_rules_for(struct rbac *r, const struct user *u, const char *ns);
-/* 403's sentence: `pods is forbidden: User "x" cannot list resource "pods" in API group "" at the cluster scope`. */
+/* 403's sentence: `pods is forbidden: User "x" cannot list resource "pods" in API group "" at the
+ * cluster scope`. */
 void authz_denied(const struct user *u, const struct authz_question *q, struct err *ret_err);

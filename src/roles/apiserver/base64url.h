@@ -1,4 +1,5 @@
-/* base64url.h - base64 with the URL and file name safe alphabet, without padding. RFC 4648, section 5. */
+/* base64url.h - base64 with the URL and file name safe alphabet, without padding. RFC 4648,
+ * section 5. */
 #pragma once
 
 #include "base/buf.h"

@@ -4,12 +4,14 @@ static int format_of(const struct request *q, enum body_format *ret_format, stru
 {
 	if (body_format_of(http_header_get(q->http->headers, "content-type"), ret_format) == 0)
 		return 0;
-	return err_set(e, ERR_UNSUPPORTED_MEDIA,
-		       "the body of the request was in an unknown format - accepted media types include: "
-		       "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+	return err_set(
+		e, ERR_UNSUPPORTED_MEDIA,
+		"the body of the request was in an unknown format - accepted media types include: "
+		"application/json, application/yaml, application/vnd.kubernetes.protobuf");
 }
 
-json_t *body_object(struct request *q, const struct resource *r, enum field_validation fv, struct err *e)
+json_t *body_object(struct request *q, const struct resource *r, enum field_validation fv,
+		    struct err *e)
 {
 	enum body_format format;
 

@@ -10,8 +10,8 @@
 #define AUTOUPDATE "rbac.authorization.kubernetes.io/autoupdate"
 
 /* Makes `obj` unless it is there; with `update`, brings it up to date. Steals `obj`. */
-static int ensure(struct apiserver *api, const char *group, const char *version, const char *plural, json_t *obj,
-		  bool update, struct err *e)
+static int ensure(struct apiserver *api, const char *group, const char *version, const char *plural,
+		  json_t *obj, bool update, struct err *e)
 {
 	const struct resource *r = resource_find(str_of(group), str_of(version), str_of(plural));
 	cleanup(json_decrefp) json_t *owned = obj;
@@ -19,7 +19,9 @@ static int ensure(struct apiserver *api, const char *group, const char *version,
 
 	if (!r)
 		return err_set(e, ERR_INTERNAL, "no resource %s.%s", plural, group);
-	const struct write w = { .api = api, .table = store_table(api->store, r), .ns = jx_namespace(obj) };
+	const struct write w = { .api = api,
+				 .table = store_table(api->store, r),
+				 .ns = jx_namespace(obj) };
 	struct object *old = table_get(w.table, w.ns, jx_name(obj));
 	int rc = 0;
 
@@ -29,7 +31,8 @@ static int ensure(struct apiserver *api, const char *group, const char *version,
 	else if (update)
 		rc = registry_update(&w, obj, old, &out);
 	if (rc < 0)
-		err_set(e, ERR_INTERNAL, "%s \"%s\": %s", plural, jx_name(obj), jx_str_or(out.status, "message", ""));
+		err_set(e, ERR_INTERNAL, "%s \"%s\": %s", plural, jx_name(obj),
+			jx_str_or(out.status, "message", ""));
 	written_done(&out);
 	return rc;
 }
@@ -38,11 +41,12 @@ static int ensure(struct apiserver *api, const char *group, const char *version,
 
 static int ensure_namespaces(struct apiserver *api, struct err *e)
 {
-	static const char *const names[] = { "kube-system", "default", "kube-public", "kube-node-lease" };
+	static const char *const names[] = { "kube-system", "default", "kube-public",
+					     "kube-node-lease" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		json_t *ns = json_pack("{s:s,s:s,s:{s:s}}", "kind", "Namespace", "apiVersion", "v1", "metadata", "name",
-				       names[i]);
+		json_t *ns = json_pack("{s:s,s:s,s:{s:s}}", "kind", "Namespace", "apiVersion", "v1",
+				       "metadata", "name", names[i]);
 		if (ensure(api, "", "v1", "namespaces", ns, false, e) < 0)
 			return -1;
 	}
@@ -69,9 +73,8 @@ static json_t *group_words(const char *text)
 	json_t *list = words(text), *v;
 	size_t i;
 
-	json_array_foreach(list, i, v)
-		if (c_eq(json_string_value(v), "core"))
-			json_array_set_new(list, i, json_string(""));
+	json_array_foreach(list, i, v) if (c_eq(json_string_value(v), "core"))
+		json_array_set_new(list, i, json_string(""));
 	return list;
 }
 
@@ -86,7 +89,8 @@ static json_t *rules_of(const char *role)
 		json_t *rule = json_pack("{s:o}", "verbs", words(row->verbs));
 		if (row->groups)
 			json_object_set_new(rule, "apiGroups", group_words(row->groups));
-		json_object_set_new(rule, row->groups ? "resources" : "nonResourceURLs", words(row->resources));
+		json_object_set_new(rule, row->groups ? "resources" : "nonResourceURLs",
+				    words(row->resources));
 		if (row->names)
 			json_object_set_new(rule, "resourceNames", words(row->names));
 		json_array_append_new(rules, rule);
@@ -96,8 +100,9 @@ static json_t *rules_of(const char *role)
 
 static json_t *rbac_object(const char *kind, const char *name)
 {
-	return json_pack("{s:s,s:s,s:{s:s,s:{s:s},s:{s:s}}}", "kind", kind, "apiVersion", RBAC_GROUP "/v1", "metadata",
-			 "name", name, "labels", "kubernetes.io/bootstrapping", "rbac-defaults", "annotations", AUTOUPDATE,
+	return json_pack("{s:s,s:s,s:{s:s,s:{s:s},s:{s:s}}}", "kind", kind, "apiVersion",
+			 RBAC_GROUP "/v1", "metadata", "name", name, "labels",
+			 "kubernetes.io/bootstrapping", "rbac-defaults", "annotations", AUTOUPDATE,
 			 "true");
 }
 
@@ -106,13 +111,16 @@ static json_t *cluster_role(const struct rbac_role_row *row)
 	json_t *role = rbac_object("ClusterRole", row->name);
 
 	if (row->aggregate_to) {
-		cleanup(freep) char *key = xasprintf(RBAC_GROUP "/aggregate-to-%s", row->aggregate_to);
+		cleanup(freep) char *key =
+			xasprintf(RBAC_GROUP "/aggregate-to-%s", row->aggregate_to);
 		json_object_set_new(jx_at(role, "metadata.labels"), key, json_string("true"));
 	}
 	if (row->aggregate_from) {
-		cleanup(freep) char *key = xasprintf(RBAC_GROUP "/aggregate-to-%s", row->aggregate_from);
-		json_object_set_new(role, "aggregationRule", json_pack("{s:[{s:{s:s}}]}", "clusterRoleSelectors",
-								       "matchLabels", key, "true"));
+		cleanup(freep) char *key =
+			xasprintf(RBAC_GROUP "/aggregate-to-%s", row->aggregate_from);
+		json_object_set_new(role, "aggregationRule",
+				    json_pack("{s:[{s:{s:s}}]}", "clusterRoleSelectors",
+					      "matchLabels", key, "true"));
 	}
 	json_object_set_new(role, "rules", rules_of(row->name));
 	return role;
@@ -124,8 +132,8 @@ static void add_subjects(json_t *list, const char *kind, const char *names)
 	size_t i;
 	cleanup(json_decrefp) json_t *all = words(names);
 
-	json_array_foreach(all, i, v)
-		json_array_append_new(list, json_pack("{s:s,s:s,s:O}", "kind", kind, "apiGroup", RBAC_GROUP, "name", v));
+	json_array_foreach(all, i, v) json_array_append_new(
+		list, json_pack("{s:s,s:s,s:O}", "kind", kind, "apiGroup", RBAC_GROUP, "name", v));
 }
 
 static json_t *cluster_role_binding(const struct rbac_binding_row *row)
@@ -136,11 +144,13 @@ static json_t *cluster_role_binding(const struct rbac_binding_row *row)
 	add_subjects(subjects, "Group", row->groups);
 	if (row->service_account) {
 		struct str name, ns = str_cut(str_of(row->service_account), ':', &name);
-		json_array_append_new(subjects, json_pack("{s:s,s:s%,s:s%}", "kind", "ServiceAccount", "name", name.ptr,
-							  name.len, "namespace", ns.ptr, ns.len));
+		json_array_append_new(subjects,
+				      json_pack("{s:s,s:s%,s:s%}", "kind", "ServiceAccount", "name",
+						name.ptr, name.len, "namespace", ns.ptr, ns.len));
 	}
-	json_object_set_new(b, "roleRef", json_pack("{s:s,s:s,s:s}", "apiGroup", RBAC_GROUP, "kind", "ClusterRole", "name",
-						    row->role));
+	json_object_set_new(b, "roleRef",
+			    json_pack("{s:s,s:s,s:s}", "apiGroup", RBAC_GROUP, "kind",
+				      "ClusterRole", "name", row->role));
 	json_object_set_new(b, "subjects", subjects);
 	return b;
 }
@@ -163,8 +173,10 @@ static int ensure_rbac(struct apiserver *api, struct err *e)
 			   may_update(api, "clusterroles", rbac_role_rows[i].name), e) < 0)
 			return -1;
 	for (size_t i = 0; i < n_rbac_binding_rows; i++)
-		if (ensure(api, RBAC_GROUP, "v1", "clusterrolebindings", cluster_role_binding(&rbac_binding_rows[i]),
-			   may_update(api, "clusterrolebindings", rbac_binding_rows[i].name), e) < 0)
+		if (ensure(api, RBAC_GROUP, "v1", "clusterrolebindings",
+			   cluster_role_binding(&rbac_binding_rows[i]),
+			   may_update(api, "clusterrolebindings", rbac_binding_rows[i].name),
+			   e) < 0)
 			return -1;
 	return 0;
 }
@@ -194,12 +206,14 @@ static int ensure_service(struct apiserver *api, struct err *e)
 	cleanup(freep) char *ip = first_service_ip(api->config);
 
 	if (!ip)
-		return err_set(e, ERR_INTERNAL, "service-cidr %s is no IPv4 range", api->config->service_cidr);
-	json_t *svc = json_pack("{s:s,s:s,s:{s:s,s:s,s:{s:s,s:s}},s:{s:s,s:s,s:[{s:s,s:i,s:i,s:s}]}}", "kind", "Service",
-				"apiVersion", "v1", "metadata", "name", "kubernetes", "namespace", "default", "labels",
-				"component", "apiserver", "provider", "kubernetes", "spec", "clusterIP", ip, "type",
-				"ClusterIP", "ports", "name", "https", "port", 443, "targetPort", api_port(api), "protocol",
-				"TCP");
+		return err_set(e, ERR_INTERNAL, "service-cidr %s is no IPv4 range",
+			       api->config->service_cidr);
+	json_t *svc = json_pack(
+		"{s:s,s:s,s:{s:s,s:s,s:{s:s,s:s}},s:{s:s,s:s,s:[{s:s,s:i,s:i,s:s}]}}", "kind",
+		"Service", "apiVersion", "v1", "metadata", "name", "kubernetes", "namespace",
+		"default", "labels", "component", "apiserver", "provider", "kubernetes", "spec",
+		"clusterIP", ip, "type", "ClusterIP", "ports", "name", "https", "port", 443,
+		"targetPort", api_port(api), "protocol", "TCP");
 	return ensure(api, "", "v1", "services", svc, false, e);
 }
 
@@ -208,27 +222,30 @@ static int ensure_endpoints(struct apiserver *api, struct err *e)
 	const char *ip = api->config->node_ip;
 	int port = api_port(api);
 
-	/* Started by hand, with nothing but loopback: pods could not reach it, and loopback is no valid endpoint. */
+	/* Started by hand, with nothing but loopback: pods could not reach it, and loopback is no
+	 * valid endpoint. */
 	if (!ip || !strncmp(ip, "127.", 4))
 		return 0;
-	json_t *ep = json_pack("{s:s,s:s,s:{s:s,s:s,s:{s:s}},s:[{s:[{s:s}],s:[{s:s,s:i,s:s}]}]}", "kind", "Endpoints",
-			       "apiVersion", "v1", "metadata", "name", "kubernetes", "namespace", "default", "labels",
-			       "endpointslice.kubernetes.io/skip-mirror", "true", "subsets", "addresses", "ip", ip, "ports",
-			       "name", "https", "port", port, "protocol", "TCP");
+	json_t *ep = json_pack(
+		"{s:s,s:s,s:{s:s,s:s,s:{s:s}},s:[{s:[{s:s}],s:[{s:s,s:i,s:s}]}]}", "kind",
+		"Endpoints", "apiVersion", "v1", "metadata", "name", "kubernetes", "namespace",
+		"default", "labels", "endpointslice.kubernetes.io/skip-mirror", "true", "subsets",
+		"addresses", "ip", ip, "ports", "name", "https", "port", port, "protocol", "TCP");
 	if (ensure(api, "", "v1", "endpoints", ep, true, e) < 0)
 		return -1;
-	json_t *slice = json_pack("{s:s,s:s,s:{s:s,s:s,s:{s:s}},s:s,s:[{s:[s],s:{s:b}}],s:[{s:s,s:i,s:s}]}", "kind",
-				  "EndpointSlice", "apiVersion", "discovery.k8s.io/v1", "metadata", "name", "kubernetes",
-				  "namespace", "default", "labels", "kubernetes.io/service-name", "kubernetes",
-				  "addressType", "IPv4", "endpoints", "addresses", ip, "conditions", "ready", 1, "ports",
-				  "name", "https", "port", port, "protocol", "TCP");
+	json_t *slice = json_pack(
+		"{s:s,s:s,s:{s:s,s:s,s:{s:s}},s:s,s:[{s:[s],s:{s:b}}],s:[{s:s,s:i,s:s}]}", "kind",
+		"EndpointSlice", "apiVersion", "discovery.k8s.io/v1", "metadata", "name",
+		"kubernetes", "namespace", "default", "labels", "kubernetes.io/service-name",
+		"kubernetes", "addressType", "IPv4", "endpoints", "addresses", ip, "conditions",
+		"ready", 1, "ports", "name", "https", "port", port, "protocol", "TCP");
 	return ensure(api, "discovery.k8s.io", "v1", "endpointslices", slice, true, e);
 }
 
 int bootstrap(struct apiserver *api, struct err *e)
 {
-	if (ensure_namespaces(api, e) < 0 || ensure_rbac(api, e) < 0 || ensure_service(api, e) < 0 ||
-	    ensure_endpoints(api, e) < 0)
+	if (ensure_namespaces(api, e) < 0 || ensure_rbac(api, e) < 0 ||
+	    ensure_service(api, e) < 0 || ensure_endpoints(api, e) < 0)
 		return err_wrap(e, "making the cluster's first objects");
 	return 0;
 }

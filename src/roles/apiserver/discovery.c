@@ -5,15 +5,21 @@ static const struct {
 	unsigned bit;
 	const char *name;
 } verbs[] = {
-	{ VERB_CREATE, "create" }, { VERB_DELETE, "delete" }, { VERB_DELETE_COLLECTION, "deletecollection" },
-	{ VERB_GET, "get" },	   { VERB_LIST, "list" },     { VERB_PATCH, "patch" },
-	{ VERB_UPDATE, "update" }, { VERB_WATCH, "watch" },
+	{ VERB_CREATE, "create" },
+	{ VERB_DELETE, "delete" },
+	{ VERB_DELETE_COLLECTION, "deletecollection" },
+	{ VERB_GET, "get" },
+	{ VERB_LIST, "list" },
+	{ VERB_PATCH, "patch" },
+	{ VERB_UPDATE, "update" },
+	{ VERB_WATCH, "watch" },
 };
 
-/* What a subresource answers with, and how it is asked. One that has no row here is not served, and not shown. */
+/* What a subresource answers with, and how it is asked. One that has no row here is not served, and
+ * not shown. */
 #define READ_WRITE (VERB_GET | VERB_PATCH | VERB_UPDATE)
 static const struct subresource {
-	const char *name, *of; /* `of`: only of this resource; NULL: any */
+	const char *name, *of;		    /* `of`: only of this resource; NULL: any */
 	const char *group, *version, *kind; /* NULL: the resource's own */
 	unsigned verbs;
 } subresources[] = {
@@ -35,7 +41,8 @@ static const struct subresource {
 static const struct subresource *subresource_find(const struct resource *r, const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(subresources); i++)
-		if (c_eq(subresources[i].name, name) && (!subresources[i].of || c_eq(subresources[i].of, r->plural)))
+		if (c_eq(subresources[i].name, name) &&
+		    (!subresources[i].of || c_eq(subresources[i].of, r->plural)))
 			return &subresources[i];
 	return NULL;
 }
@@ -72,7 +79,8 @@ static json_t *kind_of(const char *group, const char *version, const char *kind)
 static json_t *aggregated_subresource(const struct resource *r, const struct subresource *s)
 {
 	return json_pack("{s:s,s:o,s:o}", "subresource", s->name, "responseKind",
-			 s->kind ? kind_of(s->group, s->version, s->kind) : kind_of(r->group, r->version, r->kind),
+			 s->kind ? kind_of(s->group, s->version, s->kind)
+				 : kind_of(r->group, r->version, r->kind),
 			 "verbs", verb_list(s->verbs));
 }
 
@@ -80,8 +88,8 @@ static json_t *aggregated_resource(const struct resource *r)
 {
 	json_t *v = json_pack("{s:s,s:o,s:s,s:s,s:o}", "resource", r->plural, "responseKind",
 			      kind_of(r->group, r->version, r->kind), "scope",
-			      r->namespaced ? "Namespaced" : "Cluster", "singularResource", r->singular, "verbs",
-			      verb_list(r->verbs));
+			      r->namespaced ? "Namespaced" : "Cluster", "singularResource",
+			      r->singular, "verbs", verb_list(r->verbs));
 	json_t *subs = json_array();
 
 	set_names(v, "shortNames", r->short_names);
@@ -116,10 +124,12 @@ static json_t *aggregated_versions(const char *group)
 			continue;
 		json_t *list = json_array();
 		for (size_t j = i; j < n_resources; j++)
-			if (c_eq(resources[j].group, group) && c_eq(resources[j].version, resources[i].version))
+			if (c_eq(resources[j].group, group) &&
+			    c_eq(resources[j].version, resources[i].version))
 				json_array_append_new(list, aggregated_resource(&resources[j]));
-		json_array_append_new(versions, json_pack("{s:s,s:o,s:s}", "version", resources[i].version, "resources",
-							  list, "freshness", "Current"));
+		json_array_append_new(versions,
+				      json_pack("{s:s,s:o,s:s}", "version", resources[i].version,
+						"resources", list, "freshness", "Current"));
 	}
 	return versions;
 }
@@ -140,7 +150,8 @@ json_t *discovery_aggregated(bool core, const char *version)
 						       aggregated_versions(group)));
 	}
 	json_t *v = json_pack("{s:s,s:o,s:{},s:o}", "kind", "APIGroupDiscoveryList", "apiVersion",
-			      json_sprintf("apidiscovery.k8s.io/%s", version), "metadata", "items", items);
+			      json_sprintf("apidiscovery.k8s.io/%s", version), "metadata", "items",
+			      items);
 	return v;
 }
 
@@ -149,12 +160,14 @@ json_t *discovery_aggregated(bool core, const char *version)
 json_t *discovery_api_versions(const char *server_address)
 {
 	return json_pack("{s:s,s:[s],s:[{s:s,s:s}]}", "kind", "APIVersions", "versions", "v1",
-			 "serverAddressByClientCIDRs", "clientCIDR", "0.0.0.0/0", "serverAddress", server_address);
+			 "serverAddressByClientCIDRs", "clientCIDR", "0.0.0.0/0", "serverAddress",
+			 server_address);
 }
 
 static json_t *group_version(const struct resource *r)
 {
-	return json_pack("{s:o,s:s}", "groupVersion", json_sprintf("%s/%s", r->group, r->version), "version", r->version);
+	return json_pack("{s:o,s:s}", "groupVersion", json_sprintf("%s/%s", r->group, r->version),
+			 "version", r->version);
 }
 
 static json_t *group_body(size_t first)
@@ -176,7 +189,8 @@ json_t *discovery_groups(void)
 	for (size_t i = 0; i < n_resources; i++)
 		if (resources[i].group[0] && is_first(i, true))
 			json_array_append_new(list, group_body(i));
-	return json_pack("{s:s,s:s,s:o}", "kind", "APIGroupList", "apiVersion", "v1", "groups", list);
+	return json_pack("{s:s,s:s,s:o}", "kind", "APIGroupList", "apiVersion", "v1", "groups",
+			 list);
 }
 
 json_t *discovery_group(const char *group)
@@ -184,7 +198,8 @@ json_t *discovery_group(const char *group)
 	for (size_t i = 0; i < n_resources; i++) {
 		if (!group[0] || !c_eq(resources[i].group, group))
 			continue;
-		json_t *v = json_pack("{s:s,s:s}", "kind", "APIGroup", "apiVersion", "v1"), *body = group_body(i);
+		json_t *v = json_pack("{s:s,s:s}", "kind", "APIGroup", "apiVersion", "v1"),
+		       *body = group_body(i);
 		json_object_update(v, body);
 		json_decref(body);
 		return v;
@@ -198,8 +213,9 @@ static void add_subresources(const struct resource *r, json_t *list)
 		const struct subresource *s = subresource_find(r, *name);
 		if (!s)
 			continue;
-		json_t *v = json_pack("{s:o,s:s,s:b}", "name", json_sprintf("%s/%s", r->plural, s->name), "singularName",
-				      "", "namespaced", r->namespaced);
+		json_t *v = json_pack("{s:o,s:s,s:b}", "name",
+				      json_sprintf("%s/%s", r->plural, s->name), "singularName", "",
+				      "namespaced", r->namespaced);
 		if (s->group && s->group[0]) {
 			json_object_set_new(v, "group", json_string(s->group));
 			json_object_set_new(v, "version", json_string(s->version));
@@ -218,8 +234,9 @@ json_t *discovery_resources(const char *group, const char *version)
 		const struct resource *r = &resources[i];
 		if (!c_eq(r->group, group) || !c_eq(r->version, version))
 			continue;
-		json_t *v = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", r->plural, "singularName", r->singular,
-				      "namespaced", r->namespaced, "kind", r->kind, "verbs", verb_list(r->verbs));
+		json_t *v = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", r->plural, "singularName",
+				      r->singular, "namespaced", r->namespaced, "kind", r->kind,
+				      "verbs", verb_list(r->verbs));
 		set_names(v, "shortNames", r->short_names);
 		set_names(v, "categories", r->categories);
 		json_array_append_new(list, v);
@@ -229,6 +246,7 @@ json_t *discovery_resources(const char *group, const char *version)
 		json_decref(list);
 		return NULL;
 	}
-	return json_pack("{s:s,s:s,s:o,s:o}", "kind", "APIResourceList", "apiVersion", "v1", "groupVersion",
-			 json_sprintf("%s%s%s", group, group[0] ? "/" : "", version), "resources", list);
+	return json_pack(
+		"{s:s,s:s,s:o,s:o}", "kind", "APIResourceList", "apiVersion", "v1", "groupVersion",
+		json_sprintf("%s%s%s", group, group[0] ? "/" : "", version), "resources", list);
 }

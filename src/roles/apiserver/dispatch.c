@@ -8,10 +8,10 @@
 
 #include <stdio.h>
 
-enum { /* struct route.flags */
-	ANY_FORM = 1,	/* Table and PartialObjectMetadata are possible answers */
-	RAW_ANSWER = 2, /* the answer is no JSON: Accept does not matter */
-	NO_NAME = 4,	/* the resource is virtual: created, never kept */
+enum {		       /* struct route.flags */
+       ANY_FORM = 1,   /* Table and PartialObjectMetadata are possible answers */
+       RAW_ANSWER = 2, /* the answer is no JSON: Accept does not matter */
+       NO_NAME = 4,    /* the resource is virtual: created, never kept */
 };
 struct route {
 	const char *group, *resource; /* NULL: every one */
@@ -23,6 +23,7 @@ struct route {
 #define AUTHN "authentication.k8s.io"
 #define AUTHZ "authorization.k8s.io"
 /* The first that matches. A resource serves only what its own table row lists (resources.c). */
+/* clang-format off */
 static const struct route routes[] = {
 	{ AUTHN, "tokenreviews", NULL, "create", handle_token_review, NO_NAME },
 	{ AUTHN, "selfsubjectreviews", NULL, "create", handle_self_review, NO_NAME },
@@ -66,13 +67,15 @@ static const struct route routes[] = {
 	{ NULL, NULL, NULL, "delete", handle_delete, 0 },
 	{ NULL, NULL, NULL, "deletecollection", handle_delete_collection, 0 },
 };
+/* clang-format on */
 
 static const struct {
 	const char *name;
 	unsigned bit;
 } verb_bits[] = {
-	{ "get", VERB_GET },	   { "list", VERB_LIST },     { "watch", VERB_WATCH },
-	{ "create", VERB_CREATE }, { "update", VERB_UPDATE }, { "patch", VERB_PATCH },
+	{ "get", VERB_GET },	   { "list", VERB_LIST },
+	{ "watch", VERB_WATCH },   { "create", VERB_CREATE },
+	{ "update", VERB_UPDATE }, { "patch", VERB_PATCH },
 	{ "delete", VERB_DELETE }, { "deletecollection", VERB_DELETE_COLLECTION },
 };
 
@@ -94,7 +97,8 @@ static bool has_subresource(const struct resource *r, const char *name)
 
 static bool route_matches(const struct route *rt, const struct request_info *info)
 {
-	return (!rt->group || c_eq(rt->group, info->group)) && (!rt->resource || c_eq(rt->resource, info->resource)) &&
+	return (!rt->group || c_eq(rt->group, info->group)) &&
+	       (!rt->resource || c_eq(rt->resource, info->resource)) &&
 	       (rt->subresource ? c_eq(rt->subresource, info->subresource) : !info->subresource) &&
 	       c_eq(rt->verb, info->verb);
 }
@@ -110,12 +114,13 @@ static const struct route *route_find(const struct request_info *info)
 #define NO_SUCH_RESOURCE "the server could not find the requested resource"
 #define NO_SUCH_METHOD "the server does not allow this method on the requested resource"
 
-/* Does the path fit the resource: a namespace only where there are any, a name where one is needed? */
+/* Does the path fit the resource: a namespace only where there are any, a name where one is needed?
+ */
 static int check_shape(const struct request *q, const struct route *rt, struct err *e)
 {
 	const struct request_info *i = &q->info;
-	bool collection = c_eq(i->verb, "create") || c_eq(i->verb, "list") || c_eq(i->verb, "watch") ||
-			  c_eq(i->verb, "deletecollection");
+	bool collection = c_eq(i->verb, "create") || c_eq(i->verb, "list") ||
+			  c_eq(i->verb, "watch") || c_eq(i->verb, "deletecollection");
 	bool in_namespace = i->ns && !c_eq(i->resource, "namespaces");
 
 	if (in_namespace && !q->res->namespaced)
@@ -138,7 +143,9 @@ static bool negotiate_form(struct request *q, const struct route *rt)
 {
 	struct str accept = http_header_get(q->http->headers, "accept");
 
-	q->form = rt->flags & RAW_ANSWER ? FORM_JSON : negotiate(accept, rt->flags & ANY_FORM ? ALLOW_OBJECT_FORMS : 0);
+	q->form = rt->flags & RAW_ANSWER
+			  ? FORM_JSON
+			  : negotiate(accept, rt->flags & ANY_FORM ? ALLOW_OBJECT_FORMS : 0);
 	return q->form != FORM_NONE;
 }
 
@@ -174,7 +181,8 @@ static void question_name(struct request *q, struct authz_question *question)
 		return;
 	for (size_t i = 0; i < fs.n; i++)
 		if (str_eq_c(fs.at[i].path, "metadata.name") && !fs.at[i].not_equal)
-			question->name = arena_strndup(q->arena, fs.at[i].value.ptr, fs.at[i].value.len);
+			question->name =
+				arena_strndup(q->arena, fs.at[i].value.ptr, fs.at[i].value.len);
 	field_selector_done(&fs);
 }
 
@@ -208,7 +216,8 @@ static struct request *request_new(struct apiserver *api, struct http_exchange *
 	return q;
 }
 
-/* Upstream's word for a group or version that nobody serves is a bare 404; RBAC has been asked before. */
+/* Upstream's word for a group or version that nobody serves is a bare 404; RBAC has been asked
+ * before. */
 static bool group_served(const struct request_info *i)
 {
 	for (size_t k = 0; k < n_resources; k++)
@@ -222,7 +231,8 @@ static void warn_deprecated(struct request *q)
 {
 	if (q->res->group[0] || !c_eq(q->res->plural, "endpoints"))
 		return;
-	request_warn(q, json_pack("[s]", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"));
+	request_warn(q, json_pack("[s]", "v1 Endpoints is deprecated in v1.33+; use "
+					 "discovery.k8s.io/v1 EndpointSlice"));
 }
 
 static void route_and_handle(struct request *q)
@@ -251,7 +261,8 @@ static int parse(struct request *q, struct err *e)
 		return -1;
 	/* Known before anyone is refused: errors name it. */
 	if (q->info.is_resource)
-		q->res = resource_find(str_of(q->info.group), str_of(q->info.version), str_of(q->info.resource));
+		q->res = resource_find(str_of(q->info.group), str_of(q->info.version),
+				       str_of(q->info.resource));
 	return 0;
 }
 
@@ -269,7 +280,8 @@ void dispatch(void *ctx, struct http_exchange *x)
 	request_init(q);
 	http_on_closed(x, request_closed, q);
 	if (parse(q, &e) < 0 || authn_exchange(&api->authn, x, q->arena, &q->user, &e) < 0 ||
-	    impersonate(api->rbac, q->http->headers, q->arena, &q->user, &e) < 0 || authorize(q, &e) < 0)
+	    impersonate(api->rbac, q->http->headers, q->arena, &q->user, &e) < 0 ||
+	    authorize(q, &e) < 0)
 		reply_error(q, &e);
 	else
 		route_and_handle(q);
@@ -281,7 +293,8 @@ void dispatch_refuse(void *ctx, int status, const char *message, struct buf *ret
 
 	(void)ctx;
 	if (status == 413) {
-		snprintf(too_large, sizeof(too_large), "Request entity too large: limit is %u", LIMIT_REQUEST_BODY_BYTES);
+		snprintf(too_large, sizeof(too_large), "Request entity too large: limit is %u",
+			 LIMIT_REQUEST_BODY_BYTES);
 		message = too_large;
 	}
 	cleanup(json_decrefp) json_t *s = status_failure(err_reason_of_http(status), message);

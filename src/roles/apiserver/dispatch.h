@@ -1,4 +1,5 @@
-/* dispatch.h - from an HTTP exchange to its handler: who asks, for what, may they, and in which form. */
+/* dispatch.h - from an HTTP exchange to its handler: who asks, for what, may they, and in which
+ * form. */
 #pragma once
 
 #include "roles/apiserver/apiserver.h"

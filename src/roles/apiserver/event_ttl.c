@@ -3,7 +3,7 @@
 #include "roles/apiserver/registry.h"
 
 #define EVENT_TTL_MS (60 * 60 * 1000) /* kube-apiserver's --event-ttl */
-#define SWEEP_MAX 200 /* per table and sweep: the loop serves others meanwhile */
+#define SWEEP_MAX 200		      /* per table and sweep: the loop serves others meanwhile */
 
 static int64_t latest(const json_t *ev, const char *path, int64_t than)
 {
@@ -15,8 +15,9 @@ static int64_t latest(const json_t *ev, const char *path, int64_t than)
 
 static int64_t last_written(const json_t *ev)
 {
-	static const char *const paths[] = { "metadata.creationTimestamp", "lastTimestamp", "eventTime",
-					     "series.lastObservedTime", "deprecatedLastTimestamp" };
+	static const char *const paths[] = { "metadata.creationTimestamp", "lastTimestamp",
+					     "eventTime", "series.lastObservedTime",
+					     "deprecatedLastTimestamp" };
 	int64_t ms = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)

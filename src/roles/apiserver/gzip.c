@@ -10,8 +10,8 @@ int gzip_replace(struct buf *body)
 	z_stream z = { 0 };
 	struct buf out;
 
-	if (body->len > UINT32_MAX || deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEM_LEVEL,
-						   Z_DEFAULT_STRATEGY) != Z_OK)
+	if (body->len > UINT32_MAX || deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW_BITS,
+						   GZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
 		return -1;
 	buf_init(&out, body->max);
 	if (buf_reserve(&out, deflateBound(&z, body->len)) < 0) {

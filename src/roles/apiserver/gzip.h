@@ -1,4 +1,5 @@
-/* gzip.h - a body compressed in place. RFC 1952, at zlib's fastest level: the loop waits meanwhile. */
+/* gzip.h - a body compressed in place. RFC 1952, at zlib's fastest level: the loop waits meanwhile.
+ */
 #pragma once
 
 #include "base/buf.h"

@@ -22,7 +22,8 @@ void handle_log(struct request *q);
 void handle_stream(struct request *q); /* exec, attach, portforward */
 
 void handle_token_review(struct request *q);
-void handle_access_review(struct request *q); /* Subject-, LocalSubject- and SelfSubjectAccessReview */
+void handle_access_review(
+	struct request *q); /* Subject-, LocalSubject- and SelfSubjectAccessReview */
 void handle_rules_review(struct request *q);
 void handle_self_review(struct request *q);
 

@@ -15,14 +15,19 @@ static int propagation_of(const char *text, enum propagation *ret, struct err *e
 			return 0;
 		}
 	return err_set(e, ERR_INVALID,
-		       "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"%s\": supported "
-		       "values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"", text);
+		       "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported "
+		       "value: \"%s\": supported "
+		       "values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
+		       text);
 }
 
-/* The body's DeleteOptions where there is one, else the query's. The strings live as long as *ret_body. */
-static int read_options(struct request *q, struct delete_options *o, json_t **ret_body, struct err *e)
+/* The body's DeleteOptions where there is one, else the query's. The strings live as long as
+ * *ret_body. */
+static int read_options(struct request *q, struct delete_options *o, json_t **ret_body,
+			struct err *e)
 {
-	*o = (struct delete_options){ .grace_s = q->opt.grace_s, .propagation = q->opt.propagation };
+	*o = (struct delete_options){ .grace_s = q->opt.grace_s,
+				      .propagation = q->opt.propagation };
 	*ret_body = NULL;
 	if (!q->http->body.len)
 		return 0;
@@ -30,17 +35,22 @@ static int read_options(struct request *q, struct delete_options *o, json_t **re
 	if (!b)
 		return -1;
 	o->grace_s = jx_int(b, "gracePeriodSeconds", o->grace_s);
-	if (jx_str(b, "propagationPolicy") && propagation_of(jx_str(b, "propagationPolicy"), &o->propagation, e) < 0)
+	if (jx_str(b, "propagationPolicy") &&
+	    propagation_of(jx_str(b, "propagationPolicy"), &o->propagation, e) < 0)
 		return -1;
 	if (!jx_str(b, "propagationPolicy") && json_is_boolean(jx_at(b, "orphanDependents")))
-		o->propagation = jx_bool(b, "orphanDependents", false) ? PROPAGATE_ORPHAN : PROPAGATE_BACKGROUND;
+		o->propagation = jx_bool(b, "orphanDependents", false) ? PROPAGATE_ORPHAN
+								       : PROPAGATE_BACKGROUND;
 	o->uid = jx_str(b, "preconditions.uid");
 	o->resource_version = jx_str(b, "preconditions.resourceVersion");
 	if (c_eq(json_string_value(json_array_get(jx_at(b, "dryRun"), 0)), "All"))
 		q->opt.dry_run = true;
 	if (o->grace_s < -1)
-		return err_set(e, ERR_INVALID, "DeleteOptions.meta.k8s.io \"\" is invalid: gracePeriodSeconds: Invalid value: "
-			       "%lld: must be greater than or equal to 0", (long long)o->grace_s);
+		return err_set(e, ERR_INVALID,
+			       "DeleteOptions.meta.k8s.io \"\" is invalid: gracePeriodSeconds: "
+			       "Invalid value: "
+			       "%lld: must be greater than or equal to 0",
+			       (long long)o->grace_s);
 	return 0;
 }
 
@@ -94,7 +104,8 @@ void handle_delete_collection(struct request *q)
 	size_t n;
 	cleanup(json_decrefp) json_t *body = NULL, *refused = NULL;
 
-	if (read_options(q, &o, &body, &e) < 0 || selection_init(&sel, q->res, &q->info, &q->opt, &e) < 0) {
+	if (read_options(q, &o, &body, &e) < 0 ||
+	    selection_init(&sel, q->res, &q->info, &q->opt, &e) < 0) {
 		reply_error(q, &e);
 		return;
 	}
@@ -110,7 +121,9 @@ void handle_delete_collection(struct request *q)
 			refused = TAKE_PTR(out.status);
 		written_done(&out);
 	}
-	const struct render_list list = { .at = at, .n = n, .rv = MAX(store_durable_rv(q->api->store), q->table->last_rv) };
+	const struct render_list list = {
+		.at = at, .n = n, .rv = MAX(store_durable_rv(q->api->store), q->table->last_rv)
+	};
 	if (refused)
 		reply_status(q, TAKE_PTR(refused));
 	else

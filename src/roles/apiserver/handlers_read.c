@@ -25,7 +25,7 @@ struct listing {
 	struct page_token from; /* rv 0: from the beginning */
 	uint64_t rv;		/* the state to show */
 	uint64_t limit;
-	bool past;		/* rv is not the current state */
+	bool past; /* rv is not the current state */
 };
 
 static int check_rv(struct request *q, uint64_t *ret_rv, struct err *e)
@@ -34,18 +34,22 @@ static int check_rv(struct request *q, uint64_t *ret_rv, struct err *e)
 
 	*ret_rv = 0;
 	if (text && text[0] && !str_to_u64(str_of(text), INT64_MAX, ret_rv))
-		return err_set(e, ERR_BAD_REQUEST, "Invalid value: \"%s\": resource version must be a number", text);
+		return err_set(e, ERR_BAD_REQUEST,
+			       "Invalid value: \"%s\": resource version must be a number", text);
 	if (q->opt.rv_match != RV_MATCH_NONE && (!text || !text[0]))
-		return err_set(e, ERR_INVALID,
-			       "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
-			       "resourceVersionMatch is forbidden unless resourceVersion is provided");
+		return err_set(
+			e, ERR_INVALID,
+			"ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
+			"resourceVersionMatch is forbidden unless resourceVersion is provided");
 	if (q->opt.rv_match == RV_MATCH_EXACT && !*ret_rv)
-		return err_set(e, ERR_INVALID,
-			       "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
-			       "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+		return err_set(
+			e, ERR_INVALID,
+			"ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
+			"resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
 	if (*ret_rv > store_rv(q->api->store))
-		return err_set(e, ERR_TIMEOUT, "Timeout: Too large resource version: %llu, current: %llu",
-			       (unsigned long long)*ret_rv, (unsigned long long)store_rv(q->api->store));
+		return err_set(
+			e, ERR_TIMEOUT, "Timeout: Too large resource version: %llu, current: %llu",
+			(unsigned long long)*ret_rv, (unsigned long long)store_rv(q->api->store));
 	return 0;
 }
 
@@ -53,9 +57,11 @@ static int check_rv(struct request *q, uint64_t *ret_rv, struct err *e)
 static int expired(struct err *e, bool paged)
 {
 	if (!paged)
-		return err_set(e, ERR_EXPIRED, "The resourceVersion for the provided list is too old.");
+		return err_set(e, ERR_EXPIRED,
+			       "The resourceVersion for the provided list is too old.");
 	return err_set(e, ERR_EXPIRED,
-		       "The provided continue parameter is too old to display a consistent list result. You must start "
+		       "The provided continue parameter is too old to display a consistent list "
+		       "result. You must start "
 		       "a new list without the continue parameter.");
 }
 
@@ -64,7 +70,8 @@ static int listing_init(struct listing *l, struct request *q, struct err *e)
 	uint64_t asked;
 	struct store *s = q->api->store;
 
-	/* The newest version at which this table is what it is now, so that a quiet kind waits for nobody's write. */
+	/* The newest version at which this table is what it is now, so that a quiet kind waits for
+	 * nobody's write. */
 	*l = (struct listing){ .rv = MAX(store_durable_rv(s), q->table->last_rv),
 			       .limit = MIN(q->opt.limit, LIMIT_LIST_PAGE_MAX) };
 	if (check_rv(q, &asked, e) < 0)
@@ -104,13 +111,15 @@ static size_t page_begin(const struct listing *l, struct object *const *at, size
 	return l->sel.ns ? lower(at, n, l->sel.ns, "") : 0;
 }
 
-static void list_send(struct request *q, const struct listing *l, struct object *const *at, size_t n)
+static void list_send(struct request *q, const struct listing *l, struct object *const *at,
+		      size_t n)
 {
 	struct render_list out = { .rv = l->rv };
 	cleanup(freep) char *token = NULL;
 	size_t i = page_begin(l, at, n), end = n;
 
-	/* The namespace's end: the first object of any later one ("x\1" is the least name behind "x"). */
+	/* The namespace's end: the first object of any later one ("x\1" is the least name behind
+	 * "x"). */
 	if (l->sel.ns) {
 		cleanup(freep) char *next = xasprintf("%s\1", l->sel.ns);
 		end = lower(at, n, next, "");

@@ -40,7 +40,8 @@ static int check_manager(const struct request *q, const char *options, struct er
 {
 	if (q->opt.field_manager && strlen(q->opt.field_manager) > FIELD_MANAGER_BYTES_MAX)
 		return err_set(e, ERR_INVALID,
-			       "%s.meta.k8s.io \"\" is invalid: fieldManager: Too long: may not be more than %d bytes",
+			       "%s.meta.k8s.io \"\" is invalid: fieldManager: Too long: may not be "
+			       "more than %d bytes",
 			       options, FIELD_MANAGER_BYTES_MAX);
 	return 0;
 }
@@ -56,7 +57,8 @@ static int check_namespace(const struct request *q, json_t *obj, struct err *e)
 	}
 	if (ns[0] && !c_eq(ns, q->info.ns))
 		return err_set(e, ERR_BAD_REQUEST,
-			       "the namespace of the provided object does not match the namespace sent on the request");
+			       "the namespace of the provided object does not match the namespace "
+			       "sent on the request");
 	jx_set_str(obj, "metadata.namespace", q->info.ns);
 	return 0;
 }
@@ -68,12 +70,15 @@ static int check_name(const struct request *q, json_t *obj, struct err *e)
 	if (!name[0])
 		jx_set_str(obj, "metadata.name", q->info.name);
 	else if (!c_eq(name, q->info.name))
-		return err_set(e, ERR_BAD_REQUEST, "the name of the object (%s) does not match the name on the URL (%s)",
-			       name, q->info.name);
+		return err_set(
+			e, ERR_BAD_REQUEST,
+			"the name of the object (%s) does not match the name on the URL (%s)", name,
+			q->info.name);
 	return 0;
 }
 
-/* From the asked version to the stored one, with defaults; steals `obj`. Field ownership is not tracked. */
+/* From the asked version to the stored one, with defaults; steals `obj`. Field ownership is not
+ * tracked. */
 static json_t *to_storage(const struct request *q, json_t *obj)
 {
 	const struct resource *stored = q->table->res;
@@ -143,7 +148,8 @@ void handle_update(struct request *q)
 		return;
 	}
 	cleanup(json_decrefp) json_t *stored = to_storage(q, obj);
-	if (!old && !q->info.subresource && (strategy_of(q->table->res)->flags & STRATEGY_CREATE_BY_PUT) &&
+	if (!old && !q->info.subresource &&
+	    (strategy_of(q->table->res)->flags & STRATEGY_CREATE_BY_PUT) &&
 	    !jx_str_or(stored, "metadata.resourceVersion", "")[0]) {
 		put_creates(q, stored);
 		return;
@@ -178,13 +184,15 @@ static int patch_type_of(struct str content_type, enum patch_type *ret_type, str
 			*ret_type = types[i].patch;
 			return 0;
 		}
-	return err_set(e, ERR_UNSUPPORTED_MEDIA,
-		       "the body of the request was in an unknown format - accepted media types include: "
-		       "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+	return err_set(
+		e, ERR_UNSUPPORTED_MEDIA,
+		"the body of the request was in an unknown format - accepted media types include: "
+		"application/json-patch+json, application/merge-patch+json, "
+		"application/strategic-merge-patch+json");
 }
 
-static json_t *apply_patch(const struct schema_type *t, const json_t *obj, struct str content_type, struct str body,
-			   struct err *e)
+static json_t *apply_patch(const struct schema_type *t, const json_t *obj, struct str content_type,
+			   struct str body, struct err *e)
 {
 	enum patch_type type;
 
@@ -207,7 +215,8 @@ static json_t *apply_patch(const struct schema_type *t, const json_t *obj, struc
 
 json_t *body_patch(struct request *q, const struct schema_type *t, const json_t *obj, struct err *e)
 {
-	json_t *out = apply_patch(t, obj, http_header_get(q->http->headers, "content-type"), q->http->body, e);
+	json_t *out = apply_patch(t, obj, http_header_get(q->http->headers, "content-type"),
+				  q->http->body, e);
 
 	if (out && !json_is_object(out)) {
 		json_decref(out);

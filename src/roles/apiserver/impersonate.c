@@ -1,8 +1,8 @@
 #include "roles/apiserver/impersonate.h"
 
 /* What the asker must be allowed to impersonate: one question per name. */
-static int ask(struct rbac *rbac, const struct user *u, const char *resource, const char *ns, const char *name,
-	       struct err *e)
+static int ask(struct rbac *rbac, const struct user *u, const char *resource, const char *ns,
+	       const char *name, struct err *e)
 {
 	const struct authz_question q = { .is_resource = true,
 					  .verb = "impersonate",
@@ -17,16 +17,19 @@ static int ask(struct rbac *rbac, const struct user *u, const char *resource, co
 	return -1;
 }
 
-static int ask_for_name(struct rbac *rbac, const struct user *u, const char *name, struct arena *a, struct err *e)
+static int ask_for_name(struct rbac *rbac, const struct user *u, const char *name, struct arena *a,
+			struct err *e)
 {
 	static const struct str prefix = STR("system:serviceaccount:");
 	struct str s = str_of(name), account;
 
 	if (!str_starts(s, prefix))
 		return ask(rbac, u, "users", NULL, name, e);
-	struct str ns = str_cut((struct str){ s.ptr + prefix.len, s.len - prefix.len }, ':', &account);
+	struct str ns =
+		str_cut((struct str){ s.ptr + prefix.len, s.len - prefix.len }, ':', &account);
 	if (!account.ptr)
-		return err_set(e, ERR_BAD_REQUEST, "\"%s\" is not the name of a service account", name);
+		return err_set(e, ERR_BAD_REQUEST, "\"%s\" is not the name of a service account",
+			       name);
 	return ask(rbac, u, "serviceaccounts", arena_strndup(a, ns.ptr, ns.len), account.ptr, e);
 }
 
@@ -42,7 +45,8 @@ static void add_own_groups(struct user *u, bool groups_given, struct arena *a)
 	struct str account, s = str_of(u->name), prefix = STR("system:serviceaccount:");
 
 	if (str_starts(s, prefix) && !groups_given) {
-		struct str ns = str_cut((struct str){ s.ptr + prefix.len, s.len - prefix.len }, ':', &account);
+		struct str ns = str_cut((struct str){ s.ptr + prefix.len, s.len - prefix.len }, ':',
+					&account);
 		const char *group = arena_printf(a, "system:serviceaccounts:" STR_FMT, STR_ARG(ns));
 		add_group(u, "system:serviceaccounts");
 		if (group)
@@ -54,7 +58,8 @@ static void add_own_groups(struct user *u, bool groups_given, struct arena *a)
 		add_group(u, "system:authenticated");
 }
 
-int impersonate(struct rbac *rbac, struct http_headers headers, struct arena *a, struct user *user, struct err *e)
+int impersonate(struct rbac *rbac, struct http_headers headers, struct arena *a, struct user *user,
+		struct err *e)
 {
 	struct str name = str_trim(http_header_get(headers, "impersonate-user"));
 	struct user as = { 0 };
@@ -67,7 +72,9 @@ int impersonate(struct rbac *rbac, struct http_headers headers, struct arena *a,
 			continue;
 		wanted = true;
 		if (str_starts(h, STR("impersonate-extra-")))
-			return err_set(e, ERR_BAD_REQUEST, "impersonation of extra attributes is not supported by this server");
+			return err_set(e, ERR_BAD_REQUEST,
+				       "impersonation of extra attributes is not supported by this "
+				       "server");
 		const char *text = arena_strndup(a, value.ptr, value.len);
 		if (!text)
 			return err_set(e, ERR_BAD_REQUEST, "the request is too large");
@@ -84,7 +91,8 @@ int impersonate(struct rbac *rbac, struct http_headers headers, struct arena *a,
 	if (!wanted)
 		return 0;
 	if (!name.len)
-		return err_set(e, ERR_INTERNAL, "requested user and group impersonation without a user name");
+		return err_set(e, ERR_INTERNAL,
+			       "requested user and group impersonation without a user name");
 	as.name = arena_strndup(a, name.ptr, name.len);
 	if (!as.name || ask_for_name(rbac, user, as.name, a, e) < 0)
 		return -1;

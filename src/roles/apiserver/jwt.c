@@ -43,9 +43,11 @@ int jwt_key_load(const char *pem_path, struct jwt_key *ret_key, struct err *e)
 	struct jwt_key k = { .pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL };
 	BIO_free(bio);
 	buf_done(&pem);
-	if (!k.pkey || EVP_PKEY_get_base_id(k.pkey) != EVP_PKEY_EC || EVP_PKEY_get_bits(k.pkey) != 256) {
+	if (!k.pkey || EVP_PKEY_get_base_id(k.pkey) != EVP_PKEY_EC ||
+	    EVP_PKEY_get_bits(k.pkey) != 256) {
 		EVP_PKEY_free(k.pkey);
-		return err_set(e, ERR_INTERNAL, "%s is not an EC P-256 private key in PEM form", pem_path);
+		return err_set(e, ERR_INTERNAL, "%s is not an EC P-256 private key in PEM form",
+			       pem_path);
 	}
 	if (key_fill_id(&k, e) < 0) {
 		EVP_PKEY_free(k.pkey);
@@ -72,8 +74,10 @@ static void put_part(struct buf *out, const json_t *v)
 static int der_to_raw(const unsigned char *der, size_t len, unsigned char raw[2 * ES256_PART_BYTES])
 {
 	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &der, (long)len);
-	int ok = sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, ES256_PART_BYTES) == ES256_PART_BYTES &&
-		 BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + ES256_PART_BYTES, ES256_PART_BYTES) == ES256_PART_BYTES;
+	int ok = sig &&
+		 BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, ES256_PART_BYTES) == ES256_PART_BYTES &&
+		 BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + ES256_PART_BYTES, ES256_PART_BYTES) ==
+			 ES256_PART_BYTES;
 
 	ECDSA_SIG_free(sig);
 	return ok ? 0 : -1;
@@ -97,7 +101,8 @@ static int raw_to_der(const unsigned char *raw, unsigned char **ret_der)
 	return len;
 }
 
-static int sign_raw(const struct jwt_key *k, struct str text, unsigned char raw[2 * ES256_PART_BYTES])
+static int sign_raw(const struct jwt_key *k, struct str text,
+		    unsigned char raw[2 * ES256_PART_BYTES])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	unsigned char der[128];
@@ -133,9 +138,12 @@ static bool signature_ok(const struct jwt_key *k, struct str text, struct str ra
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	unsigned char *der = NULL;
-	int len = raw.len == 2 * ES256_PART_BYTES ? raw_to_der((const unsigned char *)raw.ptr, &der) : -1;
-	bool ok = ctx && len > 0 && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, k->pkey) == 1 &&
-		  EVP_DigestVerify(ctx, der, (size_t)len, (const unsigned char *)text.ptr, text.len) == 1;
+	int len = raw.len == 2 * ES256_PART_BYTES ? raw_to_der((const unsigned char *)raw.ptr, &der)
+						  : -1;
+	bool ok = ctx && len > 0 &&
+		  EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, k->pkey) == 1 &&
+		  EVP_DigestVerify(ctx, der, (size_t)len, (const unsigned char *)text.ptr,
+				   text.len) == 1;
 
 	OPENSSL_free(der);
 	EVP_MD_CTX_free(ctx);
@@ -157,7 +165,8 @@ static json_t *part_json(struct str text, struct err *e)
 json_t *jwt_verify(const struct jwt_key *k, struct str token, struct err *e)
 {
 	struct str after_head, after_claims, head_text = str_cut(token, '.', &after_head);
-	struct str claims_text = after_head.ptr ? str_cut(after_head, '.', &after_claims) : STR_NONE;
+	struct str claims_text =
+		after_head.ptr ? str_cut(after_head, '.', &after_claims) : STR_NONE;
 	struct buf raw;
 
 	err_set(e, ERR_UNAUTHORIZED, "Unauthorized");
@@ -169,7 +178,8 @@ json_t *jwt_verify(const struct jwt_key *k, struct str token, struct err *e)
 		return NULL;
 	buf_init(&raw, 4 * ES256_PART_BYTES);
 	struct str signed_text = { token.ptr, head_text.len + 1 + claims_text.len };
-	bool ok = base64url_decode(after_claims, &raw) == 0 && signature_ok(k, signed_text, buf_str(&raw));
+	bool ok = base64url_decode(after_claims, &raw) == 0 &&
+		  signature_ok(k, signed_text, buf_str(&raw));
 	buf_done(&raw);
 	json_t *claims = ok ? part_json(claims_text, e) : NULL;
 	if (!claims)
@@ -195,7 +205,8 @@ static json_t *coordinate(const EVP_PKEY *pkey, const char *which)
 
 json_t *jwt_public_jwk(const struct jwt_key *k)
 {
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o}", "use", "sig", "kty", "EC", "kid", k->id, "crv", "P-256",
-			 "alg", "ES256", "x", coordinate(k->pkey, OSSL_PKEY_PARAM_EC_PUB_X), "y",
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o}", "use", "sig", "kty", "EC", "kid", k->id,
+			 "crv", "P-256", "alg", "ES256", "x",
+			 coordinate(k->pkey, OSSL_PKEY_PARAM_EC_PUB_X), "y",
 			 coordinate(k->pkey, OSSL_PKEY_PARAM_EC_PUB_Y));
 }

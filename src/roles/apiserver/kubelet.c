@@ -6,7 +6,8 @@
 
 #define KUBELET_PORT 10250
 
-static const char *const container_lists[] = { "spec.containers", "spec.initContainers", "spec.ephemeralContainers" };
+static const char *const container_lists[] = { "spec.containers", "spec.initContainers",
+					       "spec.ephemeralContainers" };
 
 static bool has_container(const json_t *pod, const char *name)
 {
@@ -14,9 +15,8 @@ static bool has_container(const json_t *pod, const char *name)
 	json_t *c;
 
 	for (size_t i = 0; i < ARRAY_LEN(container_lists); i++)
-		json_array_foreach(jx_at(pod, container_lists[i]), j, c)
-			if (c_eq(jx_str(c, "name"), name))
-				return true;
+		json_array_foreach(jx_at(pod, container_lists[i]), j,
+				   c) if (c_eq(jx_str(c, "name"), name)) return true;
 	return false;
 }
 
@@ -42,20 +42,23 @@ static int must_choose(const json_t *pod, struct err *e)
 		put_names(pod, "spec.initContainers", &names);
 		buf_putc(&names, ']');
 	}
-	err_set(e, ERR_BAD_REQUEST, "a container name must be specified for pod %s, choose one of: %s", jx_name(pod),
+	err_set(e, ERR_BAD_REQUEST,
+		"a container name must be specified for pod %s, choose one of: %s", jx_name(pod),
 		names.ptr);
 	buf_done(&names);
 	return -1;
 }
 
-static int choose_container(struct request *q, const json_t *pod, struct kubelet_target *t, struct err *e)
+static int choose_container(struct request *q, const json_t *pod, struct kubelet_target *t,
+			    struct err *e)
 {
 	const char *asked = http_query_get(q->http->query, "container", q->arena);
 
 	if (asked && asked[0]) {
 		t->container = asked;
 		if (!has_container(pod, asked))
-			return err_set(e, ERR_BAD_REQUEST, "container %s is not valid for pod %s", asked, jx_name(pod));
+			return err_set(e, ERR_BAD_REQUEST, "container %s is not valid for pod %s",
+				       asked, jx_name(pod));
 		return 0;
 	}
 	if (jx_len(pod, "spec.containers") != 1 || jx_len(pod, "spec.initContainers"))
@@ -72,9 +75,9 @@ static const char *node_address(const json_t *node)
 	json_t *a;
 
 	for (size_t i = 0; i < ARRAY_LEN(preferred); i++)
-		json_array_foreach(jx_at(node, "status.addresses"), j, a)
-			if (c_eq(jx_str(a, "type"), preferred[i]))
-				return jx_str(a, "address");
+		json_array_foreach(
+			jx_at(node, "status.addresses"), j,
+			a) if (c_eq(jx_str(a, "type"), preferred[i])) return jx_str(a, "address");
 	return NULL;
 }
 
@@ -90,8 +93,10 @@ static int find_node(struct request *q, const char *name, struct kubelet_target 
 	if (!node)
 		return -1;
 	if (!ip)
-		return err_set(e, ERR_INTERNAL, "no preferred addresses found; known addresses: []");
-	t->port = (uint16_t)jx_int(node, "status.daemonEndpoints.kubeletEndpoint.Port", KUBELET_PORT);
+		return err_set(e, ERR_INTERNAL,
+			       "no preferred addresses found; known addresses: []");
+	t->port =
+		(uint16_t)jx_int(node, "status.daemonEndpoints.kubeletEndpoint.Port", KUBELET_PORT);
 	snprintf(t->host, sizeof(t->host), "%s", ip);
 	return addr_from_ip(ip, t->port, &t->to, e);
 }

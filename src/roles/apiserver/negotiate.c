@@ -51,8 +51,10 @@ static const struct {
 	{ "Table", "meta.k8s.io", "v1beta1", FORM_TABLE_V1BETA1, ALLOW_OBJECT_FORMS },
 	{ "PartialObjectMetadata", "meta.k8s.io", "v1", FORM_PARTIAL, ALLOW_OBJECT_FORMS },
 	{ "PartialObjectMetadataList", "meta.k8s.io", "v1", FORM_PARTIAL_LIST, ALLOW_OBJECT_FORMS },
-	{ "APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2", FORM_DISCOVERY_V2, ALLOW_DISCOVERY },
-	{ "APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2beta1", FORM_DISCOVERY_V2BETA1, ALLOW_DISCOVERY },
+	{ "APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2", FORM_DISCOVERY_V2,
+	  ALLOW_DISCOVERY },
+	{ "APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2beta1", FORM_DISCOVERY_V2BETA1,
+	  ALLOW_DISCOVERY },
 };
 
 static enum form clause_form(const struct clause *c, unsigned allowed)

@@ -9,8 +9,8 @@
 
 char *page_token_make(uint64_t rv, const char *ns, const char *name)
 {
-	cleanup(json_decrefp) json_t *v = json_pack("{s:s,s:I,s:s,s:s}", "v", "meta.k8s.io/v1", "rv", (json_int_t)rv,
-						    "ns", ns, "start", name);
+	cleanup(json_decrefp) json_t *v = json_pack("{s:s,s:I,s:s,s:s}", "v", "meta.k8s.io/v1",
+						    "rv", (json_int_t)rv, "ns", ns, "start", name);
 	cleanup(freep) char *text = jx_dump_text(v);
 	struct buf b;
 
@@ -31,7 +31,8 @@ int page_token_parse(const char *text, struct page_token *ret_token, struct err 
 	buf_done(&b);
 	const char *ns = jx_str(v, "ns"), *name = jx_str(v, "start");
 	int64_t rv = jx_int(v, "rv", -1);
-	bool ok = ns && name && rv > 0 && strlen(ns) < sizeof(t.ns) && strlen(name) < sizeof(t.name);
+	bool ok =
+		ns && name && rv > 0 && strlen(ns) < sizeof(t.ns) && strlen(name) < sizeof(t.name);
 
 	if (ok) {
 		t.rv = (uint64_t)rv;

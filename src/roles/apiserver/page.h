@@ -1,4 +1,5 @@
-/* page.h - the continue tokens of paged lists: where the next page begins, and the state it is taken from.
+/* page.h - the continue tokens of paged lists: where the next page begins, and the state it is
+ * taken from.
  *
  * The form is k8s.io/apiserver's (pkg/storage/continue.go), opaque to clients.
  */

@@ -1,4 +1,5 @@
-/* Paths that are no resource's: discovery, OpenAPI, health, version, metrics, the token issuer's keys. */
+/* Paths that are no resource's: discovery, OpenAPI, health, version, metrics, the token issuer's
+ * keys. */
 #include "roles/apiserver/handlers.h"
 
 #include "base/limits.h"
@@ -39,7 +40,8 @@ static const char *etag_of(struct request *q, struct str body)
 	return arena_strndup(q->arena, hex, strlen(hex));
 }
 
-static void reply_document(struct request *q, const char *content_type, const char *cache_control, struct buf *body)
+static void reply_document(struct request *q, const char *content_type, const char *cache_control,
+			   struct buf *body)
 {
 	const char *etag = etag_of(q, buf_str(body));
 
@@ -78,9 +80,11 @@ static void discovery_root(struct request *q, bool core)
 	else if (f == FORM_DISCOVERY_V2BETA1)
 		reply_tree(q, form_content_type(f), discovery_aggregated(core, "v2beta1"));
 	else if (f == FORM_NONE)
-		reply_text(q, 406, "406: Not Acceptable\n\nAvailable representations: application/json");
+		reply_text(q, 406,
+			   "406: Not Acceptable\n\nAvailable representations: application/json");
 	else if (core)
-		reply_tree(q, "application/json", discovery_api_versions(q->api->config->api_address));
+		reply_tree(q, "application/json",
+			   discovery_api_versions(q->api->config->api_address));
 	else
 		reply_tree(q, "application/json", discovery_groups());
 }
@@ -98,7 +102,8 @@ static void path_apis(struct request *q)
 static void path_group_version(struct request *q)
 {
 	if (q->info.version)
-		reply_tree(q, "application/json", discovery_resources(q->info.group, q->info.version));
+		reply_tree(q, "application/json",
+			   discovery_resources(q->info.group, q->info.version));
 	else
 		reply_tree(q, "application/json", discovery_group(q->info.group));
 }
@@ -122,7 +127,8 @@ static void path_openapi_v3(struct request *q)
 
 	buf_init(&b, LIMIT_RESPONSE_BODY_BYTES);
 	reply_header(q, "last-modified", modified);
-	if (modified && str_eq_c(http_header_get(q->http->headers, "if-modified-since"), modified)) {
+	if (modified &&
+	    str_eq_c(http_header_get(q->http->headers, "if-modified-since"), modified)) {
 		reply_body(q, 304, "text/plain; charset=utf-8", &b);
 		return;
 	}
@@ -147,7 +153,8 @@ static void path_openapi_v3_group(struct request *q)
 		not_found(q);
 		return;
 	}
-	reply_document(q, "application/json", hashed ? "public, immutable" : "no-cache, private", &b);
+	reply_document(q, "application/json", hashed ? "public, immutable" : "no-cache, private",
+		       &b);
 }
 
 static void path_openapi_v2(struct request *q)
@@ -157,13 +164,16 @@ static void path_openapi_v2(struct request *q)
 	struct buf b;
 
 	if (!json && !accept_allows(accept, OPENAPI_V2_PB)) {
-		reply_text(q, 406, "406: Not Acceptable\n\nAvailable representations: application/json, " OPENAPI_V2_PB);
+		reply_text(q, 406,
+			   "406: Not Acceptable\n\nAvailable representations: "
+			   "application/json, " OPENAPI_V2_PB);
 		return;
 	}
 	buf_init(&b, LIMIT_RESPONSE_BODY_BYTES);
 	if ((json ? openapi_v2_json(&b) : openapi_v2_protobuf(&b)) < 0) {
 		buf_done(&b);
-		reply_status(q, status_failure(ERR_INTERNAL, "the OpenAPI document cannot be made"));
+		reply_status(q,
+			     status_failure(ERR_INTERNAL, "the OpenAPI document cannot be made"));
 		return;
 	}
 	reply_document(q, json ? "application/json" : OPENAPI_V2_PB_TYPE, "no-cache, private", &b);
@@ -173,7 +183,8 @@ static void path_openapi_v2(struct request *q)
 
 static void path_health(struct request *q)
 {
-	const char *check = q->info.path + 1, *verbose = http_query_get(q->http->query, "verbose", q->arena);
+	const char *check = q->info.path + 1,
+		   *verbose = http_query_get(q->http->query, "verbose", q->arena);
 	bool ready = q->api->ready || !c_eq(check, "readyz");
 	const char *mark = ready ? "[+]" : "[-]", *word = ready ? "ok" : "failed: reason withheld";
 	char text[256];
@@ -190,9 +201,10 @@ static void path_health(struct request *q)
 static void path_version(struct request *q)
 {
 	reply_json(q, 200,
-		   json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "major", VERSION_MAJOR, "minor", VERSION_MINOR,
-			     "gitVersion", VERSION_GIT, "gitCommit", "", "gitTreeState", "clean", "buildDate",
-			     "1970-01-01T00:00:00Z", "goVersion", "none", "compiler", "gcc", "platform", "linux/amd64"));
+		   json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "major", VERSION_MAJOR,
+			     "minor", VERSION_MINOR, "gitVersion", VERSION_GIT, "gitCommit", "",
+			     "gitTreeState", "clean", "buildDate", "1970-01-01T00:00:00Z",
+			     "goVersion", "none", "compiler", "gcc", "platform", "linux/amd64"));
 }
 
 static void path_metrics(struct request *q)
@@ -201,24 +213,36 @@ static void path_metrics(struct request *q)
 	struct buf b;
 
 	buf_init(&b, 64u << 10);
-	buf_printf(&b, "# HELP apiserver_request_total Requests received.\n# TYPE apiserver_request_total counter\n"
-		       "apiserver_request_total %llu\n", (unsigned long long)m->requests);
-	buf_printf(&b, "# HELP apiserver_request_errors_total Answers with a status of 400 or more.\n"
-		       "# TYPE apiserver_request_errors_total counter\napiserver_request_errors_total %llu\n",
+	buf_printf(&b,
+		   "# HELP apiserver_request_total Requests received.\n# TYPE "
+		   "apiserver_request_total counter\n"
+		   "apiserver_request_total %llu\n",
+		   (unsigned long long)m->requests);
+	buf_printf(&b,
+		   "# HELP apiserver_request_errors_total Answers with a status of 400 or more.\n"
+		   "# TYPE apiserver_request_errors_total counter\napiserver_request_errors_total "
+		   "%llu\n",
 		   (unsigned long long)m->errors);
-	buf_printf(&b, "# HELP apiserver_longrunning_requests Watches that are open.\n"
-		       "# TYPE apiserver_longrunning_requests gauge\napiserver_longrunning_requests{verb=\"WATCH\"} %llu\n",
+	buf_printf(&b,
+		   "# HELP apiserver_longrunning_requests Watches that are open.\n"
+		   "# TYPE apiserver_longrunning_requests "
+		   "gauge\napiserver_longrunning_requests{verb=\"WATCH\"} %llu\n",
 		   (unsigned long long)m->watches);
-	buf_printf(&b, "# HELP apiserver_watch_events_total Events sent to watches.\n"
-		       "# TYPE apiserver_watch_events_total counter\napiserver_watch_events_total %llu\n",
-		   (unsigned long long)m->watch_events);
-	buf_printf(&b, "# HELP apiserver_storage_resource_version The newest durable resourceVersion.\n"
-		       "# TYPE apiserver_storage_resource_version gauge\napiserver_storage_resource_version %llu\n",
+	buf_printf(
+		&b,
+		"# HELP apiserver_watch_events_total Events sent to watches.\n"
+		"# TYPE apiserver_watch_events_total counter\napiserver_watch_events_total %llu\n",
+		(unsigned long long)m->watch_events);
+	buf_printf(&b,
+		   "# HELP apiserver_storage_resource_version The newest durable resourceVersion.\n"
+		   "# TYPE apiserver_storage_resource_version "
+		   "gauge\napiserver_storage_resource_version %llu\n",
 		   (unsigned long long)store_durable_rv(q->api->store));
 	for (size_t i = 0; i < n_resources; i++) {
 		const struct table *t = store_table(q->api->store, &resources[i]);
 		if (t && !resources[i].storage && t->n)
-			buf_printf(&b, "apiserver_storage_objects{resource=\"%s\"} %zu\n", t->name, t->n);
+			buf_printf(&b, "apiserver_storage_objects{resource=\"%s\"} %zu\n", t->name,
+				   t->n);
 	}
 	reply_body(q, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
 }
@@ -229,8 +253,9 @@ static void path_issuer(struct request *q)
 
 	reply_json(q, 200,
 		   json_pack("{s:s,s:o,s:[s],s:[s],s:[s]}", "issuer", issuer, "jwks_uri",
-			     json_sprintf("%s/openid/v1/jwks", issuer), "response_types_supported", "id_token",
-			     "subject_types_supported", "public", "id_token_signing_alg_values_supported", "ES256"));
+			     json_sprintf("%s/openid/v1/jwks", issuer), "response_types_supported",
+			     "id_token", "subject_types_supported", "public",
+			     "id_token_signing_alg_values_supported", "ES256"));
 }
 
 static void path_keys(struct request *q)
@@ -281,8 +306,9 @@ static bool path_matches(const char *pattern, const char *path)
 void handle_path(struct request *q)
 {
 	if (!c_eq(q->info.verb, "get") && !c_eq(q->info.verb, "head")) {
-		reply_status(q, status_failure(ERR_METHOD_NOT_ALLOWED, "the server does not allow this method on the "
-							       "requested resource"));
+		reply_status(q, status_failure(ERR_METHOD_NOT_ALLOWED,
+					       "the server does not allow this method on the "
+					       "requested resource"));
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)

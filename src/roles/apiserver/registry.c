@@ -17,13 +17,15 @@ void written_done(struct written *w)
 	*w = (struct written){ 0 };
 }
 
-static int refuse(struct written *ret, const struct err *e, const struct resource *r, const char *name)
+static int refuse(struct written *ret, const struct err *e, const struct resource *r,
+		  const char *name)
 {
 	ret->status = status_of_err(e, r, name);
 	return -1;
 }
 
-static int refuse_fields(struct written *ret, const struct resource *r, const char *name, struct field_errors *fe)
+static int refuse_fields(struct written *ret, const struct resource *r, const char *name,
+			 struct field_errors *fe)
 {
 	ret->status = status_invalid(r, name, fe);
 	field_errors_done(fe);
@@ -41,7 +43,8 @@ static json_t *view_get(void *ctx, const struct resource *r, const char *ns, con
 	return o ? object_tree(o, &e) : NULL;
 }
 
-static void view_each(void *ctx, const struct resource *r, bool (*fn)(void *arg, const json_t *obj), void *arg)
+static void view_each(void *ctx, const struct resource *r, bool (*fn)(void *arg, const json_t *obj),
+		      void *arg)
 {
 	struct apiserver *api = ctx;
 	const struct table *t = store_table(api->store, r);
@@ -54,8 +57,8 @@ static void view_each(void *ctx, const struct resource *r, bool (*fn)(void *arg,
 	}
 }
 
-static int admit(const struct write *w, enum admission_op op, const char *name, json_t *obj, const json_t *old,
-		 struct written *ret)
+static int admit(const struct write *w, enum admission_op op, const char *name, json_t *obj,
+		 const json_t *old, struct written *ret)
 {
 	const struct admission_view view = { .ctx = w->api, .get = view_get, .each = view_each };
 	const struct admission_request q = { .op = op,
@@ -133,9 +136,10 @@ static struct object *make(const struct write *w, json_t *obj, struct written *r
 	return o;
 }
 
-/* A Service's addresses and ports, before its validation: that is upstream's order, and so its errors'. */
-static int reserve(const struct write *w, json_t *obj, const json_t *old, struct alloc_change *change,
-		   struct written *ret)
+/* A Service's addresses and ports, before its validation: that is upstream's order, and so its
+ * errors'. */
+static int reserve(const struct write *w, json_t *obj, const json_t *old,
+		   struct alloc_change *change, struct written *ret)
 {
 	struct field_errors fe = { 0 };
 
@@ -145,7 +149,8 @@ static int reserve(const struct write *w, json_t *obj, const json_t *old, struct
 	return refuse_fields(ret, w->table->res, jx_name(obj), &fe);
 }
 
-static int commit(const struct write *w, json_t *obj, struct alloc_change *change, struct written *ret)
+static int commit(const struct write *w, json_t *obj, struct alloc_change *change,
+		  struct written *ret)
 {
 	if (!w->dry_run)
 		set_rv(obj, store_next_rv(w->api->store));
@@ -187,7 +192,8 @@ static int unique_name(const struct write *w, json_t *obj, bool generated, struc
 	return 0;
 }
 
-static int create_reserved(const struct write *w, json_t *obj, struct alloc_change *change, struct written *ret)
+static int create_reserved(const struct write *w, json_t *obj, struct alloc_change *change,
+			   struct written *ret)
 {
 	const struct resource *r = w->table->res;
 	bool generated = !jx_str_or(obj, "metadata.name", "")[0];
@@ -207,7 +213,8 @@ int registry_create(const struct write *w, json_t *obj, struct written *ret)
 	struct alloc_change change = { 0 };
 
 	*ret = (struct written){ 0 };
-	if (admit(w, ADMIT_CREATE, jx_name(obj), obj, NULL, ret) < 0 || reserve(w, obj, NULL, &change, ret) < 0)
+	if (admit(w, ADMIT_CREATE, jx_name(obj), obj, NULL, ret) < 0 ||
+	    reserve(w, obj, NULL, &change, ret) < 0)
 		return -1;
 	if (create_reserved(w, obj, &change, ret) < 0) {
 		alloc_rollback(w->api->alloc, &change);
@@ -218,10 +225,12 @@ int registry_create(const struct write *w, json_t *obj, struct written *ret)
 
 /* Update */
 
-static int check_version(const struct write *w, const json_t *obj, const struct object *old, struct written *ret)
+static int check_version(const struct write *w, const json_t *obj, const struct object *old,
+			 struct written *ret)
 {
 	const struct resource *r = w->table->res;
-	const char *rv = jx_str_or(obj, "metadata.resourceVersion", ""), *uid = jx_str_or(obj, "metadata.uid", "");
+	const char *rv = jx_str_or(obj, "metadata.resourceVersion", ""),
+		   *uid = jx_str_or(obj, "metadata.uid", "");
 	struct err e;
 	uint64_t n;
 
@@ -232,8 +241,9 @@ static int check_version(const struct write *w, const json_t *obj, const struct 
 		return refuse_fields(ret, r, old->name, &fe);
 	}
 	if (uid[0] && !c_eq(uid, old->uid)) {
-		cleanup(freep) char *why = xasprintf("Precondition failed: UID in precondition: %s, UID in object meta: %s",
-						     uid, old->uid);
+		cleanup(freep) char *why = xasprintf(
+			"Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
+			old->uid);
 		err_conflict(&e, r, old->name, why);
 		return refuse(ret, &e, r, old->name);
 	}
@@ -280,8 +290,8 @@ static int remove_now(const struct write *w, json_t *obj, struct written *ret)
 	return 0;
 }
 
-static int update_reserved(const struct write *w, json_t *obj, const json_t *old, struct object *old_obj,
-			   struct alloc_change *change, struct written *ret)
+static int update_reserved(const struct write *w, json_t *obj, const json_t *old,
+			   struct object *old_obj, struct alloc_change *change, struct written *ret)
 {
 	const struct resource *r = w->table->res;
 	struct field_errors fe = { 0 };
@@ -312,7 +322,8 @@ int registry_update(const struct write *w, json_t *obj, struct object *old_obj, 
 	cleanup(json_decrefp) json_t *old = object_tree(old_obj, &e);
 	if (!old)
 		return refuse(ret, &e, w->table->res, old_obj->name);
-	if (check_version(w, obj, old_obj, ret) < 0 || admit(w, ADMIT_UPDATE, old_obj->name, obj, old, ret) < 0 ||
+	if (check_version(w, obj, old_obj, ret) < 0 ||
+	    admit(w, ADMIT_UPDATE, old_obj->name, obj, old, ret) < 0 ||
 	    reserve(w, obj, old, &change, ret) < 0)
 		return -1;
 	if (update_reserved(w, obj, old, old_obj, &change, ret) < 0) {
@@ -324,8 +335,8 @@ int registry_update(const struct write *w, json_t *obj, struct object *old_obj, 
 
 /* Delete */
 
-static int check_preconditions(const struct write *w, const struct object *old, const struct delete_options *o,
-			       struct written *ret)
+static int check_preconditions(const struct write *w, const struct object *old,
+			       const struct delete_options *o, struct written *ret)
 {
 	cleanup(freep) char *why = NULL;
 	char rv[24];
@@ -333,14 +344,19 @@ static int check_preconditions(const struct write *w, const struct object *old, 
 
 	snprintf(rv, sizeof(rv), "%llu", (unsigned long long)old->rv);
 	if (o->uid && !c_eq(o->uid, old->uid))
-		why = xasprintf("the UID in the precondition (%s) does not match the UID in record (%s). The object might "
-				"have been deleted and then recreated", o->uid, old->uid);
+		why = xasprintf("the UID in the precondition (%s) does not match the UID in record "
+				"(%s). The object might "
+				"have been deleted and then recreated",
+				o->uid, old->uid);
 	else if (o->resource_version && !c_eq(o->resource_version, rv))
-		why = xasprintf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record "
-				"(%s). The object might have been modified", o->resource_version, rv);
+		why = xasprintf("the ResourceVersion in the precondition (%s) does not match the "
+				"ResourceVersion in record "
+				"(%s). The object might have been modified",
+				o->resource_version, rv);
 	if (!why)
 		return 0;
-	err_set(&e, ERR_CONFLICT, "Operation cannot be fulfilled on %s \"%s\": %s", w->table->res->kind, old->name, why);
+	err_set(&e, ERR_CONFLICT, "Operation cannot be fulfilled on %s \"%s\": %s",
+		w->table->res->kind, old->name, why);
 	return refuse(ret, &e, w->table->res, old->name);
 }
 
@@ -349,9 +365,7 @@ static void finalizer_set(json_t *obj, const char *name, bool wanted)
 	json_t *list = jx_at(obj, "metadata.finalizers"), *v;
 	size_t i, found = SIZE_MAX;
 
-	json_array_foreach(list, i, v)
-		if (c_eq(json_string_value(v), name))
-			found = i;
+	json_array_foreach(list, i, v) if (c_eq(json_string_value(v), name)) found = i;
 	if (wanted == (found != SIZE_MAX))
 		return;
 	if (!wanted) {
@@ -407,7 +421,8 @@ static int delete_later(const struct write *w, json_t *obj, struct object *old_o
 	return 0;
 }
 
-int registry_delete(const struct write *w, struct object *old_obj, const struct delete_options *o, struct written *ret)
+int registry_delete(const struct write *w, struct object *old_obj, const struct delete_options *o,
+		    struct written *ret)
 {
 	const struct resource *r = w->table->res;
 	struct err e;
@@ -416,7 +431,8 @@ int registry_delete(const struct write *w, struct object *old_obj, const struct 
 	cleanup(json_decrefp) json_t *obj = object_tree(old_obj, &e);
 	if (!obj)
 		return refuse(ret, &e, r, old_obj->name);
-	if (check_preconditions(w, old_obj, o, ret) < 0 || admit(w, ADMIT_DELETE, old_obj->name, NULL, obj, ret) < 0)
+	if (check_preconditions(w, old_obj, o, ret) < 0 ||
+	    admit(w, ADMIT_DELETE, old_obj->name, NULL, obj, ret) < 0)
 		return -1;
 	int64_t grace_s = strategy_grace_s(r, obj, o->grace_s);
 	set_propagation(obj, o->propagation);

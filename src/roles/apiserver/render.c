@@ -27,7 +27,8 @@ static struct object *view_of(const struct resource *r, const struct object *o, 
 
 static void put_partial(const struct object *o, struct buf *out)
 {
-	buf_puts(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":");
+	buf_puts(out, "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/"
+		      "v1\",\"metadata\":");
 	buf_put_str(out, object_metadata(o));
 	buf_putc(out, '}');
 }
@@ -85,13 +86,16 @@ static int put_item(const struct render *rd, const struct object *o, struct buf 
 static int finish(struct buf *out, int r, struct err *e)
 {
 	if (r == 0 && out->overflow)
-		return err_set(e, ERR_TOO_LARGE, "the answer is larger than this server sends: ask for pages with `limit`");
+		return err_set(
+			e, ERR_TOO_LARGE,
+			"the answer is larger than this server sends: ask for pages with `limit`");
 	return r;
 }
 
 static void put_table_head(struct render *rd, struct buf *out)
 {
-	buf_printf(out, "{\"kind\":\"Table\",\"apiVersion\":\"%s\",\"metadata\":", table_version(rd->form));
+	buf_printf(out, "{\"kind\":\"Table\",\"apiVersion\":\"%s\",\"metadata\":",
+		   table_version(rd->form));
 }
 
 int render_object(struct render *rd, const struct object *o, struct buf *out, struct err *e)
@@ -122,10 +126,12 @@ static void put_list_head(struct render *rd, struct buf *out)
 	if (is_table(rd->form))
 		put_table_head(rd, out);
 	else if (rd->form == FORM_PARTIAL || rd->form == FORM_PARTIAL_LIST)
-		buf_puts(out, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":");
+		buf_puts(out, "{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s."
+			      "io/v1\",\"metadata\":");
 	else
-		buf_printf(out, "{\"kind\":\"%sList\",\"apiVersion\":\"%s%s%s\",\"metadata\":", rd->res->kind,
-			   rd->res->group, rd->res->group[0] ? "/" : "", rd->res->version);
+		buf_printf(out, "{\"kind\":\"%sList\",\"apiVersion\":\"%s%s%s\",\"metadata\":",
+			   rd->res->kind, rd->res->group, rd->res->group[0] ? "/" : "",
+			   rd->res->version);
 }
 
 int render_list(struct render *rd, const struct render_list *l, struct buf *out, struct err *e)

@@ -16,7 +16,8 @@ struct render {
 	bool columns_sent;	    /* watches: only the first Table has column definitions */
 };
 /* One object in the asked form, without a newline behind it. */
-int render_object(struct render *rd, const struct object *o, struct buf *out, struct err *e) must_check;
+int render_object(struct render *rd, const struct object *o, struct buf *out,
+		  struct err *e) must_check;
 
 struct render_list {
 	struct object *const *at;
@@ -25,4 +26,5 @@ struct render_list {
 	const char *continue_token; /* NULL: this is all */
 	uint64_t remaining;	    /* 0: unknown or none */
 };
-int render_list(struct render *rd, const struct render_list *l, struct buf *out, struct err *e) must_check;
+int render_list(struct render *rd, const struct render_list *l, struct buf *out,
+		struct err *e) must_check;

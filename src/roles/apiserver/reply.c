@@ -56,9 +56,8 @@ static void add_warnings(struct request *q, struct header_set *h)
 	size_t i;
 	json_t *w;
 
-	json_array_foreach(q->warnings, i, w)
-		if (i < WARNINGS_MAX && json_is_string(w))
-			header_add(h, "warning", warning_value(q, json_string_value(w)));
+	json_array_foreach(q->warnings, i, w) if (i < WARNINGS_MAX && json_is_string(w))
+		header_add(h, "warning", warning_value(q, json_string_value(w)));
 }
 
 static bool wants_pretty(const struct request *q)
@@ -67,7 +66,8 @@ static bool wants_pretty(const struct request *q)
 
 	if (q->opt.pretty_given)
 		return q->opt.pretty;
-	return str_starts(agent, STR("curl")) || str_starts(agent, STR("Wget")) || str_starts(agent, STR("Mozilla"));
+	return str_starts(agent, STR("curl")) || str_starts(agent, STR("Wget")) ||
+	       str_starts(agent, STR("Mozilla"));
 }
 
 static void make_pretty(struct buf *body)
@@ -116,7 +116,8 @@ static void send_now(struct request *q)
 		header_add(&h, "www-authenticate", "Bearer realm=\"kubernetes\"");
 	if (q->status == 429 || q->status == 503)
 		header_add(&h, "retry-after", "1");
-	if (q->body.len > GZIP_FROM_BYTES && http_header_has_token(q->http->headers, "accept-encoding", "gzip") &&
+	if (q->body.len > GZIP_FROM_BYTES &&
+	    http_header_has_token(q->http->headers, "accept-encoding", "gzip") &&
 	    gzip_replace(&q->body) == 0) {
 		header_add(&h, "content-encoding", "gzip");
 		header_add(&h, "vary", "Accept-Encoding");
@@ -130,7 +131,8 @@ static void send_now(struct request *q)
 	http_reply_shared(x, status, h.at, h.n, buf_str(&body), free, body.ptr);
 }
 
-/* Headers point into the request: what it owns may go only after they were sent, but it may be freed by sending. */
+/* Headers point into the request: what it owns may go only after they were sent, but it may be
+ * freed by sending. */
 static void finish(struct request *q)
 {
 	json_t *warnings = q->warnings;

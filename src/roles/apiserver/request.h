@@ -29,9 +29,10 @@ struct request {
 	/* An answer that waits for the store. */
 	struct store_wait wait;
 	int status;
-	struct buf body;       /* owned */
+	struct buf body; /* owned */
 	const char *content_type;
-	struct http_header headers[REQUEST_HEADERS_MAX]; /* the handler's own, for the reply; borrowed until then */
+	struct http_header headers[REQUEST_HEADERS_MAX]; /* the handler's own, for the reply;
+							    borrowed until then */
 	size_t n_headers;
 };
 

@@ -41,8 +41,8 @@ static const char *verb_of_method(struct str method)
 	static const struct {
 		const char *method, *verb;
 	} verbs[] = {
-		{ "GET", "get" }, { "HEAD", "get" }, { "POST", "create" }, { "PUT", "update" },
-		{ "PATCH", "patch" }, { "DELETE", "delete" },
+		{ "GET", "get" },    { "HEAD", "get" },	   { "POST", "create" },
+		{ "PUT", "update" }, { "PATCH", "patch" }, { "DELETE", "delete" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
@@ -60,7 +60,8 @@ static const char *lower(struct str s, struct arena *a)
 	return p;
 }
 
-/* Behind /namespaces/NAME only these belong to the namespace itself; anything else is a resource in it. */
+/* Behind /namespaces/NAME only these belong to the namespace itself; anything else is a resource in
+ * it. */
 static bool is_namespace_subresource(const char *s)
 {
 	return c_eq(s, "status") || c_eq(s, "finalize");
@@ -102,7 +103,8 @@ static bool query_true(const struct http_request *r, struct arena *a, const char
 	return v && !c_eq(v, "0") && !c_eq(v, "false");
 }
 
-int request_info_parse(const struct http_request *r, struct arena *a, struct request_info *ret_info, struct err *e)
+int request_info_parse(const struct http_request *r, struct arena *a, struct request_info *ret_info,
+		       struct err *e)
 {
 	struct request_info info = { 0 };
 	struct segments s;
@@ -118,7 +120,8 @@ int request_info_parse(const struct http_request *r, struct arena *a, struct req
 	}
 	info.verb = verb_of_method(r->method);
 	if (!info.verb[0])
-		return err_set(e, ERR_METHOD_NOT_ALLOWED, "the server does not allow this method on the requested resource");
+		return err_set(e, ERR_METHOD_NOT_ALLOWED,
+			       "the server does not allow this method on the requested resource");
 	if (c_eq(info.verb, "get") && !info.name)
 		info.verb = query_true(r, a, "watch") ? "watch" : "list";
 	else if (c_eq(info.verb, "delete") && !info.name)
@@ -136,7 +139,8 @@ static int parse_number(const char *text, const char *what, int64_t *value, stru
 	if (!text || !text[0])
 		return 0;
 	if (!str_to_u64(str_of(text + negative), INT64_MAX, &n))
-		return err_set(e, ERR_BAD_REQUEST, "strconv.ParseInt: parsing \"%s\": invalid syntax (%s)", text, what);
+		return err_set(e, ERR_BAD_REQUEST,
+			       "strconv.ParseInt: parsing \"%s\": invalid syntax (%s)", text, what);
 	*value = negative ? -(int64_t)n : (int64_t)n;
 	return 0;
 }
@@ -151,8 +155,10 @@ static int parse_rv_match(const char *text, struct request_options *o, struct er
 		o->rv_match = RV_MATCH_NOT_OLDER;
 	else
 		return err_set(e, ERR_INVALID,
-			       "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Unsupported value: \"%s\": "
-			       "supported values: \"Exact\", \"NotOlderThan\", \"\"", text);
+			       "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: "
+			       "Unsupported value: \"%s\": "
+			       "supported values: \"Exact\", \"NotOlderThan\", \"\"",
+			       text);
 	return 0;
 }
 
@@ -166,8 +172,10 @@ static int parse_propagation(const char *text, struct request_options *o, struct
 			return 0;
 		}
 	return err_set(e, ERR_INVALID,
-		       "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"%s\": "
-		       "supported values: \"Background\", \"Foreground\", \"Orphan\"", text);
+		       "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported "
+		       "value: \"%s\": "
+		       "supported values: \"Background\", \"Foreground\", \"Orphan\"",
+		       text);
 }
 
 static int parse_dry_run(const char *text, struct request_options *o, struct err *e)
@@ -175,23 +183,27 @@ static int parse_dry_run(const char *text, struct request_options *o, struct err
 	if (!text || !text[0])
 		return 0;
 	if (!c_eq(text, "All"))
-		return err_set(e, ERR_INVALID, "dryRun: Unsupported value: \"%s\": supported values: \"All\"", text);
+		return err_set(e, ERR_INVALID,
+			       "dryRun: Unsupported value: \"%s\": supported values: \"All\"",
+			       text);
 	o->dry_run = true;
 	return 0;
 }
 
 static int parse_field_validation(const char *text, struct request_options *o, struct err *e)
 {
-	if (text && text[0] && !c_eq(text, "Strict") && !c_eq(text, "Warn") && !c_eq(text, "Ignore"))
+	if (text && text[0] && !c_eq(text, "Strict") && !c_eq(text, "Warn") &&
+	    !c_eq(text, "Ignore"))
 		return err_set(e, ERR_INVALID,
-			       "fieldValidation: Unsupported value: \"%s\": supported values: \"Ignore\", \"Strict\", \"Warn\"",
+			       "fieldValidation: Unsupported value: \"%s\": supported values: "
+			       "\"Ignore\", \"Strict\", \"Warn\"",
 			       text);
 	o->field_validation = text;
 	return 0;
 }
 
-int request_options_parse(const struct http_request *r, struct arena *a, struct request_options *ret_options,
-			  struct err *e)
+int request_options_parse(const struct http_request *r, struct arena *a,
+			  struct request_options *ret_options, struct err *e)
 {
 	struct request_options o = { .timeout_s = -1, .grace_s = -1 };
 	int64_t limit = 0;
@@ -213,11 +225,13 @@ int request_options_parse(const struct http_request *r, struct arena *a, struct 
 	    parse_number(GET("timeoutSeconds"), "timeoutSeconds", &o.timeout_s, e) < 0 ||
 	    parse_number(GET("gracePeriodSeconds"), "gracePeriodSeconds", &o.grace_s, e) < 0 ||
 	    parse_rv_match(GET("resourceVersionMatch"), &o, e) < 0 ||
-	    parse_propagation(GET("propagationPolicy"), &o, e) < 0 || parse_dry_run(GET("dryRun"), &o, e) < 0 ||
+	    parse_propagation(GET("propagationPolicy"), &o, e) < 0 ||
+	    parse_dry_run(GET("dryRun"), &o, e) < 0 ||
 	    parse_field_validation(GET("fieldValidation"), &o, e) < 0)
 		return -1;
 	if (!GET("propagationPolicy") && GET("orphanDependents"))
-		o.propagation = query_true(r, a, "orphanDependents") ? PROPAGATE_ORPHAN : PROPAGATE_BACKGROUND;
+		o.propagation = query_true(r, a, "orphanDependents") ? PROPAGATE_ORPHAN
+								     : PROPAGATE_BACKGROUND;
 #undef GET
 	o.limit = limit > 0 ? (uint64_t)limit : 0;
 	*ret_options = o;

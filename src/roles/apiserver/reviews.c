@@ -45,7 +45,8 @@ static json_t *user_info(const struct user *u)
 	json_object_set_new(info, "groups", groups_json(u));
 	for (size_t i = 0; i < ARRAY_LEN(extras); i++)
 		if (extras[i].value)
-			json_object_set_new(extra, extras[i].key, json_pack("[s]", extras[i].value));
+			json_object_set_new(extra, extras[i].key,
+					    json_pack("[s]", extras[i].value));
 	if (json_object_size(extra))
 		json_object_set(info, "extra", extra);
 	json_decref(extra);
@@ -75,12 +76,10 @@ void handle_token_review(struct request *q)
 
 	if (!obj)
 		return;
-	json_array_foreach(list, i, v)
-		if (i < AUDIENCES_MAX)
-			wanted[i] = json_string_value(v);
+	json_array_foreach(list, i, v) if (i < AUDIENCES_MAX) wanted[i] = json_string_value(v);
 	jx_set(obj, "status", json_object());
-	if (authn_token(&q->api->authn, str_of(jx_str_or(obj, "spec.token", "")), wanted[0] ? wanted : NULL, q->arena, &u,
-			&matched, &e) == 0) {
+	if (authn_token(&q->api->authn, str_of(jx_str_or(obj, "spec.token", "")),
+			wanted[0] ? wanted : NULL, q->arena, &u, &matched, &e) == 0) {
 		jx_set_bool(obj, "status.authenticated", true);
 		jx_set(obj, "status.user", user_info(&u));
 		jx_set(obj, "status.audiences", matched);
@@ -102,23 +101,27 @@ static struct user reviewed_user(const struct request *q, const json_t *obj)
 		return q->user;
 	u.name = jx_str_or(obj, "spec.user", "");
 	u.uid = jx_str(obj, "spec.uid");
-	json_array_foreach(jx_at(obj, "spec.groups"), i, v)
-		if (json_is_string(v) && u.n_groups < USER_GROUPS_MAX)
-			u.groups[u.n_groups++] = json_string_value(v);
+	json_array_foreach(jx_at(obj, "spec.groups"), i,
+			   v) if (json_is_string(v) && u.n_groups < USER_GROUPS_MAX)
+		u.groups[u.n_groups++] = json_string_value(v);
 	return u;
 }
 
 static int reviewed_question(const json_t *obj, struct authz_question *ret, struct err *e)
 {
-	const json_t *r = jx_at(obj, "spec.resourceAttributes"), *n = jx_at(obj, "spec.nonResourceAttributes");
+	const json_t *r = jx_at(obj, "spec.resourceAttributes"),
+		     *n = jx_at(obj, "spec.nonResourceAttributes");
 
 	if (!json_is_object(r) == !json_is_object(n))
-		return err_set(e, ERR_INVALID,
-			       "%s.authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: null: exactly "
-			       "one of nonResourceAttributes or resourceAttributes must be specified",
-			       jx_str_or(obj, "kind", ""));
+		return err_set(
+			e, ERR_INVALID,
+			"%s.authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid "
+			"value: null: exactly "
+			"one of nonResourceAttributes or resourceAttributes must be specified",
+			jx_str_or(obj, "kind", ""));
 	if (json_is_object(n))
-		*ret = (struct authz_question){ .verb = jx_str_or(n, "verb", ""), .path = jx_str_or(n, "path", "") };
+		*ret = (struct authz_question){ .verb = jx_str_or(n, "verb", ""),
+						.path = jx_str_or(n, "path", "") };
 	else
 		*ret = (struct authz_question){
 			.is_resource = true,

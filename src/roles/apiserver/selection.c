@@ -3,7 +3,8 @@
 int selection_init(struct selection *s, const struct resource *r, const struct request_info *info,
 		   const struct request_options *opt, struct err *e)
 {
-	*s = (struct selection){ .res = r->storage ? r->storage : r, .ns = r->namespaced ? info->ns : NULL };
+	*s = (struct selection){ .res = r->storage ? r->storage : r,
+				 .ns = r->namespaced ? info->ns : NULL };
 	if (opt->label_selector && opt->label_selector[0]) {
 		s->labels = selector_parse(str_of(opt->label_selector), e);
 		if (!s->labels)

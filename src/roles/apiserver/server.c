@@ -43,7 +43,8 @@ static void on_failed(void *ctx, const struct err *e)
 static void on_damaged(void *ctx, struct str key, const struct err *e)
 {
 	(void)ctx;
-	role_set_error("the stored object " STR_FMT " cannot be read (%s), skipping", STR_ARG(key), e->message);
+	role_set_error("the stored object " STR_FMT " cannot be read (%s), skipping", STR_ARG(key),
+		       e->message);
 }
 
 static const struct store_ops store_ops = {
@@ -60,11 +61,14 @@ static int read_pem(const struct apiserver *api, const char *file, struct buf *o
 	return file_read(path, out, e);
 }
 
-/* The certificate NAME.crt with NAME.key; clients and servers differ in what they expect of the other side. */
-static struct tls *open_tls(const struct apiserver *api, const char *name, bool server, struct err *e)
+/* The certificate NAME.crt with NAME.key; clients and servers differ in what they expect of the
+ * other side. */
+static struct tls *open_tls(const struct apiserver *api, const char *name, bool server,
+			    struct err *e)
 {
 	static const char *const alpn[] = { "h2", "http/1.1", NULL };
-	cleanup(freep) char *crt_file = xasprintf("%s.crt", name), *key_file = xasprintf("%s.key", name);
+	cleanup(freep) char *crt_file = xasprintf("%s.crt", name),
+			    *key_file = xasprintf("%s.key", name);
 	struct buf ca = { 0 }, crt = { 0 }, key = { 0 };
 	struct tls *tls = NULL;
 
@@ -101,7 +105,8 @@ static int open_store(struct apiserver *api, struct err *e)
 
 static int open_alloc(struct apiserver *api, struct err *e)
 {
-	const struct table *t = store_table(api->store, resource_find(STR(""), STR("v1"), STR("services")));
+	const struct table *t =
+		store_table(api->store, resource_find(STR(""), STR("v1"), STR("services")));
 
 	api->alloc = alloc_new(api->config, e);
 	if (!api->alloc)
@@ -186,7 +191,8 @@ static int apiserver_start(struct role_ctx *ctx, struct err *e)
 	if (open_store(api, e) < 0)
 		return -1;
 	api->rbac = rbac_new(api->store);
-	if (open_alloc(api, e) < 0 || open_authn(api, e) < 0 || bootstrap(api, e) < 0 || open_http(api, e) < 0)
+	if (open_alloc(api, e) < 0 || open_authn(api, e) < 0 || bootstrap(api, e) < 0 ||
+	    open_http(api, e) < 0)
 		return -1;
 	api->housekeeping = (struct timer){ .fire = housekeeping, .ctx = api };
 	timer_start(api->loop, &api->housekeeping, HOUSEKEEPING_MS);

@@ -2,7 +2,8 @@
 
 static json_t *status_base(const char *result)
 {
-	return json_pack("{s:s,s:s,s:{},s:s}", "kind", "Status", "apiVersion", "v1", "metadata", "status", result);
+	return json_pack("{s:s,s:s,s:{},s:s}", "kind", "Status", "apiVersion", "v1", "metadata",
+			 "status", result);
 }
 
 static json_t *failure(enum err_reason reason, const char *message, json_t *details)
@@ -38,8 +39,8 @@ static json_t *details_of(const struct resource *r, const char *name, const char
 
 static json_t *retry_details(void)
 {
-	return json_pack("{s:[{s:s,s:s}],s:i}", "causes", "reason", "ResourceVersionTooLarge", "message",
-			 "Too large resource version", "retryAfterSeconds", 1);
+	return json_pack("{s:[{s:s,s:s}],s:i}", "causes", "reason", "ResourceVersionTooLarge",
+			 "message", "Too large resource version", "retryAfterSeconds", 1);
 }
 
 json_t *status_of_err(const struct err *e, const struct resource *r, const char *name)
@@ -65,13 +66,15 @@ json_t *status_of_err(const struct err *e, const struct resource *r, const char 
 json_t *status_invalid(const struct resource *r, const char *name, const struct field_errors *fe)
 {
 	cleanup(freep) char *errors = field_errors_text(fe);
-	cleanup(freep) char *message = xasprintf("%s%s%s \"%s\" is invalid: %s", r->kind, r->group[0] ? "." : "",
-						 r->group, name ? name : "", errors);
+	cleanup(freep) char *message =
+		xasprintf("%s%s%s \"%s\" is invalid: %s", r->kind, r->group[0] ? "." : "", r->group,
+			  name ? name : "", errors);
 	json_t *causes = json_array(), *details = details_of(r, name, r->kind);
 
 	for (size_t i = 0; i < fe->n; i++)
-		json_array_append_new(causes, json_pack("{s:s,s:s,s:s}", "reason", fe->at[i].type, "message",
-							fe->at[i].message, "field", fe->at[i].field));
+		json_array_append_new(causes, json_pack("{s:s,s:s,s:s}", "reason", fe->at[i].type,
+							"message", fe->at[i].message, "field",
+							fe->at[i].field));
 	json_object_set_new(details, "causes", causes);
 	return failure(ERR_INVALID, message, details);
 }
@@ -114,13 +117,15 @@ int err_conflict(struct err *e, const struct resource *r, const char *name, cons
 {
 	cleanup(freep) char *what = resource_qualified(r);
 
-	return err_set(e, ERR_CONFLICT, "Operation cannot be fulfilled on %s \"%s\": %s", what, name, why);
+	return err_set(e, ERR_CONFLICT, "Operation cannot be fulfilled on %s \"%s\": %s", what,
+		       name, why);
 }
 
 int err_forbidden(struct err *e, const struct resource *r, const char *name, const char *why)
 {
 	cleanup(freep) char *what = resource_qualified(r);
 
-	return err_set(e, ERR_FORBIDDEN, "%s%s%s%s is forbidden: %s", what, name && name[0] ? " \"" : "",
-		       name ? name : "", name && name[0] ? "\"" : "", why);
+	return err_set(e, ERR_FORBIDDEN, "%s%s%s%s is forbidden: %s", what,
+		       name && name[0] ? " \"" : "", name ? name : "", name && name[0] ? "\"" : "",
+		       why);
 }

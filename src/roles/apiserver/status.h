@@ -19,6 +19,7 @@ char *resource_qualified(const struct resource *r);
 int err_not_found(struct err *e, const struct resource *r, const char *name);
 int err_already_exists(struct err *e, const struct resource *r, const char *name);
 int err_conflict(struct err *e, const struct resource *r, const char *name, const char *why);
-#define CONFLICT_MODIFIED \
-	"the object has been modified; please apply your changes to the latest version and try again"
+#define CONFLICT_MODIFIED                                                                          \
+	"the object has been modified; please apply your changes to the latest version and try "   \
+	"again"
 int err_forbidden(struct err *e, const struct resource *r, const char *name, const char *why);

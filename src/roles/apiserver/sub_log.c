@@ -46,7 +46,8 @@ static void client_closed(void *ctx)
 static void on_response(void *ctx, int status, struct http_headers headers)
 {
 	static const struct http_header answer[] = { { STR("content-type"), STR("text/plain") },
-						     { STR("cache-control"), STR("no-cache, private") } };
+						     { STR("cache-control"),
+						       STR("no-cache, private") } };
 	struct log_stream *s = ctx;
 
 	(void)headers;
@@ -62,7 +63,8 @@ static void on_data(void *ctx, struct str bytes)
 	if (!s->q)
 		return;
 	if (s->status != 200) {
-		buf_put(&s->complaint, bytes.ptr, MIN(bytes.len, ERROR_TEXT_BYTES - s->complaint.len));
+		buf_put(&s->complaint, bytes.ptr,
+			MIN(bytes.len, ERROR_TEXT_BYTES - s->complaint.len));
 		return;
 	}
 	http_reply_write(s->q->x, bytes);
@@ -83,9 +85,13 @@ static void reply_complaint(struct request *q, int status, struct str text)
 	if (status == 400)
 		err_set(&e, ERR_BAD_REQUEST, STR_FMT, STR_ARG(text));
 	else if (status == 404)
-		err_set(&e, ERR_NOT_FOUND, "the server could not find the requested resource ( pods/log %s)", q->info.name);
+		err_set(&e, ERR_NOT_FOUND,
+			"the server could not find the requested resource ( pods/log %s)",
+			q->info.name);
 	else
-		err_set(&e, ERR_INTERNAL, "an error on the server (\"" STR_FMT "\") has prevented the request from succeeding",
+		err_set(&e, ERR_INTERNAL,
+			"an error on the server (\"" STR_FMT
+			"\") has prevented the request from succeeding",
 			STR_ARG(text));
 	reply_error(q, &e);
 }
@@ -108,18 +114,21 @@ static void on_done(void *ctx, const struct err *e, struct http_headers trailers
 			http_reply_end(x);
 	} else {
 		http_on_closed(q->x, NULL, NULL);
-		reply_complaint(q, e ? 500 : s->status, e ? str_of(e->message) : buf_str(&s->complaint));
+		reply_complaint(q, e ? 500 : s->status,
+				e ? str_of(e->message) : buf_str(&s->complaint));
 	}
 }
 
-static const struct http_call_ops log_ops = { .response = on_response, .data = on_data, .done = on_done };
+static const struct http_call_ops log_ops = { .response = on_response,
+					      .data = on_data,
+					      .done = on_done };
 
 static void log_start(struct request *q, const struct kubelet_target *t)
 {
 	struct log_stream *s = xcalloc(1, sizeof(*s));
 	cleanup(freep) char *authority = xasprintf("%s:%u", t->host, t->port);
-	cleanup(freep) char *path = xasprintf("/containerLogs/%s/%s/%s?" STR_FMT, q->info.ns, q->info.name, t->container,
-					      STR_ARG(q->http->query));
+	cleanup(freep) char *path = xasprintf("/containerLogs/%s/%s/%s?" STR_FMT, q->info.ns,
+					      q->info.name, t->container, STR_ARG(q->http->query));
 	const struct http_client_config config = { .to = t->to,
 						   .authority = authority,
 						   .server_name = t->host,

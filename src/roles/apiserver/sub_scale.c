@@ -7,7 +7,8 @@
 
 static json_t *scale_metadata(const json_t *obj)
 {
-	static const char *const members[] = { "name", "namespace", "uid", "resourceVersion", "creationTimestamp" };
+	static const char *const members[] = { "name", "namespace", "uid", "resourceVersion",
+					       "creationTimestamp" };
 	json_t *meta = json_object(), *from = json_object_get(obj, "metadata");
 
 	for (size_t i = 0; i < ARRAY_LEN(members); i++)
@@ -20,7 +21,8 @@ static json_t *scale_metadata(const json_t *obj)
 static char *selector_text_of(const json_t *obj)
 {
 	const json_t *sel = jx_at(obj, "spec.selector");
-	bool plain = !json_object_get(sel, "matchLabels") && !json_object_get(sel, "matchExpressions");
+	bool plain =
+		!json_object_get(sel, "matchLabels") && !json_object_get(sel, "matchExpressions");
 	struct err e;
 	struct selector *s = plain ? selector_of_map(sel) : selector_of_label_selector(sel, &e);
 	char *text = s ? selector_text(s) : NULL;
@@ -31,9 +33,10 @@ static char *selector_text_of(const json_t *obj)
 
 static json_t *scale_of(const json_t *obj)
 {
-	json_t *scale = json_pack("{s:s,s:s,s:o,s:{},s:{s:I}}", "kind", "Scale", "apiVersion", "autoscaling/v1",
-				  "metadata", scale_metadata(obj), "spec", "status", "replicas",
-				  (json_int_t)jx_int(obj, "status.replicas", 0));
+	json_t *scale =
+		json_pack("{s:s,s:s,s:o,s:{},s:{s:I}}", "kind", "Scale", "apiVersion",
+			  "autoscaling/v1", "metadata", scale_metadata(obj), "spec", "status",
+			  "replicas", (json_int_t)jx_int(obj, "status.replicas", 0));
 	cleanup(freep) char *selector = selector_text_of(obj);
 
 	if (jx_int(obj, "spec.replicas", 0))
@@ -70,11 +73,14 @@ void handle_scale_get(struct request *q)
 
 static void reply_negative(struct request *q, int64_t replicas)
 {
-	static const struct resource scale = { .group = "autoscaling", .version = "v1", .kind = "Scale" };
+	static const struct resource scale = { .group = "autoscaling",
+					       .version = "v1",
+					       .kind = "Scale" };
 	struct field_errors fe = { 0 };
 
 	field_error_add(&fe, "FieldValueInvalid", "spec.replicas",
-			"Invalid value: %lld: must be greater than or equal to 0", (long long)replicas);
+			"Invalid value: %lld: must be greater than or equal to 0",
+			(long long)replicas);
 	json_t *status = status_invalid(&scale, q->info.name, &fe);
 	field_errors_done(&fe);
 	reply_status(q, status);
@@ -82,7 +88,9 @@ static void reply_negative(struct request *q, int64_t replicas)
 
 static void scale_write(struct request *q, struct object *old, json_t *obj, const json_t *scale)
 {
-	const struct write w = { .api = q->api, .table = q->table, .ns = q->info.ns, .dry_run = q->opt.dry_run };
+	const struct write w = {
+		.api = q->api, .table = q->table, .ns = q->info.ns, .dry_run = q->opt.dry_run
+	};
 	int64_t replicas = jx_int(scale, "spec.replicas", 0);
 	struct written out;
 	struct err e;
@@ -126,7 +134,8 @@ void handle_scale_patch(struct request *q)
 	if (!old)
 		return;
 	cleanup(json_decrefp) json_t *now = scale_of(obj);
-	cleanup(json_decrefp) json_t *scale = body_patch(q, schema_type_find("autoscaling.v1.Scale"), now, &e);
+	cleanup(json_decrefp) json_t *scale =
+		body_patch(q, schema_type_find("autoscaling.v1.Scale"), now, &e);
 	if (scale)
 		scale_write(q, old, obj, scale);
 	else

@@ -32,7 +32,9 @@ void handle_stream(struct request *q)
 					      .server_name = t.host,
 					      .ns = q->info.ns,
 					      .pod = q->info.name,
-					      .container = kind == STREAM_PORTFORWARD ? NULL : t.container };
+					      .container = kind == STREAM_PORTFORWARD
+								   ? NULL
+								   : t.container };
 	request_detach(q);
 	http_on_closed(q->x, NULL, NULL);
 	stream_proxy(q->api->loop, q->x, &target);

@@ -7,9 +7,10 @@
 
 #include <stdio.h>
 
-#define BOOKMARK_MS 60000	     /* as kube-apiserver's watch cache: about a minute */
-#define WATCH_DEFAULT_S 1800	     /* half an hour to an hour when the client names no end */
-#define WATCH_PENDING_BYTES (8u << 20) /* a client that is this far behind lists anew sooner than it catches up */
+#define BOOKMARK_MS 60000    /* as kube-apiserver's watch cache: about a minute */
+#define WATCH_DEFAULT_S 1800 /* half an hour to an hour when the client names no end */
+#define WATCH_PENDING_BYTES                                                                        \
+	(8u << 20) /* a client that is this far behind lists anew sooner than it catches up */
 
 /* Lives in its exchange's arena; registered with its table until the reply ends. */
 struct watcher {
@@ -85,8 +86,8 @@ static void send_object(struct watcher *w, enum event_type type, const struct ob
 
 static void send_status(struct watcher *w, enum err_reason reason, const char *message)
 {
-	cleanup(json_decrefp) json_t *ev = json_pack("{s:s,s:o}", "type", "ERROR", "object",
-						     status_failure(reason, message));
+	cleanup(json_decrefp) json_t *ev =
+		json_pack("{s:s,s:o}", "type", "ERROR", "object", status_failure(reason, message));
 	cleanup(freep) char *text = jx_dump_text(ev);
 
 	http_reply_write(w->q->x, str_of(text));
@@ -104,17 +105,21 @@ static void send_bookmark(struct watcher *w, const char *annotations)
 	buf_init(&b, 4096);
 	if (w->rd.form == FORM_TABLE || w->rd.form == FORM_TABLE_V1BETA1)
 		buf_printf(&b,
-			   "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/%s\","
-			   "\"metadata\":{%s\"resourceVersion\":\"%llu\"},\"columnDefinitions\":null,\"rows\":[]}}\n",
+			   "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Table\",\"apiVersion\":"
+			   "\"meta.k8s.io/%s\","
+			   "\"metadata\":{%s\"resourceVersion\":\"%llu\"},\"columnDefinitions\":"
+			   "null,\"rows\":[]}}\n",
 			   w->rd.form == FORM_TABLE ? "v1" : "v1beta1", annotations, rv);
 	else if (w->rd.form == FORM_JSON)
 		buf_printf(&b,
-			   "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\","
+			   "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s%"
+			   "s%s\","
 			   "\"metadata\":{%s\"resourceVersion\":\"%llu\"}}}\n",
 			   r->kind, r->group, r->group[0] ? "/" : "", r->version, annotations, rv);
 	else
 		buf_printf(&b,
-			   "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":"
+			   "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"PartialObjectMetadata\","
+			   "\"apiVersion\":"
 			   "\"meta.k8s.io/v1\",\"metadata\":{%s\"resourceVersion\":\"%llu\"}}}\n",
 			   annotations, rv);
 	http_reply_write(w->q->x, buf_str(&b));
@@ -197,13 +202,14 @@ static bool resume(struct watcher *w, uint64_t rv)
 	struct store *s = w->q->api->store;
 	char text[96];
 
-	/* A version from the future is one of another database's past: the client must list anew as well. */
+	/* A version from the future is one of another database's past: the client must list anew as
+	 * well. */
 	if (rv >= store_oldest_rv(s) && rv <= MAX(store_rv(s), store_next_rv(s) - 1)) {
 		store_replay(s, w->q->table, rv, replay_event, w);
 		return true;
 	}
-	snprintf(text, sizeof(text), "too old resource version: %llu (%llu)", (unsigned long long)rv,
-		 (unsigned long long)store_oldest_rv(s));
+	snprintf(text, sizeof(text), "too old resource version: %llu (%llu)",
+		 (unsigned long long)rv, (unsigned long long)store_oldest_rv(s));
 	send_status(w, ERR_EXPIRED, text);
 	return false;
 }
@@ -214,18 +220,23 @@ static int check_options(const struct request *q, uint64_t *ret_rv, struct err *
 
 	*ret_rv = 0;
 	if (rv && rv[0] && !str_to_u64(str_of(rv), INT64_MAX, ret_rv))
-		return err_set(e, ERR_BAD_REQUEST, "Invalid value: \"%s\": resource version must be a number", rv);
+		return err_set(e, ERR_BAD_REQUEST,
+			       "Invalid value: \"%s\": resource version must be a number", rv);
 	if (q->opt.send_initial_given && q->opt.rv_match != RV_MATCH_NOT_OLDER)
-		return err_set(e, ERR_INVALID,
-			       "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
-			       "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+		return err_set(
+			e, ERR_INVALID,
+			"ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
+			"sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
 	if (q->opt.rv_match != RV_MATCH_NONE && !q->opt.send_initial_given)
-		return err_set(e, ERR_INVALID,
-			       "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
-			       "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+		return err_set(
+			e, ERR_INVALID,
+			"ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: "
+			"resourceVersionMatch is forbidden for watch unless sendInitialEvents is "
+			"provided");
 	if (q->opt.send_initial && *ret_rv > store_rv(q->api->store))
-		return err_set(e, ERR_TIMEOUT, "Timeout: Too large resource version: %llu, current: %llu",
-			       (unsigned long long)*ret_rv, (unsigned long long)store_rv(q->api->store));
+		return err_set(
+			e, ERR_TIMEOUT, "Timeout: Too large resource version: %llu, current: %llu",
+			(unsigned long long)*ret_rv, (unsigned long long)store_rv(q->api->store));
 	return 0;
 }
 
@@ -234,7 +245,8 @@ static void watcher_arm(struct watcher *w)
 	struct loop *l = w->q->api->loop;
 	int64_t end_s = w->q->opt.timeout_s;
 
-	/* Spread over half an hour, so that clients which began together do not come back together. */
+	/* Spread over half an hour, so that clients which began together do not come back together.
+	 */
 	if (end_s <= 0)
 		end_s = WATCH_DEFAULT_S + (int64_t)(loop_now_ms(l) % WATCH_DEFAULT_S);
 	w->end = (struct timer){ .fire = end_fire, .ctx = w };
@@ -255,8 +267,11 @@ static struct watcher *watcher_new(struct request *q, uint64_t *ret_rv, struct e
 	}
 	list_init(&w->link);
 	w->q = q;
-	w->rd = (struct render){ .res = q->res, .form = q->form, .include_object = q->opt.include_object };
-	if (check_options(q, ret_rv, e) < 0 || selection_init(&w->sel, q->res, &q->info, &q->opt, e) < 0)
+	w->rd = (struct render){ .res = q->res,
+				 .form = q->form,
+				 .include_object = q->opt.include_object };
+	if (check_options(q, ret_rv, e) < 0 ||
+	    selection_init(&w->sel, q->res, &q->info, &q->opt, e) < 0)
 		return NULL;
 	return w;
 }

@@ -15,18 +15,22 @@ static int disk_error(struct disk *d, struct err *e, const char *what)
 
 	switch (code & 0xff) {
 	case SQLITE_FULL:
-		return err_set(e, ERR_UNAVAILABLE, "%s: the disk of the data directory is full: free some space", what);
+		return err_set(e, ERR_UNAVAILABLE,
+			       "%s: the disk of the data directory is full: free some space", what);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return err_set(e, ERR_INTERNAL,
-			       "%s: the database is damaged (%s): restore it from a copy, or move it away to start empty",
+			       "%s: the database is damaged (%s): restore it from a copy, or move "
+			       "it away to start empty",
 			       what, sqlite3_errmsg(d->db));
 	case SQLITE_BUSY:
-		return err_set(e, ERR_INTERNAL, "%s: another API server is using the database", what);
+		return err_set(e, ERR_INTERNAL, "%s: another API server is using the database",
+			       what);
 	case SQLITE_READONLY:
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
-		return err_set(e, ERR_INTERNAL, "%s: %s: check the owner and mode of the data directory", what,
+		return err_set(e, ERR_INTERNAL,
+			       "%s: %s: check the owner and mode of the data directory", what,
 			       sqlite3_errmsg(d->db));
 	default:
 		return err_set(e, ERR_INTERNAL, "%s: %s", what, sqlite3_errmsg(d->db));
@@ -38,15 +42,17 @@ static int run(struct disk *d, const char *sql, struct err *e, const char *what)
 	return sqlite3_exec(d->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : disk_error(d, e, what);
 }
 
-/* WAL with synchronous=FULL syncs the log at each commit: what COMMIT returned for survives power loss.
- * An exclusive lock keeps a second server out, and the WAL index out of shared memory. */
+/* WAL with synchronous=FULL syncs the log at each commit: what COMMIT returned for survives power
+ * loss. An exclusive lock keeps a second server out, and the WAL index out of shared memory. */
 static const char *const setup[] = {
 	"PRAGMA locking_mode=EXCLUSIVE",
 	"PRAGMA journal_mode=WAL",
 	"PRAGMA synchronous=FULL",
 	"PRAGMA cache_size=-512",
-	"CREATE TABLE IF NOT EXISTS object(key TEXT PRIMARY KEY, rv INTEGER NOT NULL, json BLOB NOT NULL) WITHOUT ROWID",
-	"CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+	"CREATE TABLE IF NOT EXISTS object(key TEXT PRIMARY KEY, rv INTEGER NOT NULL, json BLOB "
+	"NOT NULL) WITHOUT ROWID",
+	"CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT "
+	"ROWID",
 	"INSERT OR IGNORE INTO meta VALUES('format', 1), ('rv', 0)",
 };
 
@@ -56,7 +62,8 @@ static int prepare_all(struct disk *d, struct err *e)
 		sqlite3_stmt **stmt;
 		const char *sql;
 	} all[] = {
-		{ &d->put, "INSERT INTO object VALUES(?1,?2,?3) ON CONFLICT(key) DO UPDATE SET rv=?2, json=?3" },
+		{ &d->put, "INSERT INTO object VALUES(?1,?2,?3) ON CONFLICT(key) DO UPDATE SET "
+			   "rv=?2, json=?3" },
 		{ &d->del, "DELETE FROM object WHERE key=?1" },
 		{ &d->set_rv, "UPDATE meta SET value=?1 WHERE name='rv'" },
 		{ &d->begin, "BEGIN IMMEDIATE" },
@@ -65,7 +72,8 @@ static int prepare_all(struct disk *d, struct err *e)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		if (sqlite3_prepare_v3(d->db, all[i].sql, -1, SQLITE_PREPARE_PERSISTENT, all[i].stmt, NULL) != SQLITE_OK)
+		if (sqlite3_prepare_v3(d->db, all[i].sql, -1, SQLITE_PREPARE_PERSISTENT,
+				       all[i].stmt, NULL) != SQLITE_OK)
 			return disk_error(d, e, "preparing the store");
 	return 0;
 }
@@ -121,17 +129,21 @@ static int load_rv(struct disk *d, uint64_t *ret_rv, struct err *e)
 	}
 	if (sqlite3_finalize(s) != SQLITE_OK)
 		return disk_error(d, e, "reading the store");
-	return format == 1 ? 0 : err_set(e, ERR_INTERNAL, "the store has format %d; this portico knows format 1", format);
+	return format == 1
+		       ? 0
+		       : err_set(e, ERR_INTERNAL,
+				 "the store has format %d; this portico knows format 1", format);
 }
 
-int disk_load(struct disk *d, void (*row)(void *ctx, struct str key, struct str json, uint64_t rv), void *ctx,
-	      uint64_t *ret_rv, struct err *e)
+int disk_load(struct disk *d, void (*row)(void *ctx, struct str key, struct str json, uint64_t rv),
+	      void *ctx, uint64_t *ret_rv, struct err *e)
 {
 	sqlite3_stmt *s;
 
 	if (load_rv(d, ret_rv, e) < 0)
 		return -1;
-	if (sqlite3_prepare_v2(d->db, "SELECT key, json, rv FROM object ORDER BY key", -1, &s, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(d->db, "SELECT key, json, rv FROM object ORDER BY key", -1, &s,
+			       NULL) != SQLITE_OK)
 		return disk_error(d, e, "reading the store");
 	while (sqlite3_step(s) == SQLITE_ROW)
 		row(ctx, column_str(s, 0), column_str(s, 1), (uint64_t)sqlite3_column_int64(s, 2));
@@ -157,7 +169,8 @@ static bool apply(struct disk *d, const struct disk_op *op)
 	return step(s);
 }
 
-int disk_commit(struct disk *d, const struct disk_op *ops, size_t n, uint64_t last_rv, struct err *e)
+int disk_commit(struct disk *d, const struct disk_op *ops, size_t n, uint64_t last_rv,
+		struct err *e)
 {
 	bool ok = step(d->begin);
 

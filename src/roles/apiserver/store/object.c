@@ -15,9 +15,16 @@ static const struct field_index {
 	const char *group, *plural;
 	struct field_row rows[FIELDS_MAX];
 } field_indexes[] = {
-	{ "", "pods",
-	  { { "spec.nodeName" }, { "spec.restartPolicy" }, { "spec.schedulerName" }, { "spec.serviceAccountName" },
-	    { "spec.hostNetwork", "false" }, { "status.phase" }, { "status.podIP" }, { "status.nominatedNodeName" } } },
+	{ "",
+	  "pods",
+	  { { "spec.nodeName" },
+	    { "spec.restartPolicy" },
+	    { "spec.schedulerName" },
+	    { "spec.serviceAccountName" },
+	    { "spec.hostNetwork", "false" },
+	    { "status.phase" },
+	    { "status.podIP" },
+	    { "status.nominatedNodeName" } } },
 	{ "", "nodes", { { "spec.unschedulable", "false" } } },
 	{ "", "namespaces", { { "status.phase" } } },
 	{ "", "secrets", { { "type" } } },
@@ -26,16 +33,26 @@ static const struct field_index {
 	{ "apps", "replicasets", { { "status.replicas", "0" } } },
 	{ "batch", "jobs", { { "status.successful", "0" } } },
 	{ "certificates.k8s.io", "certificatesigningrequests", { { "spec.signerName" } } },
-	{ "", "events",
-	  { { "involvedObject.kind" }, { "involvedObject.namespace" }, { "involvedObject.name" },
-	    { "involvedObject.uid" }, { "involvedObject.apiVersion" }, { "involvedObject.resourceVersion" },
-	    { "involvedObject.fieldPath" }, { "reason" }, { "reportingComponent" }, { "source" }, { "type" } } },
+	{ "",
+	  "events",
+	  { { "involvedObject.kind" },
+	    { "involvedObject.namespace" },
+	    { "involvedObject.name" },
+	    { "involvedObject.uid" },
+	    { "involvedObject.apiVersion" },
+	    { "involvedObject.resourceVersion" },
+	    { "involvedObject.fieldPath" },
+	    { "reason" },
+	    { "reportingComponent" },
+	    { "source" },
+	    { "type" } } },
 };
 
 static const struct field_index *field_index_of(const struct resource *r)
 {
 	for (size_t i = 0; i < ARRAY_LEN(field_indexes); i++)
-		if (c_eq(r->group, field_indexes[i].group) && c_eq(r->plural, field_indexes[i].plural))
+		if (c_eq(r->group, field_indexes[i].group) &&
+		    c_eq(r->plural, field_indexes[i].plural))
 			return &field_indexes[i];
 	return NULL;
 }
@@ -69,7 +86,8 @@ static void put_fields(const struct resource *r, const json_t *tree, struct buf 
 	char number[24];
 
 	for (size_t i = 0; fi && i < FIELDS_MAX && fi->rows[i].path; i++) {
-		const char *text = scalar_text(field_at(tree, fi->rows[i].path), number, fi->rows[i].absent);
+		const char *text =
+			scalar_text(field_at(tree, fi->rows[i].path), number, fi->rows[i].absent);
 		buf_put(out, text, strlen(text) + 1);
 	}
 }
@@ -80,7 +98,8 @@ static uint32_t put_labels(const json_t *tree, struct buf *out)
 	json_t *v;
 	uint32_t n = 0;
 
-	json_object_foreach(jx_at(tree, "metadata.labels"), key, v) {
+	json_object_foreach(jx_at(tree, "metadata.labels"), key, v)
+	{
 		if (!json_is_string(v))
 			continue;
 		buf_put(out, key, strlen(key) + 1);
@@ -96,20 +115,22 @@ struct object_parts {
 	uint32_t n_labels;
 };
 
-static int put_json(const struct resource *r, const json_t *tree, struct buf *out, struct object_parts *p)
+static int put_json(const struct resource *r, const json_t *tree, struct buf *out,
+		    struct object_parts *p)
 {
 	const json_t *meta = json_object_get(tree, "metadata");
 	const char *key;
 	json_t *v;
 
-	buf_printf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",", r->kind, r->group, r->group[0] ? "/" : "",
-		   r->version);
+	buf_printf(out, "{\"kind\":\"%s\",\"apiVersion\":\"%s%s%s\",", r->kind, r->group,
+		   r->group[0] ? "/" : "", r->version);
 	p->bare_at = out->len;
 	buf_puts(out, "\"metadata\":");
 	p->meta_at = out->len;
 	(void)!jx_dump(meta, out);
 	p->meta_len = out->len - p->meta_at;
-	json_object_foreach((json_t *)tree, key, v) {
+	json_object_foreach((json_t *)tree, key, v)
+	{
 		if (!strcmp(key, "kind") || !strcmp(key, "apiVersion") || !strcmp(key, "metadata"))
 			continue;
 		buf_putc(out, ',');
@@ -148,7 +169,9 @@ struct object *object_new(const struct resource *r, const json_t *tree, struct e
 	put_fields(r, tree, &b);
 	if (b.overflow) {
 		buf_done(&b);
-		err_set(e, ERR_TOO_LARGE, "Request is too large: an object may have at most %u bytes", LIMIT_OBJECT_BYTES);
+		err_set(e, ERR_TOO_LARGE,
+			"Request is too large: an object may have at most %u bytes",
+			LIMIT_OBJECT_BYTES);
 		return NULL;
 	}
 	if (!str_to_u64(str_of(jx_str_or(tree, "metadata.resourceVersion", "")), INT64_MAX, &rv))
@@ -200,7 +223,8 @@ json_t *object_tree(const struct object *o, struct err *e)
 	return jx_parse((struct str){ o->json, o->json_len }, LIMIT_OBJECT_BYTES, e);
 }
 
-struct object *object_with_rv(const struct resource *r, const struct object *o, uint64_t rv, struct err *e)
+struct object *object_with_rv(const struct resource *r, const struct object *o, uint64_t rv,
+			      struct err *e)
 {
 	cleanup(json_decrefp) json_t *tree = object_tree(o, e);
 	char text[24];
@@ -252,7 +276,8 @@ static const char *field_value(const struct resource *r, const struct object *o,
 	return NULL;
 }
 
-bool object_matches_fields(const struct resource *r, const struct object *o, const struct field_selector *s)
+bool object_matches_fields(const struct resource *r, const struct object *o,
+			   const struct field_selector *s)
 {
 	for (size_t i = 0; s && i < s->n; i++) {
 		const char *v = field_value(r, o, s->at[i].path);
@@ -267,7 +292,8 @@ int field_selector_check(const struct resource *r, const struct field_selector *
 	const struct field_index *fi = field_index_of(r);
 
 	for (size_t i = 0; i < s->n; i++) {
-		bool known = str_eq_c(s->at[i].path, "metadata.name") || str_eq_c(s->at[i].path, "metadata.namespace");
+		bool known = str_eq_c(s->at[i].path, "metadata.name") ||
+			     str_eq_c(s->at[i].path, "metadata.namespace");
 		for (size_t j = 0; !known && fi && j < FIELDS_MAX && fi->rows[j].path; j++)
 			known = str_eq_c(s->at[i].path, fi->rows[j].path);
 		if (!known)

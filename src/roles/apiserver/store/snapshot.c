@@ -1,7 +1,8 @@
 #include "roles/apiserver/store/snapshot.h"
 
 struct undo {
-	struct map first_prev; /* "ns/name" → the object before the first later change, or &absent */
+	struct map
+		first_prev; /* "ns/name" → the object before the first later change, or &absent */
 	struct object absent;
 };
 

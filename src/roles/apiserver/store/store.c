@@ -5,7 +5,9 @@
 
 #include <stdio.h>
 
-#define HISTORY_BYTES (8u << 20) /* a sixth of what all roles together may use; the count limits small objects */
+#define HISTORY_BYTES                                                                              \
+	(8u << 20) /* a sixth of what all roles together may use; the count limits small objects   \
+		    */
 
 struct batch {
 	struct disk_op *ops;
@@ -18,7 +20,8 @@ struct store {
 	struct disk *disk;
 	const struct store_ops *ops;
 	void *ctx;
-	struct table **tables; /* one per row of resources[]; NULL where another version is the stored one */
+	struct table **tables; /* one per row of resources[]; NULL where another version is the
+				  stored one */
 	struct map by_name;    /* table name → table */
 	uint64_t given_rv, applied_rv, durable_rv;
 	struct event *events; /* a ring of n_slots (a power of two); first..first+n are valid */
@@ -59,7 +62,8 @@ size_t table_lower(const struct table *t, const char *ns, const char *name)
 static bool table_find(const struct table *t, const char *ns, const char *name, size_t *ret_at)
 {
 	*ret_at = table_lower(t, ns, name);
-	return *ret_at < t->n && key_compare(t->at[*ret_at]->ns, t->at[*ret_at]->name, ns, name) == 0;
+	return *ret_at < t->n &&
+	       key_compare(t->at[*ret_at]->ns, t->at[*ret_at]->name, ns, name) == 0;
 }
 
 struct object *table_get(const struct table *t, const char *ns, const char *name)
@@ -201,8 +205,8 @@ uint64_t store_oldest_rv(const struct store *s)
 	return s->oldest_rv;
 }
 
-static void history_each(const struct store *s, const struct table *t, uint64_t after_rv, uint64_t last_rv,
-			 void (*fn)(void *ctx, const struct event *ev), void *ctx)
+static void history_each(const struct store *s, const struct table *t, uint64_t after_rv,
+			 uint64_t last_rv, void (*fn)(void *ctx, const struct event *ev), void *ctx)
 {
 	for (size_t i = history_after(s, after_rv); i < s->n && event_at(s, i)->rv <= last_rv; i++)
 		if (event_at(s, i)->table == t)
@@ -260,7 +264,8 @@ static void commit_run(struct work *w)
 {
 	struct store *s = container_of(w, struct store, work);
 
-	s->work_result = disk_commit(s->disk, s->flying.ops, s->flying.n, s->flying_rv, &s->work_err);
+	s->work_result =
+		disk_commit(s->disk, s->flying.ops, s->flying.n, s->flying_rv, &s->work_err);
 }
 
 static void commit_start(struct store *s)
@@ -420,7 +425,8 @@ uint64_t store_next_rv(const struct store *s)
 
 /* Start and end */
 
-static struct object *row_object(const struct table *t, struct str key, struct str json, struct err *e)
+static struct object *row_object(const struct table *t, struct str key, struct str json,
+				 struct err *e)
 {
 	cleanup(json_decrefp) json_t *tree = jx_parse(json, LIMIT_OBJECT_BYTES, e);
 
@@ -474,14 +480,15 @@ static void tables_make(struct store *s)
 		/* One group's kind kept in two versions: the later one is told apart. */
 		if (map_get_c(&s->by_name, s->tables[i]->name)) {
 			free(s->tables[i]->name);
-			s->tables[i]->name = xasprintf("%s.%s.%s", resources[i].plural, resources[i].version,
-						       resources[i].group);
+			s->tables[i]->name = xasprintf("%s.%s.%s", resources[i].plural,
+						       resources[i].version, resources[i].group);
 		}
 		map_put_c(&s->by_name, s->tables[i]->name, s->tables[i]);
 	}
 }
 
-struct store *store_new(struct loop *l, const char *path, const struct store_ops *ops, void *ctx, struct err *e)
+struct store *store_new(struct loop *l, const char *path, const struct store_ops *ops, void *ctx,
+			struct err *e)
 {
 	struct store *s = xcalloc(1, sizeof(*s));
 	uint64_t rv = 0;

@@ -20,7 +20,8 @@ struct table {
 	const struct resource *res;
 	struct object **at; /* owned references */
 	size_t n, cap;
-	uint64_t last_rv;     /* of its latest change: reads of a quiet kind need not wait for others' writes */
+	uint64_t last_rv; /* of its latest change: reads of a quiet kind need not wait for others'
+			     writes */
 	struct list watchers; /* the watch handlers' */
 	char *name;	      /* "pods", "deployments.apps": the key's prefix */
 };
@@ -30,12 +31,13 @@ struct event {
 	uint64_t rv;
 	struct table *table;
 	enum event_type type;
-	struct object *obj;  /* the new state; of a deletion: the last one, with the deletion's rv */
+	struct object *obj; /* the new state; of a deletion: the last one, with the deletion's rv */
 	struct object *prev; /* NULL when added */
 };
 
 struct store_ops {
-	/* Memory has changed (old NULL: added, new NULL: deleted); also when a failed commit is taken back. */
+	/* Memory has changed (old NULL: added, new NULL: deleted); also when a failed commit is
+	 * taken back. */
 	void (*changed)(void *ctx, struct table *t, struct object *old, struct object *new);
 	/* The event may be told. In order of rv. */
 	void (*durable)(void *ctx, const struct event *ev);
@@ -58,14 +60,15 @@ struct object *table_get(const struct table *t, const char *ns, const char *name
 /* Index of the first object that is not before (ns, name); ns NULL is before all. */
 size_t table_lower(const struct table *t, const char *ns, const char *name);
 
-uint64_t store_rv(const struct store *s);	  /* of the state in memory */
+uint64_t store_rv(const struct store *s); /* of the state in memory */
 uint64_t store_durable_rv(const struct store *s);
 uint64_t store_next_rv(const struct store *s); /* what the next write must carry */
 /* Both take over the reference; its rv is store_next_rv(). */
 void store_put(struct store *s, struct table *t, struct object *o);
 void store_remove(struct store *s, struct table *t, struct object *last_state);
 
-/* Runs `done` once rv is durable (e NULL), or was lost (e says why). At once if it is durable already. */
+/* Runs `done` once rv is durable (e NULL), or was lost (e says why). At once if it is durable
+ * already. */
 struct store_wait {
 	void (*done)(struct store_wait *w, const struct err *e);
 	uint64_t rv_;

@@ -46,7 +46,7 @@
 	X("apps", "v1", Deployment, "deployments", "deployment", LIST("deploy"), ALL, SCALE_STATUS, apps_v1_Deployment, IN_NAMESPACE, VERB_ALL, ) \
 	X("apps", "v1", ReplicaSet, "replicasets", "replicaset", LIST("rs"), ALL, SCALE_STATUS, apps_v1_ReplicaSet, IN_NAMESPACE, VERB_ALL, ) \
 	X("apps", "v1", StatefulSet, "statefulsets", "statefulset", LIST("sts"), ALL, SCALE_STATUS, apps_v1_StatefulSet, IN_NAMESPACE, VERB_ALL, ) \
-	X("events.k8s.io", "v1", Event, "events", "event", LIST("ev"), NULL, NULL, events_v1_Event, IN_NAMESPACE, VERB_ALL, ) \
+	X("events.k8s.io", "v1", Event, "events", "event", LIST("ev"), NULL, NULL, events_v1_Event, IN_NAMESPACE, VERB_ALL, core_v1_Event) \
 	X("authentication.k8s.io", "v1", SelfSubjectReview, "selfsubjectreviews", "selfsubjectreview", NULL, NULL, NULL, authentication_v1_SelfSubjectReview, IN_CLUSTER, VERB_CREATE, ) \
 	X("authentication.k8s.io", "v1", TokenReview, "tokenreviews", "tokenreview", NULL, NULL, NULL, authentication_v1_TokenReview, IN_CLUSTER, VERB_CREATE, ) \
 	X(AUTHZ, "v1", LocalSubjectAccessReview, "localsubjectaccessreviews", "localsubjectaccessreview", NULL, NULL, NULL, authorization_v1_LocalSubjectAccessReview, IN_NAMESPACE, VERB_CREATE, ) \

@@ -1,22 +1,8 @@
 /* The API as clients meet it: requests in, statuses and texts out, over TLS and HTTP/2. */
 #include "apiserver_harness.h"
+#include "quoted_json.h"
 
 #define NS "/api/v1/namespaces/default"
-
-/* Single quotes are double ones. */
-static json_t *json_of(const char *text)
-{
-	cleanup(freep) char *copy = xstrdup(text);
-	struct err e;
-
-	for (char *c = copy; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	json_t *v = jx_parse(str_of(copy), 1 << 20, &e);
-	if (!v)
-		fail_msg("%s: %s", copy, e.message);
-	return v;
-}
 
 struct row {
 	const char *method, *path, *type, *body;
@@ -29,7 +15,7 @@ static void run_rows(struct api_world *w, const struct row *rows, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct row *r = &rows[i];
-		cleanup(json_decrefp) json_t *body = r->body ? json_of(r->body) : NULL;
+		cleanup(json_decrefp) json_t *body = r->body ? J("%s", r->body) : NULL;
 		struct api_answer a =
 			api_ask(w, r->method, r->path, r->type ? r->type : KUBE_JSON, body);
 

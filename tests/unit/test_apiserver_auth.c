@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "quoted_json.h"
+
 #define RBAC "rbac.authorization.k8s.io"
 
 struct world {
@@ -100,20 +102,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Single quotes are double ones, so that JSON can be read. */
 static void put(struct world *w, const char *group, const char *plural, const char *text)
 {
 	const struct resource *r = resource_find(str_of(group), STR("v1"), str_of(plural));
-	cleanup(freep) char *json = xstrdup(text);
+	cleanup(json_decrefp) json_t *tree = J("%s", text);
 	char rv[24];
 	struct err e;
 
-	for (char *c = json; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	cleanup(json_decrefp) json_t *tree = jx_parse(str_of(json), 1 << 20, &e);
-	if (!tree)
-		fail_msg("%s: %s", json, e.message);
 	snprintf(rv, sizeof(rv), "%llu", (unsigned long long)store_next_rv(w->store));
 	jx_set_str(tree, "metadata.resourceVersion", rv);
 	struct object *o = object_new(r, tree, &e);

@@ -308,8 +308,10 @@ void deployment_reconcile(const struct deployment_view *v, struct actions *out)
 	struct rollout r = { .v = v, .d = v->deployment, .out = out };
 	struct selector *sel = selector_of_label_selector(jx_at(r.d, "spec.selector"), &e);
 
-	if (!sel)
-		return; /* validation does not let such a one in */
+	if (!sel || !workload_is_sound(r.d)) {
+		selector_free(sel);
+		return;
+	}
 	r.replicas = jx_int(r.d, "spec.replicas", 1);
 	r.paused = jx_bool(r.d, "spec.paused", false);
 	r.deadline_s = jx_int(r.d, "spec.progressDeadlineSeconds", -1);

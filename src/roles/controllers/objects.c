@@ -74,6 +74,17 @@ int64_t created_ms(const json_t *obj)
 	return time_parse(jx_str(obj, "metadata.creationTimestamp"), &ms) == 0 ? ms : 0;
 }
 
+bool workload_is_sound(const json_t *workload)
+{
+	const json_t *selector = jx_at(workload, "spec.selector");
+	const json_t *labels = json_object_get(selector, "matchLabels");
+
+	if (labels && !json_is_object(labels))
+		return false;
+	return (json_object_size(labels) || jx_len(selector, "matchExpressions")) &&
+	       json_is_object(jx_at(workload, "spec.template.spec"));
+}
+
 size_t condition_at(const json_t *conditions, const char *type)
 {
 	const json_t *c;

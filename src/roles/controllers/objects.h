@@ -22,6 +22,10 @@ json_t *release_patch(const json_t *obj, const json_t *owner);
 bool being_deleted(const json_t *obj); /* has a deletionTimestamp */
 int64_t created_ms(const json_t *obj); /* 0 if unknown */
 
+/* spec.selector and spec.template.spec are objects, and the selector chooses something: validation lets in nothing else,
+ * but an API server may be older than its validation. */
+bool workload_is_sound(const json_t *workload);
+
 /* conditions: arrays of {type,status,reason,message,lastTransitionTime,…} */
 const json_t *condition_get(const json_t *obj, const char *type); /* of status.conditions, or NULL */
 bool condition_is(const json_t *obj, const char *type, const char *status);

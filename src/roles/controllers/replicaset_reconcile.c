@@ -194,8 +194,10 @@ void replicaset_reconcile(const struct replicaset_view *v, struct actions *out)
 	struct state s = { .v = v, .rs = v->replicaset, .out = out };
 	struct selector *sel = selector_of_label_selector(jx_at(s.rs, "spec.selector"), &e);
 
-	if (!sel)
+	if (!sel || !workload_is_sound(s.rs)) {
+		selector_free(sel);
 		return;
+	}
 	s.pods = xcalloc(v->pods.n + 1, sizeof(*s.pods));
 	if (!claim(&s, sel)) {
 		if (!being_deleted(s.rs) && !v->create_error)

@@ -251,6 +251,35 @@ static void test_next_server(void **state)
 	forwarder_free(f);
 }
 
+static void on_pause_end(struct timer *t)
+{
+	(void)t;
+	loop_stop(loop);
+}
+
+static void test_dead_server_is_not_waited_for(void **state)
+{
+	struct upstream u = { .how = SILENT };
+	struct timer pause = { .fire = on_pause_end };
+
+	(void)state;
+	upstream_start(&u, "127.0.0.1", 0);
+	struct forwarder *f = forwarder_to(ONE, u.port);
+	assert_string_equal(ask(f, "a.example", 1), "nobody");
+	assert_int_equal(u.asked, 2);
+	done_left = 1;
+	struct dns_query q = question("b.example");
+	forward_ask(f, &q, on_done, NULL);
+	assert_int_equal(done_left, 0); /* at once */
+	u.how = ANSWERS;
+	timer_start(loop, &pause, 1100);
+	run();
+	assert_string_equal(ask(f, "c.example", 1), "rcode 0, 1 answers"); /* it is tried again */
+	assert_string_equal(ask(f, "d.example", 1), "rcode 0, 1 answers");
+	forwarder_free(f);
+	upstream_stop(&u);
+}
+
 static void test_truncated_goes_to_tcp(void **state)
 {
 	struct upstream u = { .how = TRUNCATES };
@@ -537,6 +566,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),	       cmocka_unit_test(test_next_server),
+		cmocka_unit_test(test_dead_server_is_not_waited_for),
 		cmocka_unit_test(test_truncated_goes_to_tcp), cmocka_unit_test(test_no_server),
 		cmocka_unit_test(test_freed_while_asking),    cmocka_unit_test(test_resolv_conf),
 		cmocka_unit_test(test_cache),		      cmocka_unit_test(test_tcp_pipelining),

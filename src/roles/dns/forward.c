@@ -14,9 +14,16 @@
 #define CALLS_MAX 512	     /* questions under way, a descriptor each: half of a process' usual 1,024 */
 #define WAITERS_MAX 64	     /* askers of one question: a client that repeats itself gains nothing */
 #define TRIES_MAX 3	     /* with TRY_MS: the end comes before a client's own 5 s */
-#define TRY_MS 1500	     /* an answer later than this is lost, not slow */
+#define TRY_MS 1200	     /* an answer later than this is lost, not slow; asked again, a resolver has it by then */
+#define FAILS_MAX 2	     /* so often in a row without an answer, and a server is taken for dead */
+#define PROBE_MS 1000	     /* one question in that time tries a dead server; the others need not wait for it */
 #define REREAD_MS 5000	     /* how often resolv.conf is looked at */
 #define RESOLV_BYTES_MAX (64u << 10)
+
+struct health {
+	unsigned fails; /* tries without an answer, since the last answer */
+	uint64_t probe_at_ms;
+};
 
 struct forwarder {
 	struct loop *loop;
@@ -24,6 +31,7 @@ struct forwarder {
 	struct dns_cache *cache;
 	struct map calls; /* cache key → struct call */
 	struct resolv_conf servers;
+	struct health health[RESOLV_SERVERS_MAX];
 	size_t preferred; /* the server that answered last */
 	struct stat seen;
 	uint64_t read_at_ms;
@@ -76,10 +84,33 @@ static void read_servers(struct forwarder *f)
 	f->was_read = true;
 	f->seen = st;
 	f->servers.n = f->preferred = 0;
+	memset(f->health, 0, sizeof(f->health));
 	buf_init(&text, RESOLV_BYTES_MAX);
 	if (file_read(f->config.resolv_conf, &text, &e) == 0)
 		resolv_conf_parse(buf_str(&text), f->config.port, f->config.own_ips, &f->servers);
 	buf_done(&text);
+}
+
+static void server_failed(struct forwarder *f, size_t i)
+{
+	if (++f->health[i].fails >= FAILS_MAX)
+		f->health[i].probe_at_ms = loop_now_ms(f->loop) + PROBE_MS;
+}
+
+/* The first server from `from` on that lives, or is to be tried again; RESOLV_SERVERS_MAX: none. */
+static size_t server_pick(struct forwarder *f, size_t from)
+{
+	uint64_t now = loop_now_ms(f->loop);
+
+	for (size_t n = 0; n < f->servers.n; n++) {
+		size_t i = (from + n) % f->servers.n;
+		struct health *h = &f->health[i];
+		if (h->fails >= FAILS_MAX && now < h->probe_at_ms)
+			continue;
+		h->probe_at_ms = now + PROBE_MS;
+		return i;
+	}
+	return RESOLV_SERVERS_MAX;
 }
 
 struct forwarder *forwarder_new(struct loop *l, const struct forwarder_config *c)
@@ -148,6 +179,12 @@ static void call_next(struct call *c)
 	call_try(c);
 }
 
+static void call_unanswered(struct call *c)
+{
+	server_failed(c->f, c->server);
+	call_next(c);
+}
+
 /* ---- answers ---- */
 
 /* Ours: to this question, and nothing but it. The question is never compressed. */
@@ -165,11 +202,12 @@ static void take_answer(struct call *c, const struct dns_message *m, bool tcp)
 {
 	unsigned rcode = m->flags & DNS_FLAGS_RCODE;
 
+	c->f->health[c->server].fails = 0;
 	if (m->flags & DNS_FLAG_TC && !tcp) {
 		keep_fallback(c, m->bytes);
 		call_tcp(c);
 	} else if (rcode == DNS_NOERROR || rcode == DNS_NXDOMAIN) {
-		c->f->preferred = c->server % MAX(c->f->servers.n, (size_t)1);
+		c->f->preferred = c->server;
 		call_finish(c, m->bytes);
 	} else if (c->tries >= c->f->servers.n) {
 		call_finish(c, m->bytes); /* each was asked */
@@ -181,7 +219,7 @@ static void take_answer(struct call *c, const struct dns_message *m, bool tcp)
 
 static void on_timeout(struct timer *t)
 {
-	call_next(t->ctx);
+	call_unanswered(t->ctx);
 }
 
 /* ---- TCP, for what UDP cut ---- */
@@ -215,7 +253,7 @@ static size_t tcp_data(struct conn *conn, void *ctx, const uint8_t *bytes, size_
 static void tcp_eof(struct conn *conn, void *ctx)
 {
 	(void)conn;
-	call_next(ctx);
+	call_unanswered(ctx);
 }
 
 static void tcp_failed(struct conn *conn, void *ctx, const struct err *e)
@@ -224,7 +262,7 @@ static void tcp_failed(struct conn *conn, void *ctx, const struct err *e)
 
 	(void)conn, (void)e;
 	c->tcp = NULL;
-	call_next(c);
+	call_unanswered(c);
 }
 
 static const struct conn_ops tcp_ops = {
@@ -239,9 +277,9 @@ static void call_tcp(struct call *c)
 	call_stop_try(c);
 	timer_start(f->loop, &c->timer, TRY_MS);
 	if (f->servers.n)
-		c->tcp = conn_connect(f->loop, &f->servers.servers[c->server % f->servers.n], NULL, NULL, &tcp_ops, c, &e);
+		c->tcp = conn_connect(f->loop, &f->servers.servers[c->server], NULL, NULL, &tcp_ops, c, &e);
 	if (!c->tcp)
-		call_next(c);
+		call_unanswered(c);
 }
 
 /* ---- UDP ---- */
@@ -256,7 +294,7 @@ static void udp_ready(struct io *io, uint32_t events)
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n == -1) { /* refused: nobody listens there */
-		call_next(c);
+		call_unanswered(c);
 		return;
 	}
 	/* What is no answer to our question may be forged: the true one can still come. */
@@ -288,16 +326,18 @@ static void call_try(struct call *c)
 {
 	struct forwarder *f = c->f;
 
-	while (f->servers.n && c->tries < TRIES_MAX) {
-		c->tries++;
+	while (c->tries++ < TRIES_MAX) {
+		c->server = server_pick(f, c->server);
+		if (c->server == RESOLV_SERVERS_MAX)
+			break;
 		c->id = random_id();
 		dns_set_id(c->query + 2, c->id);
-		if (send_udp(c, &f->servers.servers[c->server % f->servers.n])) {
+		if (send_udp(c, &f->servers.servers[c->server])) {
 			timer_start(f->loop, &c->timer, TRY_MS);
 			return;
 		}
 		call_stop_try(c);
-		c->server++;
+		server_failed(f, c->server++);
 	}
 	struct str last = c->fallback;
 	c->fallback = STR_NONE;

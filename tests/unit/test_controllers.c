@@ -97,7 +97,7 @@ static void make_node(struct world *w)
 {
 	json_decref(ask(w, "POST", "/api/v1/nodes", KUBE_JSON, J("{'kind':'Node','apiVersion':'v1','metadata':{'name':'n0'}}"), 201));
 	json_decref(ask(w, "PATCH", "/api/v1/nodes/n0/status", KUBE_MERGE_PATCH,
-			J("{'status':{'allocatable':{'cpu':'8','memory':'8Gi','pods':'110'},'capacity':{'cpu':'8','memory':'8Gi',"
+			J("{'status':{'allocatable':{'cpu':'8','memory':'8Gi','pods':'24'},'capacity':{'cpu':'8','memory':'8Gi',"
 			  "'pods':'110'},'conditions':[{'type':'Ready','status':'True','reason':'KubeletReady',"
 			  "'message':'ok','lastHeartbeatTime':'2026-01-01T00:00:00Z',"
 			  "'lastTransitionTime':'2026-01-01T00:00:00Z'}]}}"),

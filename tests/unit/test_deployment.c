@@ -187,6 +187,18 @@ static void test_scaling_in_proportion(void **state)
 	assert_string_equal(a->done.text, "Scaled up replica set old from 8 to 15");
 	teardown(&f);
 
+	/* What rounding leaves over goes to the newest of the largest. */
+	setup(&f, "{'replicas':11,'template':" TEMPLATE("new") "}", "{}");
+	jx_set(f.d, "spec.strategy.rollingUpdate.maxSurge", json_integer(1));
+	annotate(add_rs(&f, "old", TEMPLATE("old"), 5, 5, 5, "1"), DESIRED_REPLICAS, "9");
+	annotate(add_rs(&f, "new", TEMPLATE("new"), 5, 5, 0, "2"), DESIRED_REPLICAS, "9");
+	annotate(f.rs[0], MAX_REPLICAS, "11");
+	annotate(f.rs[1], MAX_REPLICAS, "11");
+	run(&f);
+	assert_int_equal(scaled_to(&f, "old"), -1);
+	assert_int_equal(scaled_to(&f, "new"), 7);
+	teardown(&f);
+
 	/* One active ReplicaSet simply follows. */
 	setup(&f, "{'replicas':5,'template':" TEMPLATE("a") "}", "{}");
 	annotate(add_rs(&f, "only", TEMPLATE("a"), 3, 3, 3, "1"), DESIRED_REPLICAS, "3");

@@ -124,6 +124,14 @@ static int answer_exists(struct fake_api *f, const struct http_request *r, json_
 	return 409;
 }
 
+static int answer_conflict(struct fake_api *f, const struct http_request *r, json_t **ret_body)
+{
+	(void)f;
+	(void)r;
+	*ret_body = fake_status(409, "Conflict", "the object has been modified");
+	return 409;
+}
+
 static int answer_no_json(struct fake_api *f, const struct http_request *r, json_t **ret_body)
 {
 	(void)f;
@@ -146,6 +154,10 @@ static void test_errors(void **state)
 	assert_int_equal(f->reason,
 			 ERR_ALREADY_EXISTS); /* by its reason: Conflict has the same code */
 	assert_string_equal(f->message, "things \"a\" already exists");
+	f->api.other = answer_conflict;
+	kube_get(f->kube, things, "ns", "a", answered, f);
+	wait_answer(f);
+	assert_int_equal(f->reason, ERR_CONFLICT);
 	f->api.other = answer_no_json;
 	kube_get(f->kube, things, "ns", "a", answered, f);
 	wait_answer(f);

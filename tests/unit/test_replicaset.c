@@ -133,10 +133,11 @@ static void test_deletion_order(void **state)
 	jx_set(p, "status.containerStatuses", J("[{'restartCount':3}]"));
 	p = add_pod(&f, "f-younger", "Running", true, "n1");
 	jx_set_str(p, "metadata.creationTimestamp", "2027-01-15T07:59:50Z");
+	add_pod(&f, "0-alone", "Running", true, "n2");
 	run(&f);
 	/* n1 has several: its pods go before n2's, except that the cheap one was asked for. */
 	static const char *const order[] = { "c-unbound", "b-pending", "a-unready", "d-cheap",
-					     "e-restarts", "f-younger" };
+					     "e-restarts", "f-younger", "z-plain" };
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 		const struct action *a = actions_find(&f.out, ACT_DELETE, KK_POD, i);
 		assert_string_equal(a->name, order[i]);

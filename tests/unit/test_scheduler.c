@@ -92,6 +92,14 @@ static void test_what_runs_there_counts(void **state)
 	buf_done(&why);
 	assert_null(why_not(n, wants_udp, there, &why));
 	buf_done(&why);
+	jx_set(wants_port, "spec.containers", J("[{'ports':[{'hostPort':80,'hostIP':'127.0.0.1'}]}]"));
+	assert_non_null(why_not(n, wants_port, there, &why)); /* the other one has all addresses */
+	buf_done(&why);
+	jx_set_str(json_array_get(jx_at(json_array_get(jx_at(big, "spec.containers"), 0), "ports"), 0), "hostIP",
+		   "127.0.0.2");
+	assert_null(why_not(n, wants_port, there, &why));
+	buf_done(&why);
+	jx_set(wants_port, "spec.containers", J("[{'ports':[{'hostPort':80}]}]"));
 	jx_set_str(big, "status.phase", "Succeeded"); /* ended: its resources are free */
 	assert_null(why_not(n, wants_cpu, there, &why));
 	buf_done(&why);

@@ -1,4 +1,5 @@
-/* Request bodies as JSON: the first byte chooses the kind. What decodes must default, decode again and dump. */
+/* Request bodies as JSON: the first byte chooses the kind. What decodes must default, decode again
+ * and dump. */
 #include "kube/schema/decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

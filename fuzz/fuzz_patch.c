@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_t *patch = obj ? jx_parse(rest, LIMIT_OBJECT_BYTES, &e) : NULL;
 
 	if (json_is_object(obj) && patch) {
-		json_t *results[] = { patch_merge(obj, patch, &e), patch_json(obj, patch, &e), patch_strategic(t, obj, patch, &e) };
+		json_t *results[] = { patch_merge(obj, patch, &e), patch_json(obj, patch, &e),
+				      patch_strategic(t, obj, patch, &e) };
 
 		for (size_t i = 0; i < ARRAY_LEN(results); i++) {
 			if (results[i])

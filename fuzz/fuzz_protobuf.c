@@ -8,8 +8,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err e;
 	json_t *v = protobuf_decode((struct str){ (const char *)data, size }, &e);
 	struct str version, group = str_cut(str_of(jx_str(v, "apiVersion")), '/', &version);
-	const struct resource *r = version.ptr ? resource_find_kind(group, version, str_of(jx_str(v, "kind")))
-					       : resource_find_kind(STR(""), group, str_of(jx_str(v, "kind")));
+	const struct resource *r =
+		version.ptr ? resource_find_kind(group, version, str_of(jx_str(v, "kind")))
+			    : resource_find_kind(STR(""), group, str_of(jx_str(v, "kind")));
 
 	if (v && r && object_check_types(r, v, FV_IGNORE, NULL, &e) == 0) {
 		struct buf out;

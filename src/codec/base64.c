@@ -10,8 +10,10 @@ int base64_put(struct buf *out, struct str bytes)
 		return -1;
 	for (size_t i = 0; i < bytes.len; i += 3) {
 		size_t left = bytes.len - i;
-		uint32_t v = (uint32_t)p[i] << 16 | (left > 1 ? p[i + 1] << 8 : 0) | (left > 2 ? p[i + 2] : 0);
-		char quad[4] = { alphabet[v >> 18], alphabet[v >> 12 & 63], left > 1 ? alphabet[v >> 6 & 63] : '=',
+		uint32_t v = (uint32_t)p[i] << 16 | (left > 1 ? p[i + 1] << 8 : 0) |
+			     (left > 2 ? p[i + 2] : 0);
+		char quad[4] = { alphabet[v >> 18], alphabet[v >> 12 & 63],
+				 left > 1 ? alphabet[v >> 6 & 63] : '=',
 				 left > 2 ? alphabet[v & 63] : '=' };
 		buf_put(out, quad, 4);
 	}
@@ -36,7 +38,8 @@ static size_t skip_breaks(struct str text, size_t at)
 	return at;
 }
 
-/* Behind the first '=' of a quad that has n values. 0 when nothing but the rest of the padding follows. */
+/* Behind the first '=' of a quad that has n values. 0 when nothing but the rest of the padding
+ * follows. */
 static int padding_check(struct str text, size_t at, int n, size_t *ret_bad_at)
 {
 	if (n < 2)
@@ -76,7 +79,8 @@ int base64_decode(struct str text, struct buf *out, size_t *ret_bad_at)
 		if (c == '=') {
 			if (padding_check(text, i, n, ret_bad_at) < 0)
 				return -1;
-			return put_bits(out, bits << (n == 2 ? 12 : 6), n, text.len + 1, ret_bad_at);
+			return put_bits(out, bits << (n == 2 ? 12 : 6), n, text.len + 1,
+					ret_bad_at);
 		}
 		if (v < 0)
 			return *ret_bad_at = i - 1, -1;

@@ -12,7 +12,8 @@ struct scan {
 	unsigned depth;
 };
 
-/* The byte that was met, as Go quotes a character; one at or above 0x80 becomes that rune of Latin-1. */
+/* The byte that was met, as Go quotes a character; one at or above 0x80 becomes that rune of
+ * Latin-1. */
 static int bad(struct scan *s, const char *context)
 {
 	if (s->at >= s->text.len)
@@ -128,7 +129,8 @@ static int scan_word(struct scan *s, const char *word)
 
 	for (const char *p = word; *p; p++, s->at++)
 		if (peek(s) != *p) {
-			snprintf(context, sizeof(context), "in literal %s (expecting '%c')", word, *p);
+			snprintf(context, sizeof(context), "in literal %s (expecting '%c')", word,
+				 *p);
 			return bad(s, context);
 		}
 	return 0;
@@ -200,7 +202,8 @@ int json_scan(struct str text, struct err *e)
 			continue;
 		}
 		if (c != ',')
-			return bad(&s, in_object ? "after object key:value pair" : "after array element");
+			return bad(&s, in_object ? "after object key:value pair"
+						 : "after array element");
 		s.at++;
 		if ((in_object && scan_key(&s) < 0) || scan_value(&s) < 0)
 			return -1;

@@ -20,14 +20,17 @@ static json_t *defaulted(const char *group, const char *version, const char *kin
 static const struct {
 	const char *group, *version, *kind, *in, *out;
 } rows[] = {
-	{ "", "v1", "Service", "{\"spec\":{\"ports\":[{\"port\":80},{\"port\":81,\"targetPort\":\"x\",\"protocol\":\"UDP\"}]}}",
+	{ "", "v1", "Service",
+	  "{\"spec\":{\"ports\":[{\"port\":80},{\"port\":81,\"targetPort\":\"x\",\"protocol\":\"UDP\"}]}}",
 	  "{\"metadata\":{},\"spec\":{\"internalTrafficPolicy\":\"Cluster\",\"ports\":[{\"port\":80,\"protocol\":\"TCP\",\"targetPort\":80},"
 	  "{\"port\":81,\"protocol\":\"UDP\",\"targetPort\":\"x\"}],\"sessionAffinity\":\"None\",\"type\":\"ClusterIP\"},\"status\":{\"loadBalancer\":{}}}" },
-	{ "", "v1", "Service", "{\"spec\":{\"type\":\"LoadBalancer\",\"sessionAffinity\":\"ClientIP\"},\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"1.2.3.4\"},{\"hostname\":\"a\"}]}}}",
+	{ "", "v1", "Service",
+	  "{\"spec\":{\"type\":\"LoadBalancer\",\"sessionAffinity\":\"ClientIP\"},\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"1.2.3.4\"},{\"hostname\":\"a\"}]}}}",
 	  "{\"metadata\":{},\"spec\":{\"allocateLoadBalancerNodePorts\":true,\"externalTrafficPolicy\":\"Cluster\",\"internalTrafficPolicy\":\"Cluster\","
 	  "\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":10800}},\"type\":\"LoadBalancer\"},"
 	  "\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"1.2.3.4\",\"ipMode\":\"VIP\"},{\"hostname\":\"a\"}]}}}" },
-	{ "", "v1", "Service", "{\"spec\":{\"type\":\"NodePort\",\"externalTrafficPolicy\":\"Local\",\"sessionAffinityConfig\":{\"clientIP\":{}}}}",
+	{ "", "v1", "Service",
+	  "{\"spec\":{\"type\":\"NodePort\",\"externalTrafficPolicy\":\"Local\",\"sessionAffinityConfig\":{\"clientIP\":{}}}}",
 	  "{\"metadata\":{},\"spec\":{\"externalTrafficPolicy\":\"Local\",\"internalTrafficPolicy\":\"Cluster\",\"sessionAffinity\":\"None\",\"type\":\"NodePort\"},\"status\":{\"loadBalancer\":{}}}" },
 	{ "", "v1", "Service", "{\"spec\":{\"type\":\"ExternalName\",\"externalName\":\"a.b\"}}",
 	  "{\"metadata\":{},\"spec\":{\"externalName\":\"a.b\",\"sessionAffinity\":\"None\",\"type\":\"ExternalName\"},\"status\":{\"loadBalancer\":{}}}" },
@@ -41,7 +44,8 @@ static const struct {
 	  "\"resources\":{\"limits\":{\"cpu\":\"1\"},\"requests\":{\"cpu\":\"1\"}},\"terminationMessagePath\":\"/dev/termination-log\",\"terminationMessagePolicy\":\"File\"}],"
 	  "\"dnsPolicy\":\"ClusterFirst\",\"enableServiceLinks\":true,\"hostNetwork\":true,\"restartPolicy\":\"Always\",\"schedulerName\":\"default-scheduler\",\"securityContext\":{},"
 	  "\"terminationGracePeriodSeconds\":30,\"volumes\":[{\"emptyDir\":{},\"name\":\"e\"},{\"name\":\"s\",\"secret\":{\"defaultMode\":420}}]},\"status\":{}}" },
-	{ "apps", "v1", "Deployment", "{\"spec\":{\"replicas\":0,\"template\":{\"spec\":{\"serviceAccountName\":\"x\",\"containers\":[{\"image\":\"nginx\"}]}}}}",
+	{ "apps", "v1", "Deployment",
+	  "{\"spec\":{\"replicas\":0,\"template\":{\"spec\":{\"serviceAccountName\":\"x\",\"containers\":[{\"image\":\"nginx\"}]}}}}",
 	  "{\"metadata\":{},\"spec\":{\"progressDeadlineSeconds\":600,\"replicas\":0,\"revisionHistoryLimit\":10,"
 	  "\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"25%\",\"maxUnavailable\":\"25%\"},\"type\":\"RollingUpdate\"},"
 	  "\"template\":{\"metadata\":{},\"spec\":{\"containers\":[{\"image\":\"nginx\",\"imagePullPolicy\":\"Always\",\"resources\":{},"
@@ -51,22 +55,28 @@ static const struct {
 	  "{\"metadata\":{},\"spec\":{\"progressDeadlineSeconds\":600,\"replicas\":1,\"revisionHistoryLimit\":10,\"strategy\":{\"type\":\"Recreate\"},"
 	  "\"template\":{\"metadata\":{},\"spec\":{\"dnsPolicy\":\"ClusterFirst\",\"restartPolicy\":\"Always\",\"schedulerName\":\"default-scheduler\",\"securityContext\":{},"
 	  "\"terminationGracePeriodSeconds\":30}}},\"status\":{}}" },
-	{ "batch", "v1", "Job", "{\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"restartPolicy\":\"Never\",\"terminationGracePeriodSeconds\":0}}}}",
+	{ "batch", "v1", "Job",
+	  "{\"spec\":{\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"restartPolicy\":\"Never\",\"terminationGracePeriodSeconds\":0}}}}",
 	  "{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"backoffLimit\":6,\"completionMode\":\"NonIndexed\",\"completions\":1,\"manualSelector\":false,\"parallelism\":1,"
 	  "\"podReplacementPolicy\":\"TerminatingOrFailed\",\"suspend\":false,\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"dnsPolicy\":\"ClusterFirst\","
 	  "\"restartPolicy\":\"Never\",\"schedulerName\":\"default-scheduler\",\"securityContext\":{},\"terminationGracePeriodSeconds\":0}}},\"status\":{}}" },
-	{ "", "v1", "Secret", "{\"stringData\":{\"a\":\"x\"},\"data\":{\"a\":\"AA==\",\"b\":\"AA==\"}}",
+	{ "", "v1", "Secret",
+	  "{\"stringData\":{\"a\":\"x\"},\"data\":{\"a\":\"AA==\",\"b\":\"AA==\"}}",
 	  "{\"data\":{\"a\":\"eA==\",\"b\":\"AA==\"},\"metadata\":{},\"type\":\"Opaque\"}" },
 	{ "", "v1", "Namespace", "{\"metadata\":{\"name\":\"n\"}}",
 	  "{\"metadata\":{\"labels\":{\"kubernetes.io/metadata.name\":\"n\"},\"name\":\"n\"},\"spec\":{},\"status\":{\"phase\":\"Active\"}}" },
-	{ "rbac.authorization.k8s.io", "v1", "RoleBinding", "{\"subjects\":[{\"kind\":\"User\",\"name\":\"u\"},{\"kind\":\"ServiceAccount\",\"name\":\"s\"}],\"roleRef\":{\"kind\":\"Role\",\"name\":\"r\"}}",
+	{ "rbac.authorization.k8s.io", "v1", "RoleBinding",
+	  "{\"subjects\":[{\"kind\":\"User\",\"name\":\"u\"},{\"kind\":\"ServiceAccount\",\"name\":\"s\"}],\"roleRef\":{\"kind\":\"Role\",\"name\":\"r\"}}",
 	  "{\"metadata\":{},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"r\"},"
 	  "\"subjects\":[{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"User\",\"name\":\"u\"},{\"kind\":\"ServiceAccount\",\"name\":\"s\"}]}" },
-	{ "discovery.k8s.io", "v1", "EndpointSlice", "{\"endpoints\":[{\"addresses\":[\"1.1.1.1\"]}],\"ports\":[{\"port\":80}]}",
+	{ "discovery.k8s.io", "v1", "EndpointSlice",
+	  "{\"endpoints\":[{\"addresses\":[\"1.1.1.1\"]}],\"ports\":[{\"port\":80}]}",
 	  "{\"endpoints\":[{\"addresses\":[\"1.1.1.1\"],\"conditions\":{}}],\"metadata\":{},\"ports\":[{\"name\":\"\",\"port\":80,\"protocol\":\"TCP\"}]}" },
-	{ "networking.k8s.io", "v1", "NetworkPolicy", "{\"spec\":{\"egress\":[{\"ports\":[{\"port\":53}]}]}}",
+	{ "networking.k8s.io", "v1", "NetworkPolicy",
+	  "{\"spec\":{\"egress\":[{\"ports\":[{\"port\":53}]}]}}",
 	  "{\"metadata\":{},\"spec\":{\"egress\":[{\"ports\":[{\"port\":53,\"protocol\":\"TCP\"}]}],\"podSelector\":{},\"policyTypes\":[\"Ingress\",\"Egress\"]}}" },
-	{ "networking.k8s.io", "v1beta1", "Ingress", "{\"spec\":{\"rules\":[{\"http\":{\"paths\":[{\"backend\":{\"serviceName\":\"s\",\"servicePort\":80}}]}}]}}",
+	{ "networking.k8s.io", "v1beta1", "Ingress",
+	  "{\"spec\":{\"rules\":[{\"http\":{\"paths\":[{\"backend\":{\"serviceName\":\"s\",\"servicePort\":80}}]}}]}}",
 	  "{\"metadata\":{},\"spec\":{\"rules\":[{\"http\":{\"paths\":[{\"backend\":{\"serviceName\":\"s\",\"servicePort\":80},\"pathType\":\"ImplementationSpecific\"}]}}]},\"status\":{\"loadBalancer\":{}}}" },
 };
 
@@ -78,7 +88,9 @@ static void test_rows(void **state)
 		cleanup(freep) char *once = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
 
 		assert_string_equal(once, rows[i].out);
-		object_default(resource_find_kind(str_of(rows[i].group), str_of(rows[i].version), str_of(rows[i].kind)), v);
+		object_default(resource_find_kind(str_of(rows[i].group), str_of(rows[i].version),
+						  str_of(rows[i].kind)),
+			       v);
 		cleanup(freep) char *twice = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
 		assert_string_equal(twice, rows[i].out);
 		json_decref(v);
@@ -91,16 +103,24 @@ static void test_pull_policy(void **state)
 	static const struct {
 		const char *image, *policy;
 	} images[] = {
-		{ "nginx", "Always" },			   { "nginx:latest", "Always" },   { "nginx:1", "IfNotPresent" },
-		{ "host:5000/nginx", "Always" },	   { "host:5000/a/b:1", "IfNotPresent" },
-		{ "nginx@sha256:abc", "IfNotPresent" }, { "nginx:latest@sha256:abc", "Always" }, { "", "IfNotPresent" },
+		{ "nginx", "Always" },
+		{ "nginx:latest", "Always" },
+		{ "nginx:1", "IfNotPresent" },
+		{ "host:5000/nginx", "Always" },
+		{ "host:5000/a/b:1", "IfNotPresent" },
+		{ "nginx@sha256:abc", "IfNotPresent" },
+		{ "nginx:latest@sha256:abc", "Always" },
+		{ "", "IfNotPresent" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(images); i++) {
-		cleanup(freep) char *text = xasprintf("{\"spec\":{\"containers\":[{\"image\":\"%s\"}]}}", images[i].image);
+		cleanup(freep) char *text = xasprintf(
+			"{\"spec\":{\"containers\":[{\"image\":\"%s\"}]}}", images[i].image);
 		json_t *v = defaulted("", "v1", "Pod", text);
 
-		assert_string_equal(jx_str(json_array_get(jx_at(v, "spec.containers"), 0), "imagePullPolicy"), images[i].policy);
+		assert_string_equal(
+			jx_str(json_array_get(jx_at(v, "spec.containers"), 0), "imagePullPolicy"),
+			images[i].policy);
 		json_decref(v);
 	}
 }

@@ -42,10 +42,8 @@ static size_t check_references(const json_t *v, const json_t *models)
 			fail_msg("dangling %s", ref);
 		n++;
 	}
-	json_object_foreach((json_t *)v, key, member)
-		n += check_references(member, models);
-	json_array_foreach((json_t *)v, i, member)
-		n += check_references(member, models);
+	json_object_foreach((json_t *)v, key, member) n += check_references(member, models);
+	json_array_foreach((json_t *)v, i, member) n += check_references(member, models);
 	return n;
 }
 
@@ -60,7 +58,8 @@ static void test_every_group(void **state)
 	const char *path;
 	json_t *entry;
 
-	json_object_foreach(json_object_get(index, "paths"), path, entry) {
+	json_object_foreach(json_object_get(index, "paths"), path, entry)
+	{
 		cleanup(freep) char *start = xasprintf("/openapi/v3/%s?hash=", path);
 		assert_true(str_starts(str_of(jx_str(entry, "serverRelativeURL")), str_of(start)));
 		cleanup(json_decrefp) json_t *doc = group_document(path);
@@ -68,17 +67,21 @@ static void test_every_group(void **state)
 		assert_true(jx_len(doc, "paths") > 0);
 	}
 	assert_non_null(json_object_get(json_object_get(index, "paths"), "api/v1"));
-	assert_non_null(json_object_get(json_object_get(index, "paths"), "apis/networking.k8s.io/v1beta1"));
+	assert_non_null(
+		json_object_get(json_object_get(index, "paths"), "apis/networking.k8s.io/v1beta1"));
 }
 
-/* What kubectl looks for: the PATCH operation by group, version and kind, its parameters, its content types. */
+/* What kubectl looks for: the PATCH operation by group, version and kind, its parameters, its
+ * content types. */
 static void test_operation(void **state)
 {
 	(void)state;
 	cleanup(json_decrefp) json_t *doc = group_document("apis/apps/v1");
 	json_t *paths = json_object_get(doc, "paths");
-	json_t *item = json_object_get(paths, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
-	json_t *patch = json_object_get(item, "patch"), *gvk = json_object_get(patch, "x-kubernetes-group-version-kind"), *p;
+	json_t *item =
+		json_object_get(paths, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+	json_t *patch = json_object_get(item, "patch"),
+	       *gvk = json_object_get(patch, "x-kubernetes-group-version-kind"), *p;
 	json_t *content = jx_at(patch, "requestBody.content");
 	bool validates = false;
 	size_t i;
@@ -87,8 +90,8 @@ static void test_operation(void **state)
 	assert_string_equal(jx_str(gvk, "version"), "v1");
 	assert_string_equal(jx_str(gvk, "kind"), "Deployment");
 	assert_non_null(json_object_get(content, "application/strategic-merge-patch+json"));
-	json_array_foreach(json_object_get(patch, "parameters"), i, p)
-		validates |= c_eq(jx_str(p, "name"), "fieldValidation") && c_eq(jx_str(p, "in"), "query");
+	json_array_foreach(json_object_get(patch, "parameters"), i, p) validates |=
+		c_eq(jx_str(p, "name"), "fieldValidation") && c_eq(jx_str(p, "in"), "query");
 	assert_true(validates);
 }
 
@@ -97,27 +100,38 @@ static void test_field(void **state)
 	(void)state;
 	cleanup(json_decrefp) json_t *doc = group_document("api/v1");
 	json_t *models = jx_at(doc, "components.schemas");
-	json_t *spec = json_object_get(json_object_get(models, "io.k8s.api.core.v1.ServiceSpec"), "properties");
+	json_t *spec = json_object_get(json_object_get(models, "io.k8s.api.core.v1.ServiceSpec"),
+				       "properties");
 	json_t *port = json_object_get(models, "io.k8s.api.core.v1.ServicePort");
 	static const char want[] =
 		"{\"items\":{\"allOf\":[{\"$ref\":\"#/components/schemas/io.k8s.api.core.v1.ServicePort\"}]},\"type\":\"array\","
 		"\"x-kubernetes-list-map-keys\":[\"port\",\"protocol\"],\"x-kubernetes-list-type\":\"map\","
 		"\"x-kubernetes-patch-merge-key\":\"port\",\"x-kubernetes-patch-strategy\":\"merge\"}";
-	cleanup(freep) char *ports = json_dumps(json_object_get(spec, "ports"), JSON_COMPACT | JSON_SORT_KEYS);
+	cleanup(freep) char *ports =
+		json_dumps(json_object_get(spec, "ports"), JSON_COMPACT | JSON_SORT_KEYS);
 	cleanup(freep) char *required = json_dumps(json_object_get(port, "required"), JSON_COMPACT);
-	cleanup(freep) char *protocol = json_dumps(jx_at(port, "properties.protocol"), JSON_COMPACT | JSON_SORT_KEYS);
-	cleanup(freep) char *selector = json_dumps(json_object_get(spec, "selector"), JSON_COMPACT | JSON_SORT_KEYS);
+	cleanup(freep) char *protocol =
+		json_dumps(jx_at(port, "properties.protocol"), JSON_COMPACT | JSON_SORT_KEYS);
+	cleanup(freep) char *selector =
+		json_dumps(json_object_get(spec, "selector"), JSON_COMPACT | JSON_SORT_KEYS);
 
 	assert_string_equal(ports, want);
 	assert_string_equal(required, "[\"port\"]");
-	assert_string_equal(protocol, "{\"default\":\"TCP\",\"enum\":[\"SCTP\",\"TCP\",\"UDP\"],\"type\":\"string\"}");
-	assert_string_equal(selector, "{\"additionalProperties\":{\"type\":\"string\"},\"type\":\"object\",\"x-kubernetes-map-type\":\"atomic\"}");
+	assert_string_equal(
+		protocol,
+		"{\"default\":\"TCP\",\"enum\":[\"SCTP\",\"TCP\",\"UDP\"],\"type\":\"string\"}");
+	assert_string_equal(
+		selector,
+		"{\"additionalProperties\":{\"type\":\"string\"},\"type\":\"object\",\"x-kubernetes-map-type\":\"atomic\"}");
 }
 
 static void test_absent(void **state)
 {
 	(void)state;
-	static const char *const paths[] = { "apis/nope/v1", "api/v2", "apis/apps", "apis/apps/v1/x", "", "apis", "api", "apps/v1", "apis//v1" };
+	static const char *const paths[] = {
+		"apis/nope/v1", "api/v2", "apis/apps", "apis/apps/v1/x", "",
+		"apis",		"api",	  "apps/v1",   "apis//v1"
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		struct buf b;
@@ -168,9 +182,12 @@ static void test_v2(void **state)
 	struct str msg = buf_str(&b);
 	while (wire_next(&msg, &f, &e) > 0) {
 		if (f.tag == 8)
-			paths += count_named(f.bytes, 2, "/api/v1/namespaces/{namespace}/pods/{name}", &found_path);
+			paths += count_named(f.bytes, 2,
+					     "/api/v1/namespaces/{namespace}/pods/{name}",
+					     &found_path);
 		if (f.tag == 9)
-			definitions += count_named(f.bytes, 1, "io.k8s.api.core.v1.Pod", &found_type);
+			definitions +=
+				count_named(f.bytes, 1, "io.k8s.api.core.v1.Pod", &found_type);
 	}
 	assert_int_equal(definitions, jx_len(doc, "definitions"));
 	assert_int_equal(paths, jx_len(doc, "paths"));
@@ -181,8 +198,9 @@ static void test_v2(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_group), cmocka_unit_test(test_operation), cmocka_unit_test(test_field),
-		cmocka_unit_test(test_absent),	    cmocka_unit_test(test_v2),
+		cmocka_unit_test(test_every_group), cmocka_unit_test(test_operation),
+		cmocka_unit_test(test_field),	    cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_v2),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,8 @@ static void test_good(void **state)
 		assert_int_equal(quantity_milli(text, &milli), 0);
 		assert_int_equal(quantity_value(text, &value), 0);
 		if (milli != good[i].milli || value != good[i].value)
-			print_error("%s: %lld %lld\n", good[i].text, (long long)milli, (long long)value);
+			print_error("%s: %lld %lld\n", good[i].text, (long long)milli,
+				    (long long)value);
 		assert_true(milli == good[i].milli);
 		assert_true(value == good[i].value);
 		assert_null(quantity_problem(text));
@@ -79,9 +80,13 @@ static void test_bad(void **state)
 	static const struct {
 		const char *text, *problem;
 	} rows[] = {
-		{ "", format },	   { "abc", format },  { "1.5.5", format }, { "1 ", format },	{ " 1", format },
-		{ "1z", format },  { "1kk", suffix },  { "1K", suffix },    { "1mi", suffix },	{ "1e", suffix },
-		{ "1e+", suffix }, { "--1", suffix }, { "1-", suffix },    { "1e99999999999", suffix },
+		{ "", format },	     { "abc", format },
+		{ "1.5.5", format }, { "1 ", format },
+		{ " 1", format },    { "1z", format },
+		{ "1kk", suffix },   { "1K", suffix },
+		{ "1mi", suffix },   { "1e", suffix },
+		{ "1e+", suffix },   { "--1", suffix },
+		{ "1-", suffix },    { "1e99999999999", suffix },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -96,7 +101,8 @@ static void test_bad(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_good), cmocka_unit_test(test_bad) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_good),
+					    cmocka_unit_test(test_bad) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,8 @@ static void test_tables_are_sorted(void **state)
 			assert_true(strcmp(schema_types[i - 1]->name, t->name) < 0);
 		assert_ptr_equal(schema_type_find(t->name), t);
 		for (size_t k = 0; k < t->n_fields; k++)
-			assert_ptr_equal(schema_field_find(t, str_of(t->fields[k].name)), &t->fields[k]);
+			assert_ptr_equal(schema_field_find(t, str_of(t->fields[k].name)),
+					 &t->fields[k]);
 	}
 }
 
@@ -104,21 +105,27 @@ static void test_resources(void **state)
 		const struct resource *r = &resources[i];
 		cleanup(freep) char *list = xasprintf("%sList", r->type->name);
 
-		assert_ptr_equal(resource_find(str_of(r->group), str_of(r->version), str_of(r->plural)), r);
-		assert_ptr_equal(resource_find_kind(str_of(r->group), str_of(r->version), str_of(r->kind)), r);
+		assert_ptr_equal(
+			resource_find(str_of(r->group), str_of(r->version), str_of(r->plural)), r);
+		assert_ptr_equal(
+			resource_find_kind(str_of(r->group), str_of(r->version), str_of(r->kind)),
+			r);
 		if (r->verbs & VERB_LIST)
 			assert_non_null(schema_type_find(list));
 	}
-	const struct resource *old = resource_find(STR("networking.k8s.io"), STR("v1beta1"), STR("ingresses"));
+	const struct resource *old =
+		resource_find(STR("networking.k8s.io"), STR("v1beta1"), STR("ingresses"));
 	assert_string_equal(old->storage->version, "v1");
 	assert_string_equal(old->storage->kind, "Ingress");
 	assert_null(resource_find(STR_NONE, STR("v1"), STR("deployments")));
 	assert_non_null(resource_find(STR_NONE, STR("v1"), STR("pods")));
 	assert_null(resource_find(STR("apps"), STR("v1"), STR_NONE));
 
-	cleanup(freep) char *core = resource_api_version(resource_find(STR(""), STR("v1"), STR("pods")));
+	cleanup(freep) char *core =
+		resource_api_version(resource_find(STR(""), STR("v1"), STR("pods")));
 	assert_string_equal(core, "v1");
-	cleanup(freep) char *apps = resource_api_version(resource_find(STR("apps"), STR("v1"), STR("deployments")));
+	cleanup(freep) char *apps =
+		resource_api_version(resource_find(STR("apps"), STR("v1"), STR("deployments")));
 	assert_string_equal(apps, "apps/v1");
 }
 
@@ -133,8 +140,10 @@ static void test_field_errors(void **state)
 	for (int i = 0; i < 5; i++)
 		field_error_add(&fe, "FieldValueInvalid", "a", "Invalid value: %d: no", i);
 	cleanup(freep) char *all = field_errors_text(&fe);
-	assert_string_equal(all, "[spec.ports: Required value, a: Invalid value: 0: no, a: Invalid value: 1: no, "
-				 "a: Invalid value: 2: no, a: Invalid value: 3: no, a: Invalid value: 4: no]");
+	assert_string_equal(
+		all,
+		"[spec.ports: Required value, a: Invalid value: 0: no, a: Invalid value: 1: no, "
+		"a: Invalid value: 2: no, a: Invalid value: 3: no, a: Invalid value: 4: no]");
 	assert_int_equal(fe.n, 6);
 	field_errors_done(&fe);
 	assert_int_equal(fe.n, 0);

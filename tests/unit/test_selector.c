@@ -41,7 +41,8 @@ static void test_parse_and_match(void **state)
 		{ "a>5", "{\"a\":\"x\"}", "a>5", false },
 		{ "a<5", "{\"a\":\"4\"}", "a<5", true },
 		{ "in in (in)", "{\"in\":\"in\"}", "in in (in)", true },
-		{ "app.kubernetes.io/name=x,tier!=db", "{\"app.kubernetes.io/name\":\"x\"}", "app.kubernetes.io/name=x,tier!=db", true },
+		{ "app.kubernetes.io/name=x,tier!=db", "{\"app.kubernetes.io/name\":\"x\"}",
+		  "app.kubernetes.io/name=x,tier!=db", true },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -64,16 +65,23 @@ static void test_parse_errors(void **state)
 	static const struct {
 		const char *text, *message;
 	} rows[] = {
-		{ "a=b=c", "unable to parse requirement: found '=', expected: ',' or 'end of string'" },
-		{ ",", "unable to parse requirement: found ',', expected: !, identifier, or 'end of string'" },
+		{ "a=b=c",
+		  "unable to parse requirement: found '=', expected: ',' or 'end of string'" },
+		{ ",",
+		  "unable to parse requirement: found ',', expected: !, identifier, or 'end of string'" },
 		{ "a,", "unable to parse requirement: found '', expected: identifier after ','" },
 		{ "a in x", "unable to parse requirement: found 'x', expected: '('" },
 		{ "a in (x", "unable to parse requirement: found '', expected: ',' or ')'" },
-		{ "a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt" },
-		{ "=b", "unable to parse requirement: found '=', expected: !, identifier, or 'end of string'" },
-		{ "a>x", "unable to parse requirement: values[0][a]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be an integer" },
-		{ "a=-x", "unable to parse requirement: values[0][a]: Invalid value: \"-x\": a valid label must be" },
-		{ "-a", "unable to parse requirement: key: Invalid value: \"-a\": name part must consist" },
+		{ "a b",
+		  "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt" },
+		{ "=b",
+		  "unable to parse requirement: found '=', expected: !, identifier, or 'end of string'" },
+		{ "a>x",
+		  "unable to parse requirement: values[0][a]: Invalid value: \"x\": for 'Gt', 'Lt' operators, the value must be an integer" },
+		{ "a=-x",
+		  "unable to parse requirement: values[0][a]: Invalid value: \"-x\": a valid label must be" },
+		{ "-a",
+		  "unable to parse requirement: key: Invalid value: \"-a\": name part must consist" },
 		{ "A.b/c/d", "unable to parse requirement: key: Invalid value: \"A.b/c/d\"" },
 		{ "a..b/c", "unable to parse requirement: key: Invalid value: \"a..b/c\"" },
 	};
@@ -97,11 +105,14 @@ static void test_label_selector(void **state)
 		{ "{}", "" },
 		{ "null", "" },
 		{ "{\"matchLabels\":{\"b\":\"2\",\"a\":\"1\"}}", "a=1,b=2" },
-		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"z\",\"y\"]}]}", "a in (y,z)" },
+		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"z\",\"y\"]}]}",
+		  "a in (y,z)" },
 		{ "{\"matchLabels\":{\"c\":\"d\"},\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Exists\"},"
-		  "{\"key\":\"b\",\"operator\":\"DoesNotExist\"}]}", "a,!b,c=d" },
+		  "{\"key\":\"b\",\"operator\":\"DoesNotExist\"}]}",
+		  "a,!b,c=d" },
 		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}]}", NULL },
-		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Exists\",\"values\":[\"x\"]}]}", NULL },
+		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Exists\",\"values\":[\"x\"]}]}",
+		  NULL },
 		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Near\"}]}", NULL },
 	};
 
@@ -125,7 +136,10 @@ static void test_field_selector(void **state)
 	struct err e = { 0 };
 	struct field_selector s;
 
-	assert_int_equal(field_selector_parse(STR("metadata.name=web,spec.nodeName!=,status.phase==Running"), &s, &e), 0);
+	assert_int_equal(
+		field_selector_parse(STR("metadata.name=web,spec.nodeName!=,status.phase==Running"),
+				     &s, &e),
+		0);
 	assert_int_equal(s.n, 3);
 	assert_true(str_eq_c(s.at[0].path, "metadata.name"));
 	assert_true(str_eq_c(s.at[0].value, "web"));

@@ -1,4 +1,5 @@
-/* k8s.io/apimachinery pkg/fields: terms joined by commas; a backslash escapes ',', '=' and itself in values. */
+/* k8s.io/apimachinery pkg/fields: terms joined by commas; a backslash escapes ',', '=' and itself
+ * in values. */
 #include "kube/object/selector.h"
 
 #define FIELD_TERMS_MAX 64 /* no kind has that many selectable fields */
@@ -32,10 +33,13 @@ static int unescape(struct str *s, struct err *e)
 
 		if (c == '\\') {
 			if (++i == s->len || !memchr("\\,=", s->ptr[i], 3))
-				return err_set(e, ERR_BAD_REQUEST, "invalid field selector: invalid escape sequence");
+				return err_set(e, ERR_BAD_REQUEST,
+					       "invalid field selector: invalid escape sequence");
 			c = s->ptr[i];
 		} else if (c == ',' || c == '=') {
-			return err_set(e, ERR_BAD_REQUEST, "invalid field selector: unescaped character in value: %c", c);
+			return err_set(e, ERR_BAD_REQUEST,
+				       "invalid field selector: unescaped character in value: %c",
+				       c);
 		}
 		*to++ = c;
 	}
@@ -48,10 +52,12 @@ static int parse_term(struct field_selector *s, struct str term, struct err *e)
 	size_t len = 0, at = find_operator(term, &len);
 
 	if (!len)
-		return err_set(e, ERR_BAD_REQUEST, "invalid selector: '" STR_FMT "'; can't understand '" STR_FMT "'",
+		return err_set(e, ERR_BAD_REQUEST,
+			       "invalid selector: '" STR_FMT "'; can't understand '" STR_FMT "'",
 			       STR_ARG(term), STR_ARG(term));
 	if (s->n == FIELD_TERMS_MAX)
-		return err_set(e, ERR_BAD_REQUEST, "more than %d terms in a field selector", FIELD_TERMS_MAX);
+		return err_set(e, ERR_BAD_REQUEST, "more than %d terms in a field selector",
+			       FIELD_TERMS_MAX);
 	struct field_requirement r = { .path = { term.ptr, at },
 				       .value = { term.ptr + at + len, term.len - at - len },
 				       .not_equal = term.ptr[at] == '!' };
@@ -75,7 +81,8 @@ static size_t term_len(struct str s)
 
 int field_selector_parse(struct str text, struct field_selector *ret_selector, struct err *e)
 {
-	struct field_selector s = { .text_ = str_dup(text), .at = xcalloc(FIELD_TERMS_MAX, sizeof(*s.at)) };
+	struct field_selector s = { .text_ = str_dup(text),
+				    .at = xcalloc(FIELD_TERMS_MAX, sizeof(*s.at)) };
 
 	for (struct str rest = { s.text_, text.len }; rest.len;) {
 		size_t len = term_len(rest);

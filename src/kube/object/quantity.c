@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-/* Values are kept as a count of 10^-9: upstream's finest unit, into which it rounds up, and its greatest
- * value, 2^63-1, still fits 128 bits. */
+/* Values are kept as a count of 10^-9: upstream's finest unit, into which it rounds up, and its
+ * greatest value, 2^63-1, still fits 128 bits. */
 typedef __int128 i128;
 #define NANO 1000000000
 #define NANO_MAX ((i128)INT64_MAX * NANO)
@@ -34,7 +34,8 @@ static i128 multiply(i128 n, i128 by, i128 max)
 	return n && by > max / n ? max : n * by;
 }
 
-/* Digits of an integer with an implied decimal point: value = mantissa / 10^places, and a bit more if `inexact`. */
+/* Digits of an integer with an implied decimal point: value = mantissa / 10^places, and a bit more
+ * if `inexact`. */
 struct number {
 	i128 mantissa;
 	int places;
@@ -69,7 +70,8 @@ static i128 scale_ten(const struct number *n, long power)
 		return v;
 	for (; power < 0 && divisor <= v; power++)
 		divisor *= 10;
-	/* A divisor that passed v before all of the power was used only makes the result round up to one. */
+	/* A divisor that passed v before all of the power was used only makes the result round up
+	 * to one. */
 	return (v + divisor - 1) / divisor + (n->inexact && v % divisor == 0);
 }
 
@@ -108,7 +110,8 @@ static bool parse_suffix(struct str s, enum format *ret_format, long *ret_power)
 }
 
 /* Upstream's fast scanner, which is laxer than its own regular expression: "." and "1.G" pass. */
-static const char *parse_number(struct str text, struct number *ret_number, bool *ret_negative, struct str *ret_suffix)
+static const char *parse_number(struct str text, struct number *ret_number, bool *ret_negative,
+				struct str *ret_suffix)
 {
 	size_t at = 0, end = text.len;
 
@@ -144,9 +147,9 @@ static const char *parse(struct str text, struct quantity *q)
 		return problem;
 	if (!parse_suffix(suffix, &q->format, &power))
 		return suffix_wrong;
-	q->nano = n.too_large		  ? NANO_MAX
+	q->nano = n.too_large		   ? NANO_MAX
 		  : q->format == BINARY_SI ? scale_two(&n, (int)power)
-					  : scale_ten(&n, power + 9 - n.places);
+					   : scale_ten(&n, power + 9 - n.places);
 	q->nano = MIN(q->nano, NANO_MAX);
 	if (negative)
 		q->nano = -q->nano;

@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-#define REQUIREMENTS_MAX 1024 /* kubectl sends a handful; more is an attack on every list that follows */
+#define REQUIREMENTS_MAX                                                                           \
+	1024 /* kubectl sends a handful; more is an attack on every list that follows */
 
 enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_NOT_EXISTS, OP_GREATER, OP_LESS, OP_EQUAL, OP_NOT_EQUAL };
 struct requirement {
@@ -62,7 +63,20 @@ static int by_text(const void *a, const void *b)
 }
 
 /* The k8s.io/apimachinery lexer: words, and these signs. */
-enum token { T_END, T_WORD, T_COMMA, T_OPEN, T_CLOSE, T_EQUALS, T_DOUBLE_EQUALS, T_NOT_EQUALS, T_NOT, T_GREATER, T_LESS, T_BAD };
+enum token {
+	T_END,
+	T_WORD,
+	T_COMMA,
+	T_OPEN,
+	T_CLOSE,
+	T_EQUALS,
+	T_DOUBLE_EQUALS,
+	T_NOT_EQUALS,
+	T_NOT,
+	T_GREATER,
+	T_LESS,
+	T_BAD
+};
 struct lexer {
 	struct str rest;
 	enum token token;
@@ -85,8 +99,11 @@ static void next(struct lexer *l)
 		const char *text;
 		enum token token;
 	} signs[] = {
-		{ "==", T_DOUBLE_EQUALS }, { "!=", T_NOT_EQUALS }, { "=", T_EQUALS }, { "!", T_NOT },	 { "(", T_OPEN },
-		{ ")", T_CLOSE },	   { ",", T_COMMA },	   { ">", T_GREATER }, { "<", T_LESS },
+		{ "==", T_DOUBLE_EQUALS }, { "!=", T_NOT_EQUALS },
+		{ "=", T_EQUALS },	   { "!", T_NOT },
+		{ "(", T_OPEN },	   { ")", T_CLOSE },
+		{ ",", T_COMMA },	   { ">", T_GREATER },
+		{ "<", T_LESS },
 	};
 
 	while (l->rest.len && is_space(*l->rest.ptr))
@@ -99,8 +116,8 @@ static void next(struct lexer *l)
 			l->text.len = strlen(signs[i].text);
 			break;
 		}
-	while (l->token == T_WORD && l->text.len < l->rest.len && !is_special(l->rest.ptr[l->text.len]) &&
-	       !is_space(l->rest.ptr[l->text.len]))
+	while (l->token == T_WORD && l->text.len < l->rest.len &&
+	       !is_special(l->rest.ptr[l->text.len]) && !is_space(l->rest.ptr[l->text.len]))
 		l->text.len++;
 	l->rest = (struct str){ l->rest.ptr + l->text.len, l->rest.len - l->text.len };
 }
@@ -132,7 +149,8 @@ static bool is_dns_subdomain(struct str s)
 			inside = true;
 		else if (c == '.' && inside)
 			inside = false;
-		else if (c != '-' || !(inside || (i && s.ptr[i - 1] == '-')) || (i + 1 < s.len && s.ptr[i + 1] == '.'))
+		else if (c != '-' || !(inside || (i && s.ptr[i - 1] == '-')) ||
+			 (i + 1 < s.len && s.ptr[i + 1] == '.'))
 			return false;
 	}
 	return inside && s.len <= 253 && is_alnum(s.ptr[s.len - 1]);
@@ -158,20 +176,23 @@ static int key_check(struct str key, struct err *e)
 {
 	if (is_key(key))
 		return 0;
-	return err_set(e, ERR_BAD_REQUEST, "key: Invalid value: \"" STR_FMT "\": %s", STR_ARG(key), key_rule);
+	return err_set(e, ERR_BAD_REQUEST, "key: Invalid value: \"" STR_FMT "\": %s", STR_ARG(key),
+		       key_rule);
 }
 
 static int value_check(struct str key, size_t at, struct str value, struct err *e)
 {
 	if (!value.len || is_name(value))
 		return 0;
-	return err_set(e, ERR_BAD_REQUEST, "values[%zu][" STR_FMT "]: Invalid value: \"" STR_FMT "\": %s", at,
+	return err_set(e, ERR_BAD_REQUEST,
+		       "values[%zu][" STR_FMT "]: Invalid value: \"" STR_FMT "\": %s", at,
 		       STR_ARG(key), STR_ARG(value), value_rule);
 }
 
 static int expected(const struct lexer *l, const char *what, struct err *e)
 {
-	return err_set(e, ERR_BAD_REQUEST, "found '" STR_FMT "', expected: %s", STR_ARG(l->text), what);
+	return err_set(e, ERR_BAD_REQUEST, "found '" STR_FMT "', expected: %s", STR_ARG(l->text),
+		       what);
 }
 
 /* "in" and "notin" are words that may also be values, as upstream's parser has it. */
@@ -189,7 +210,8 @@ static int parse_values_list(struct lexer *l, struct requirement *r, struct err 
 			return expected(l, "',', ')' or identifier", e);
 		}
 		if (r->n_values >= REQUIREMENTS_MAX)
-			return err_set(e, ERR_BAD_REQUEST, "more than %d values in a selector", REQUIREMENTS_MAX);
+			return err_set(e, ERR_BAD_REQUEST, "more than %d values in a selector",
+				       REQUIREMENTS_MAX);
 		if (value_check(str_of(r->key), r->n_values, value, e) < 0)
 			return -1;
 		add_value(r, value);
@@ -229,7 +251,8 @@ static int parse_number_value(struct lexer *l, struct requirement *r, struct err
 		return expected(l, "identifier", e);
 	if (!str_to_u64(l->text, INT64_MAX, &n))
 		return err_set(e, ERR_BAD_REQUEST,
-			       "values[0][%s]: Invalid value: \"" STR_FMT "\": for 'Gt', 'Lt' operators, the value must be an integer",
+			       "values[0][%s]: Invalid value: \"" STR_FMT
+			       "\": for 'Gt', 'Lt' operators, the value must be an integer",
 			       r->key, STR_ARG(l->text));
 	add_value(r, l->text);
 	next(l);
@@ -283,7 +306,8 @@ struct selector *selector_parse(struct str text, struct err *e)
 	next(&l);
 	while (l.token != T_END) {
 		if (s->n >= REQUIREMENTS_MAX)
-			err_set(e, ERR_BAD_REQUEST, "more than %d requirements in a selector", REQUIREMENTS_MAX);
+			err_set(e, ERR_BAD_REQUEST, "more than %d requirements in a selector",
+				REQUIREMENTS_MAX);
 		if (s->n >= REQUIREMENTS_MAX || parse_requirement(s, &l, e) < 0)
 			goto failed;
 		if (l.token == T_END)
@@ -294,7 +318,9 @@ struct selector *selector_parse(struct str text, struct err *e)
 		}
 		next(&l);
 		if (l.token != T_WORD && l.token != T_NOT) {
-			err_set(e, ERR_BAD_REQUEST, "found '" STR_FMT "', expected: identifier after ','", STR_ARG(l.text));
+			err_set(e, ERR_BAD_REQUEST,
+				"found '" STR_FMT "', expected: identifier after ','",
+				STR_ARG(l.text));
 			goto failed;
 		}
 	}
@@ -313,7 +339,8 @@ struct selector *selector_of_map(const json_t *map)
 	json_t *value;
 
 	json_object_foreach((json_t *)map, key, value)
-		add_value(add(s, str_of(key), OP_EQUAL), str_of(json_is_string(value) ? json_string_value(value) : ""));
+		add_value(add(s, str_of(key), OP_EQUAL),
+			  str_of(json_is_string(value) ? json_string_value(value) : ""));
 	if (s->n)
 		qsort(s->at, s->n, sizeof(*s->at), by_key);
 	return s;
@@ -321,8 +348,12 @@ struct selector *selector_of_map(const json_t *map)
 
 static int add_expression(struct selector *s, const json_t *expression, struct err *e)
 {
-	static const char *const names[] = { [OP_IN] = "In", [OP_NOT_IN] = "NotIn", [OP_EXISTS] = "Exists", [OP_NOT_EXISTS] = "DoesNotExist" };
-	const char *key = jx_str_or(expression, "key", ""), *op = jx_str_or(expression, "operator", "");
+	static const char *const names[] = { [OP_IN] = "In",
+					     [OP_NOT_IN] = "NotIn",
+					     [OP_EXISTS] = "Exists",
+					     [OP_NOT_EXISTS] = "DoesNotExist" };
+	const char *key = jx_str_or(expression, "key", ""),
+		   *op = jx_str_or(expression, "operator", "");
 	const json_t *values = json_object_get(expression, "values");
 	size_t at;
 	json_t *value;
@@ -332,11 +363,14 @@ static int add_expression(struct selector *s, const json_t *expression, struct e
 			continue;
 		bool wants_values = i == OP_IN || i == OP_NOT_IN;
 		if (wants_values && !json_array_size(values))
-			return err_set(e, ERR_BAD_REQUEST,
-				       "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty");
+			return err_set(
+				e, ERR_BAD_REQUEST,
+				"values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty");
 		if (!wants_values && json_array_size(values))
-			return err_set(e, ERR_BAD_REQUEST, "values: Invalid value: %zu values: "
-				       "values set must be empty for exists and does not exist", json_array_size(values));
+			return err_set(e, ERR_BAD_REQUEST,
+				       "values: Invalid value: %zu values: "
+				       "values set must be empty for exists and does not exist",
+				       json_array_size(values));
 		struct requirement *r = add(s, str_of(key), (enum op)i);
 		json_array_foreach((json_t *)values, at, value)
 			add_value(r, str_of(json_is_string(value) ? json_string_value(value) : ""));
@@ -349,13 +383,13 @@ static int add_expression(struct selector *s, const json_t *expression, struct e
 
 struct selector *selector_of_label_selector(const json_t *ls, struct err *e)
 {
-	cleanup(selector_freep) struct selector *s = selector_of_map(json_object_get(ls, "matchLabels"));
+	cleanup(selector_freep) struct selector *s =
+		selector_of_map(json_object_get(ls, "matchLabels"));
 	size_t at;
 	json_t *expression;
 
-	json_array_foreach(json_object_get(ls, "matchExpressions"), at, expression)
-		if (add_expression(s, expression, e) < 0)
-			return NULL;
+	json_array_foreach(json_object_get(ls, "matchExpressions"), at,
+			   expression) if (add_expression(s, expression, e) < 0) return NULL;
 	if (s->n)
 		qsort(s->at, s->n, sizeof(*s->at), by_key);
 	return TAKE_PTR(s);
@@ -370,7 +404,8 @@ static bool compare(const struct requirement *r, const char *text)
 {
 	uint64_t label, limit;
 
-	if (!str_to_u64(str_of(text), INT64_MAX, &label) || !str_to_u64(str_of(r->values[0]), INT64_MAX, &limit))
+	if (!str_to_u64(str_of(text), INT64_MAX, &label) ||
+	    !str_to_u64(str_of(r->values[0]), INT64_MAX, &limit))
 		return false;
 	return r->op == OP_GREATER ? label > limit : label < limit;
 }
@@ -407,9 +442,11 @@ bool selector_matches(const struct selector *s, const json_t *labels)
 
 char *selector_text(const struct selector *s)
 {
-	static const char *const forms[] = { [OP_IN] = "%s in (",    [OP_NOT_IN] = "%s notin (", [OP_EXISTS] = "%s",
-					     [OP_NOT_EXISTS] = "!%s", [OP_GREATER] = "%s>",	  [OP_LESS] = "%s<",
-					     [OP_EQUAL] = "%s=",     [OP_NOT_EQUAL] = "%s!=" };
+	static const char *const forms[] = {
+		[OP_IN] = "%s in (",	 [OP_NOT_IN] = "%s notin (", [OP_EXISTS] = "%s",
+		[OP_NOT_EXISTS] = "!%s", [OP_GREATER] = "%s>",	     [OP_LESS] = "%s<",
+		[OP_EQUAL] = "%s=",	 [OP_NOT_EQUAL] = "%s!="
+	};
 	struct buf b;
 
 	buf_init(&b, LIMIT_OBJECT_BYTES);

@@ -10,7 +10,8 @@ struct selector *selector_parse(struct str text, struct err *e) must_check;
 struct selector *selector_of_label_selector(const json_t *ls, struct err *e) must_check;
 /* A plain map, as a Service's spec.selector. */
 struct selector *selector_of_map(const json_t *map);
-bool selector_matches(const struct selector *s, const json_t *labels); /* labels: an object or NULL */
+/* labels: an object or NULL */
+bool selector_matches(const struct selector *s, const json_t *labels);
 void selector_free(struct selector *s);
 char *selector_text(const struct selector *s); /* canonical: sorted by key, on the heap */
 
@@ -24,5 +25,6 @@ struct field_selector {
 	struct field_requirement *at;
 	size_t n;
 };
-int field_selector_parse(struct str text, struct field_selector *ret_selector, struct err *e) must_check;
+int field_selector_parse(struct str text, struct field_selector *ret_selector,
+			 struct err *e) must_check;
 void field_selector_done(struct field_selector *s);

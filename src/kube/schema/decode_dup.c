@@ -1,5 +1,5 @@
-/* Duplicate members. A parsed tree has lost them, so this walks the text a second time, beside the types; only texts
- * that have more members than their tree come here. */
+/* Duplicate members. A parsed tree has lost them, so this walks the text a second time, beside the
+ * types; only texts that have more members than their tree come here. */
 #include "kube/schema/decode_int.h"
 
 #include "base/limits.h"
@@ -41,10 +41,8 @@ size_t json_tree_members(const json_t *v)
 	json_t *value;
 
 	if (json_is_object(v))
-		json_object_foreach((json_t *)v, key, value)
-			n += json_tree_members(value);
-	json_array_foreach((json_t *)v, i, value)
-		n += json_tree_members(value);
+		json_object_foreach((json_t *)v, key, value) n += json_tree_members(value);
+	json_array_foreach((json_t *)v, i, value) n += json_tree_members(value);
 	return n;
 }
 
@@ -85,16 +83,19 @@ static char *take_key(struct cursor *c)
 	c->p = close < c->end ? close + 1 : c->end;
 	if (!memchr(start, '\\', (size_t)(c->p - start)))
 		return xstrndup(start + 1, (size_t)(close - start - 1));
-	json_t *text = json_loadb(start, (size_t)(c->p - start), JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	json_t *text =
+		json_loadb(start, (size_t)(c->p - start), JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	char *key = xstrdup(text ? json_string_value(text) : "");
 	json_decref(text);
 	return key;
 }
 
-static void scan_members(struct cursor *c, const struct schema_type *t, const struct schema_field *map, const struct step *at);
+static void scan_members(struct cursor *c, const struct schema_type *t,
+			 const struct schema_field *map, const struct step *at);
 
 /* Members of a struct of type `t`, or else of the map `map`. */
-static void scan_braces(struct cursor *c, const struct schema_type *t, const struct schema_field *map, const struct step *at)
+static void scan_braces(struct cursor *c, const struct schema_type *t,
+			const struct schema_field *map, const struct step *at)
 {
 	skip_space(c);
 	if (c->p >= c->end || *c->p != '{' || c->depth == LIMIT_JSON_DEPTH) {
@@ -144,7 +145,8 @@ static void scan_field(struct cursor *c, const struct schema_field *f, const str
 		scan_braces(c, NULL, f, at);
 }
 
-static void scan_members(struct cursor *c, const struct schema_type *t, const struct schema_field *map, const struct step *at)
+static void scan_members(struct cursor *c, const struct schema_type *t,
+			 const struct schema_field *map, const struct step *at)
 {
 	struct map seen;
 	char *key;

@@ -51,7 +51,9 @@ static const char *inner_name(const char *go_type)
 
 void go_type_text(const struct schema_field *f, unsigned inside, struct buf *out)
 {
-	static const char *const shapes[] = { [SS_LIST] = "[]", [SS_MAP] = "map[string]", [SS_MAP_OF_LISTS] = "map[string][]" };
+	static const char *const shapes[] = {
+		[SS_LIST] = "[]", [SS_MAP] = "map[string]", [SS_MAP_OF_LISTS] = "map[string][]"
+	};
 	const char *given = f->go_type;
 
 	for (unsigned i = 0; i < inside && given; i++)
@@ -67,13 +69,14 @@ void go_type_text(const struct schema_field *f, unsigned inside, struct buf *out
 	buf_puts(out, f->kind == SK_OBJECT ? object_name(f->sub) : scalar_name(f));
 }
 
-/* One element of Go's layout and how many digits it takes; '.' stands for the fraction, 'Z' for the zone. */
+/* One element of Go's layout and how many digits it takes; '.' stands for the fraction, 'Z' for the
+ * zone. */
 struct element {
 	const char *layout;
 	int digits;
 };
 static const struct element elements[] = {
-	{ "2006", 4 }, { "-", 0 },  { "01", 2 }, { "-", 0 },  { "02", 2 }, { "T", 0 },
+	{ "2006", 4 }, { "-", 0 }, { "01", 2 }, { "-", 0 }, { "02", 2 }, { "T", 0 },
 	{ "15", 2 },   { ":", 0 }, { "04", 2 }, { ":", 0 }, { "05", 2 },
 };
 
@@ -82,10 +85,13 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-static int bad_time(const char *text, bool micro, const char *rest, const char *element, struct err *e)
+static int bad_time(const char *text, bool micro, const char *rest, const char *element,
+		    struct err *e)
 {
-	return err_set(e, ERR_BAD_REQUEST, "parsing time \"%s\" as \"2006-01-02T15:04:05%sZ07:00\": cannot parse \"%s\" as \"%s\"",
-		       text, micro ? ".000000" : "", rest, element);
+	return err_set(
+		e, ERR_BAD_REQUEST,
+		"parsing time \"%s\" as \"2006-01-02T15:04:05%sZ07:00\": cannot parse \"%s\" as \"%s\"",
+		text, micro ? ".000000" : "", rest, element);
 }
 
 static int parse_zone(const char *p, int *ret_offset_s)
@@ -95,8 +101,8 @@ static int parse_zone(const char *p, int *ret_offset_s)
 	*ret_offset_s = 0;
 	if (strcmp(p, "Z") == 0)
 		return 0;
-	if ((*p != '+' && *p != '-') || strlen(p) != 6 || p[3] != ':' || !is_digit(p[1]) || !is_digit(p[2]) ||
-	    !is_digit(p[4]) || !is_digit(p[5]))
+	if ((*p != '+' && *p != '-') || strlen(p) != 6 || p[3] != ':' || !is_digit(p[1]) ||
+	    !is_digit(p[2]) || !is_digit(p[4]) || !is_digit(p[5]))
 		return -1;
 	h = (p[1] - '0') * 10 + p[2] - '0';
 	m = (p[4] - '0') * 10 + p[5] - '0';
@@ -151,19 +157,28 @@ int go_time(const char *text, bool micro, char out[TIME_TEXT_BYTES], struct err 
 	}
 	const char *range = out_of_range(v);
 	if (range)
-		return err_set(e, ERR_BAD_REQUEST, "parsing time \"%s\": %s out of range", text, range);
+		return err_set(e, ERR_BAD_REQUEST, "parsing time \"%s\": %s out of range", text,
+			       range);
 	if (parse_zone(p, &offset_s) < 0)
 		return bad_time(text, micro, p, "Z07:00", e);
 
-	struct tm tm = { .tm_year = v[0] - 1900, .tm_mon = v[1] - 1, .tm_mday = v[2], .tm_hour = v[3], .tm_min = v[4], .tm_sec = v[5] };
+	struct tm tm = { .tm_year = v[0] - 1900,
+			 .tm_mon = v[1] - 1,
+			 .tm_mday = v[2],
+			 .tm_hour = v[3],
+			 .tm_min = v[4],
+			 .tm_sec = v[5] };
 	time_t s = timegm(&tm) - offset_s;
 	struct tm utc;
 	gmtime_r(&s, &utc);
-	/* A zone can move the first hours of year 0, or the last of 9999, out of what four digits say. */
+	/* A zone can move the first hours of year 0, or the last of 9999, out of what four digits
+	 * say. */
 	if (utc.tm_year + 1900 < 0 || utc.tm_year + 1900 > 9999)
-		return err_set(e, ERR_BAD_REQUEST, "parsing time \"%s\": year outside of range [0,9999]", text);
-	int len = snprintf(out, TIME_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-			   utc.tm_hour, utc.tm_min, utc.tm_sec);
+		return err_set(e, ERR_BAD_REQUEST,
+			       "parsing time \"%s\": year outside of range [0,9999]", text);
+	int len =
+		snprintf(out, TIME_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d", utc.tm_year + 1900,
+			 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
 	if (len > 0 && len < TIME_TEXT_BYTES)
 		snprintf(out + len, TIME_TEXT_BYTES - (size_t)len, micro ? ".%06dZ" : "Z", (int)us);
 	return 0;

@@ -1,5 +1,5 @@
-/* Request bodies to objects. Order and texts as k8s.io/apiserver's create and update handlers: find apiVersion and
- * kind, decode as that kind, then see whether it is the kind that was wanted. */
+/* Request bodies to objects. Order and texts as k8s.io/apiserver's create and update handlers: find
+ * apiVersion and kind, decode as that kind, then see whether it is the kind that was wanted. */
 #include "kube/schema/decode_int.h"
 
 #include "base/limits.h"
@@ -44,7 +44,8 @@ static int not_recognised(const char *kind, struct str body, struct err *e)
 	buf_puts(&shown, !body.len ? "<empty>" : body.len > SUMMARY_BYTES ? " ..." : "");
 	char why[ERR_MESSAGE_BYTES];
 	snprintf(why, sizeof(why), "%s", e->message);
-	err_set(e, ERR_BAD_REQUEST, "the object provided is unrecognized (must be of type %s): %s (%s)", kind, why,
+	err_set(e, ERR_BAD_REQUEST,
+		"the object provided is unrecognized (must be of type %s): %s (%s)", kind, why,
 		buf_str(&shown).ptr);
 	buf_done(&shown);
 	return -1;
@@ -55,7 +56,8 @@ static json_t *parse_json(struct str body, struct err *e)
 	json_t *v = jx_parse(body, LIMIT_REQUEST_BODY_BYTES, e);
 
 	if (!v && e->reason == ERR_BAD_REQUEST) {
-		/* jansson also refuses what Go takes (numbers past 64 bits, text that is no UTF-8): then its words stay. */
+		/* jansson also refuses what Go takes (numbers past 64 bits, text that is no UTF-8):
+		 * then its words stay. */
 		struct err go = { 0 };
 		if (json_scan(body, &go) < 0)
 			*e = go;
@@ -64,7 +66,8 @@ static json_t *parse_json(struct str body, struct err *e)
 }
 
 /* Body to tree, and the text that duplicate members are looked for in. */
-static json_t *parse_body(enum body_format format, struct str body, json_t **ret_yaml_duplicates, struct err *e)
+static json_t *parse_body(enum body_format format, struct str body, json_t **ret_yaml_duplicates,
+			  struct err *e)
 {
 	*ret_yaml_duplicates = NULL;
 	switch (format) {
@@ -84,32 +87,50 @@ struct gvk {
 
 static int bad_meta(const char *field, const json_t *v, struct err *e)
 {
-	static const char *const names[] = { [JSON_OBJECT] = "object", [JSON_ARRAY] = "array", [JSON_INTEGER] = "number",
-					     [JSON_REAL] = "number", [JSON_TRUE] = "bool", [JSON_FALSE] = "bool",
-					     [JSON_STRING] = "string" };
+	static const char *const names[] = {
+		[JSON_OBJECT] = "object", [JSON_ARRAY] = "array", [JSON_INTEGER] = "number",
+		[JSON_REAL] = "number",	  [JSON_TRUE] = "bool",	  [JSON_FALSE] = "bool",
+		[JSON_STRING] = "string"
+	};
 	const char *kind = names[json_typeof(v)];
 
 	if (!field)
-		return err_set(e, ERR_BAD_REQUEST, "json: cannot unmarshal %s into Go value of type struct { APIVersion string "
-			       "\"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }", kind);
-	return err_set(e, ERR_BAD_REQUEST, "json: cannot unmarshal %s into Go struct field .%s of type string", kind, field);
+		return err_set(
+			e, ERR_BAD_REQUEST,
+			"json: cannot unmarshal %s into Go value of type struct { APIVersion string "
+			"\"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }",
+			kind);
+	return err_set(e, ERR_BAD_REQUEST,
+		       "json: cannot unmarshal %s into Go struct field .%s of type string", kind,
+		       field);
 }
 
 /* Strings borrowed from `v`; empty when not said. */
 static int read_gvk(const json_t *v, struct gvk *ret_gvk, struct err *e)
 {
-	const json_t *api_version = json_object_get(v, "apiVersion"), *kind = json_object_get(v, "kind");
-	bool bad_version = api_version && !json_is_string(api_version) && !json_is_null(api_version);
+	const json_t *api_version = json_object_get(v, "apiVersion"),
+		     *kind = json_object_get(v, "kind");
+	bool bad_version =
+		api_version && !json_is_string(api_version) && !json_is_null(api_version);
 
-	if (!json_is_object(v) || bad_version || (kind && !json_is_string(kind) && !json_is_null(kind))) {
-		bad_meta(!json_is_object(v) ? NULL : bad_version ? "apiVersion" : "kind",
-			 !json_is_object(v) ? v : bad_version ? api_version : kind, e);
+	if (!json_is_object(v) || bad_version ||
+	    (kind && !json_is_string(kind) && !json_is_null(kind))) {
+		bad_meta(!json_is_object(v) ? NULL
+			 : bad_version	    ? "apiVersion"
+					    : "kind",
+			 !json_is_object(v) ? v
+			 : bad_version	    ? api_version
+					    : kind,
+			 e);
 		return err_wrap(e, "couldn't get version/kind; json parse error");
 	}
-	struct str text = str_of(json_string_value(api_version)), version, group = str_cut(text, '/', &version);
+	struct str text = str_of(json_string_value(api_version)), version,
+		   group = str_cut(text, '/', &version);
 	if (version.ptr && memchr(version.ptr, '/', version.len))
-		return err_set(e, ERR_BAD_REQUEST, "unexpected GroupVersion string: " STR_FMT, STR_ARG(text));
-	*ret_gvk = version.ptr ? (struct gvk){ group, version, STR_NONE } : (struct gvk){ STR_NONE, group, STR_NONE };
+		return err_set(e, ERR_BAD_REQUEST, "unexpected GroupVersion string: " STR_FMT,
+			       STR_ARG(text));
+	*ret_gvk = version.ptr ? (struct gvk){ group, version, STR_NONE }
+			       : (struct gvk){ STR_NONE, group, STR_NONE };
 	ret_gvk->kind = str_of(json_string_value(kind));
 	return 0;
 }
@@ -132,7 +153,8 @@ static struct str first_label(const char *group)
 	return label;
 }
 
-/* Is it the kind that the request wants? Another version of the same kind is told from another kind. */
+/* Is it the kind that the request wants? Another version of the same kind is told from another
+ * kind. */
 static int check_gvk(const struct resource *r, const struct gvk *g, struct err *e)
 {
 	const struct resource *actual = resource_find_kind(g->group, g->version, g->kind);
@@ -141,19 +163,22 @@ static int check_gvk(const struct resource *r, const struct gvk *g, struct err *
 	if (actual == r)
 		return 0;
 	if (!actual)
-		return err_set(e, ERR_BAD_REQUEST, "no kind \"" STR_FMT "\" is registered for version \"" STR_FMT "%s" STR_FMT
-			       "\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
-			       STR_ARG(g->kind), STR_ARG(g->group), g->group.len ? "/" : "", STR_ARG(g->version));
+		return err_set(e, ERR_BAD_REQUEST,
+			       "no kind \"" STR_FMT "\" is registered for version \"" STR_FMT
+			       "%s" STR_FMT "\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+			       STR_ARG(g->kind), STR_ARG(g->group), g->group.len ? "/" : "",
+			       STR_ARG(g->version));
 	if (c_eq(actual->kind, r->kind) && c_eq(actual->group, r->group))
 		return err_set(e, ERR_CONFLICT, "other version");
-	return err_set(e, ERR_BAD_REQUEST, "converting (%s.%s) to (" STR_FMT ".%s): unknown conversion", actual->version,
-		       actual->kind, STR_ARG(internal), r->kind);
+	return err_set(e, ERR_BAD_REQUEST,
+		       "converting (%s.%s) to (" STR_FMT ".%s): unknown conversion",
+		       actual->version, actual->kind, STR_ARG(internal), r->kind);
 }
 
 static int cannot_be_handled(const struct resource *r, const struct gvk *g, struct err *e)
 {
-	return err_wrap(e, STR_FMT " in version \"" STR_FMT "\" cannot be handled as a %s", STR_ARG(g->kind), STR_ARG(g->version),
-			r->kind);
+	return err_wrap(e, STR_FMT " in version \"" STR_FMT "\" cannot be handled as a %s",
+			STR_ARG(g->kind), STR_ARG(g->version), r->kind);
 }
 
 static void warn_yaml_duplicates(struct walk *w, json_t *duplicates)
@@ -164,9 +189,11 @@ static void warn_yaml_duplicates(struct walk *w, json_t *duplicates)
 }
 
 /* Checks the tree, and the text for what the tree has lost. */
-static int walk_body(struct walk *w, const struct schema_type *t, enum body_format format, struct str body, json_t *v)
+static int walk_body(struct walk *w, const struct schema_type *t, enum body_format format,
+		     struct str body, json_t *v)
 {
-	if (w->fv != FV_IGNORE && format == BODY_JSON && json_text_members(body) > json_tree_members(v))
+	if (w->fv != FV_IGNORE && format == BODY_JSON &&
+	    json_text_members(body) > json_tree_members(v))
 		walk_duplicates(w, t, body);
 	if (walk_object(w, t, v, NULL, 0) < 0) {
 		json_decref(w->warnings);
@@ -175,8 +202,8 @@ static int walk_body(struct walk *w, const struct schema_type *t, enum body_form
 	return 0;
 }
 
-json_t *object_decode(const struct resource *r, enum body_format format, struct str body, enum field_validation fv,
-		      json_t **ret_warnings, struct err *e)
+json_t *object_decode(const struct resource *r, enum body_format format, struct str body,
+		      enum field_validation fv, json_t **ret_warnings, struct err *e)
 {
 	json_t *yaml_duplicates;
 	cleanup(json_decrefp) json_t *v = parse_body(format, body, &yaml_duplicates, e);
@@ -206,8 +233,10 @@ json_t *object_decode(const struct resource *r, enum body_format format, struct 
 		json_decref(w.warnings);
 		if (e->reason == ERR_CONFLICT)
 			err_set(e, ERR_BAD_REQUEST,
-				"the API version in the data (" STR_FMT "%s" STR_FMT ") does not match the expected API version (%s%s%s)",
-				STR_ARG(g.group), g.group.len ? "/" : "", STR_ARG(g.version), r->group, r->group[0] ? "/" : "", r->version);
+				"the API version in the data (" STR_FMT "%s" STR_FMT
+				") does not match the expected API version (%s%s%s)",
+				STR_ARG(g.group), g.group.len ? "/" : "", STR_ARG(g.version),
+				r->group, r->group[0] ? "/" : "", r->version);
 		else
 			cannot_be_handled(r, &g, e);
 		return NULL;
@@ -223,7 +252,8 @@ json_t *object_decode(const struct resource *r, enum body_format format, struct 
 	return TAKE_PTR(v);
 }
 
-int object_check_types(const struct resource *r, json_t *obj, enum field_validation fv, json_t **ret_warnings, struct err *e)
+int object_check_types(const struct resource *r, json_t *obj, enum field_validation fv,
+		       json_t **ret_warnings, struct err *e)
 {
 	struct walk w = { .fv = fv, .e = e };
 
@@ -234,7 +264,8 @@ int object_check_types(const struct resource *r, json_t *obj, enum field_validat
 	return walk_finish(&w, ret_warnings);
 }
 
-json_t *object_decode_type(const struct schema_type *t, enum body_format format, struct str body, struct err *e)
+json_t *object_decode_type(const struct schema_type *t, enum body_format format, struct str body,
+			   struct err *e)
 {
 	json_t *duplicates;
 	cleanup(json_decrefp) json_t *v = parse_body(format, body, &duplicates, e);

@@ -89,9 +89,11 @@ static void go_field_text(const struct step *at, struct buf *out)
 
 static void json_kind_text(const json_t *v, bool with_number, char out[40])
 {
-	static const char *const names[] = { [JSON_OBJECT] = "object", [JSON_ARRAY] = "array", [JSON_STRING] = "string",
-					     [JSON_INTEGER] = "number", [JSON_REAL] = "number", [JSON_TRUE] = "bool",
-					     [JSON_FALSE] = "bool", [JSON_NULL] = "null" };
+	static const char *const names[] = {
+		[JSON_OBJECT] = "object",  [JSON_ARRAY] = "array", [JSON_STRING] = "string",
+		[JSON_INTEGER] = "number", [JSON_REAL] = "number", [JSON_TRUE] = "bool",
+		[JSON_FALSE] = "bool",	   [JSON_NULL] = "null"
+	};
 
 	if (json_is_integer(v) && with_number)
 		snprintf(out, 40, "number %lld", (long long)json_integer_value(v));
@@ -103,7 +105,8 @@ static void json_kind_text(const json_t *v, bool with_number, char out[40])
 }
 
 /* `type` is a Go type's name. A number in an integer's place is shown with its digits. */
-static int wrong_type(struct walk *w, const json_t *v, bool with_number, const char *type, const struct step *at)
+static int wrong_type(struct walk *w, const json_t *v, bool with_number, const char *type,
+		      const struct step *at)
 {
 	struct buf field;
 	char kind[40];
@@ -111,14 +114,15 @@ static int wrong_type(struct walk *w, const json_t *v, bool with_number, const c
 	json_kind_text(v, with_number, kind);
 	buf_init(&field, ERR_MESSAGE_BYTES);
 	go_field_text(at, &field);
-	err_set(w->e, ERR_BAD_REQUEST, "json: cannot unmarshal %s into Go struct field %s of type %s", kind, buf_str(&field).ptr,
-		type);
+	err_set(w->e, ERR_BAD_REQUEST,
+		"json: cannot unmarshal %s into Go struct field %s of type %s", kind,
+		buf_str(&field).ptr, type);
 	buf_done(&field);
 	return -1;
 }
 
-static int wrong_field_type(struct walk *w, const struct schema_field *f, unsigned inside, const json_t *v,
-			    const struct step *at)
+static int wrong_field_type(struct walk *w, const struct schema_field *f, unsigned inside,
+			    const json_t *v, const struct step *at)
 {
 	struct buf type;
 	bool number = f->kind == SK_I32 || f->kind == SK_I64;
@@ -138,7 +142,7 @@ static bool fits(const struct schema_field *f, const json_t *v)
 	return f->kind == SK_I64 || (n >= INT32_MIN && n <= INT32_MAX);
 }
 
-/* The shortest text that reads back as the same number: what stood in the document, nearly always. */
+/* The shortest text that reads back as the same number: nearly always what stood in the document. */
 static void number_text(const json_t *v, char out[40])
 {
 	if (json_is_integer(v)) {
@@ -168,7 +172,8 @@ static int convert_quantity(struct walk *w, const json_t *v, json_t **ret)
 	return 0;
 }
 
-static int convert_time(struct walk *w, const struct schema_field *f, const json_t *v, const struct step *at, json_t **ret)
+static int convert_time(struct walk *w, const struct schema_field *f, const json_t *v,
+			const struct step *at, json_t **ret)
 {
 	char text[TIME_TEXT_BYTES];
 
@@ -181,19 +186,23 @@ static int convert_time(struct walk *w, const struct schema_field *f, const json
 	return 0;
 }
 
-static int check_bytes(struct walk *w, const struct schema_field *f, unsigned inside, const json_t *v, const struct step *at)
+static int check_bytes(struct walk *w, const struct schema_field *f, unsigned inside,
+		       const json_t *v, const struct step *at)
 {
 	size_t bad_at;
 
 	if (!json_is_string(v))
 		return wrong_field_type(w, f, inside, v, at);
-	if (base64_decode((struct str){ json_string_value(v), json_string_length(v) }, NULL, &bad_at) < 0)
-		return err_set(w->e, ERR_BAD_REQUEST, "illegal base64 data at input byte %zu", bad_at);
+	if (base64_decode((struct str){ json_string_value(v), json_string_length(v) }, NULL,
+			  &bad_at) < 0)
+		return err_set(w->e, ERR_BAD_REQUEST, "illegal base64 data at input byte %zu",
+			       bad_at);
 	return 0;
 }
 
 /* apiextensions' JSONSchemaProps or one other thing. */
-static int convert_props(struct walk *w, const struct schema_field *f, json_t *v, const struct step *at, unsigned depth)
+static int convert_props(struct walk *w, const struct schema_field *f, json_t *v,
+			 const struct step *at, unsigned depth)
 {
 	size_t i;
 	json_t *item;
@@ -203,24 +212,27 @@ static int convert_props(struct walk *w, const struct schema_field *f, json_t *v
 	if (f->kind == SK_PROPS_OR_BOOL && json_is_boolean(v))
 		return 0;
 	if (f->kind == SK_PROPS_OR_BOOL || !json_is_array(v))
-		return err_set(w->e, ERR_BAD_REQUEST, f->kind == SK_PROPS_OR_BOOL ? "boolean or JSON schema expected"
-									      : "array or JSON schema expected");
-	json_array_foreach(v, i, item) {
+		return err_set(w->e, ERR_BAD_REQUEST,
+			       f->kind == SK_PROPS_OR_BOOL ? "boolean or JSON schema expected"
+							   : "array or JSON schema expected");
+	json_array_foreach(v, i, item)
+	{
 		struct step step = { .up = at, .index = i };
 
 		if (f->kind == SK_PROPS_OR_STRINGS && !json_is_string(item))
 			return wrong_type(w, item, false, "string", at);
 		if (f->kind == SK_PROPS_OR_ARRAY &&
-		    (json_is_object(item) ? walk_object(w, f->sub, item, &step, depth + 1)
-					  : wrong_type(w, item, false, "v1.JSONSchemaProps", at)) < 0)
+		    (json_is_object(item)
+			     ? walk_object(w, f->sub, item, &step, depth + 1)
+			     : wrong_type(w, item, false, "v1.JSONSchemaProps", at)) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 /* One value that is not null. *ret is set when another takes its place. */
-static int convert(struct walk *w, const struct schema_field *f, unsigned inside, json_t *v, const struct step *at,
-		   unsigned depth, json_t **ret)
+static int convert(struct walk *w, const struct schema_field *f, unsigned inside, json_t *v,
+		   const struct step *at, unsigned depth, json_t **ret)
 {
 	switch ((enum schema_kind)f->kind) {
 	case SK_OBJECT:
@@ -253,7 +265,8 @@ static int convert(struct walk *w, const struct schema_field *f, unsigned inside
 	case SK_QUANTITY:
 		return convert_quantity(w, v, ret);
 	case SK_INT_OR_STRING:
-		if (json_is_string(v) || (json_is_integer(v) && json_integer_value(v) == (int32_t)json_integer_value(v)))
+		if (json_is_string(v) ||
+		    (json_is_integer(v) && json_integer_value(v) == (int32_t)json_integer_value(v)))
 			return 0;
 		return wrong_type(w, v, true, "int32", at);
 	case SK_RAW:
@@ -294,8 +307,8 @@ static json_t *zero_of(const struct schema_field *f)
 	}
 }
 
-static int walk_list(struct walk *w, const struct schema_field *f, unsigned inside, json_t *list, const struct step *at,
-		     unsigned depth)
+static int walk_list(struct walk *w, const struct schema_field *f, unsigned inside, json_t *list,
+		     const struct step *at, unsigned depth)
 {
 	if (!json_is_array(list))
 		return wrong_field_type(w, f, inside, list, at);
@@ -313,7 +326,8 @@ static int walk_list(struct walk *w, const struct schema_field *f, unsigned insi
 	return 0;
 }
 
-static int walk_map(struct walk *w, const struct schema_field *f, json_t *map, const struct step *at, unsigned depth)
+static int walk_map(struct walk *w, const struct schema_field *f, json_t *map,
+		    const struct step *at, unsigned depth)
 {
 	const char *key;
 	json_t *value;
@@ -321,14 +335,16 @@ static int walk_map(struct walk *w, const struct schema_field *f, json_t *map, c
 
 	if (!json_is_object(map))
 		return wrong_field_type(w, f, 0, map, at);
-	json_object_foreach_safe(map, tmp, key, value) {
+	json_object_foreach_safe(map, tmp, key, value)
+	{
 		struct step step = { .up = at, .key = key };
 		json_t *new_value = NULL;
 
 		if (json_is_null(value))
 			new_value = f->shape == SS_MAP_OF_LISTS ? json_array() : zero_of(f);
-		else if ((f->shape == SS_MAP_OF_LISTS ? walk_list(w, f, 1, value, &step, depth)
-						      : convert(w, f, 1, value, &step, depth, &new_value)) < 0)
+		else if ((f->shape == SS_MAP_OF_LISTS
+				  ? walk_list(w, f, 1, value, &step, depth)
+				  : convert(w, f, 1, value, &step, depth, &new_value)) < 0)
 			return -1;
 		if (new_value)
 			json_object_set_new(map, key, new_value);
@@ -338,8 +354,8 @@ static int walk_map(struct walk *w, const struct schema_field *f, json_t *map, c
 	return 0;
 }
 
-static int walk_field(struct walk *w, const struct schema_field *f, json_t *v, const struct step *at, unsigned depth,
-		      json_t **ret)
+static int walk_field(struct walk *w, const struct schema_field *f, json_t *v,
+		      const struct step *at, unsigned depth, json_t **ret)
 {
 	switch ((enum schema_shape)f->shape) {
 	case SS_LIST:
@@ -353,15 +369,18 @@ static int walk_field(struct walk *w, const struct schema_field *f, json_t *v, c
 	return 0;
 }
 
-int walk_object(struct walk *w, const struct schema_type *t, json_t *obj, const struct step *at, unsigned depth)
+int walk_object(struct walk *w, const struct schema_type *t, json_t *obj, const struct step *at,
+		unsigned depth)
 {
 	const char *key;
 	json_t *value;
 	void *tmp;
 
 	if (depth > LIMIT_JSON_DEPTH)
-		return err_set(w->e, ERR_BAD_REQUEST, "object is nested deeper than %d levels", LIMIT_JSON_DEPTH);
-	json_object_foreach_safe(obj, tmp, key, value) {
+		return err_set(w->e, ERR_BAD_REQUEST, "object is nested deeper than %d levels",
+			       LIMIT_JSON_DEPTH);
+	json_object_foreach_safe(obj, tmp, key, value)
+	{
 		const struct schema_field *f = schema_field_find(t, str_of(key));
 		json_t *new_value = NULL;
 

@@ -1,6 +1,6 @@
-/* Defaults by type, as upstream's SetDefaults_* functions are: outer objects first. A value is set where there is none,
- * and also where there is a zero that cannot be told from none (no pointer in Go).
- * k8s.io/kubernetes pkg/apis/.../defaults.go and zz_generated.defaults.go. */
+/* Defaults by type, as upstream's SetDefaults_* functions are: outer objects first. A value is set
+ * where there is none, and also where there is a zero that cannot be told from none (no pointer in
+ * Go). k8s.io/kubernetes pkg/apis/.../defaults.go and zz_generated.defaults.go. */
 #include "kube/schema/decode.h"
 
 #include "base/limits.h"
@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-/* Those that depend on nothing else and that the types themselves do not declare. Sorted by type. */
+/* Those that depend on nothing else and that the types do not declare. Sorted by type. */
 static const struct default_row {
 	const char *type, *field, *json;
 } rows[] = {
@@ -31,7 +31,8 @@ static const struct default_row {
 	{ "admissionregistration.v1.ValidatingWebhook", "namespaceSelector", "{}" },
 	{ "admissionregistration.v1.ValidatingWebhook", "objectSelector", "{}" },
 	{ "admissionregistration.v1.ValidatingWebhook", "timeoutSeconds", "10" },
-	{ "apiextensions.v1.CustomResourceDefinitionSpec", "conversion", "{\"strategy\":\"None\"}" },
+	{ "apiextensions.v1.CustomResourceDefinitionSpec", "conversion",
+	  "{\"strategy\":\"None\"}" },
 	{ "apiextensions.v1.ServiceReference", "port", "443" },
 	{ "apiregistration.v1.ServiceReference", "port", "443" },
 	{ "apps.v1.DaemonSetSpec", "revisionHistoryLimit", "10" },
@@ -125,8 +126,10 @@ static const struct default_row {
 
 static bool is_zero(const json_t *v)
 {
-	return !v || json_is_null(v) || json_is_false(v) || (json_is_integer(v) && json_integer_value(v) == 0) ||
-	       (json_is_string(v) && json_string_length(v) == 0) || (json_is_array(v) && json_array_size(v) == 0);
+	return !v || json_is_null(v) || json_is_false(v) ||
+	       (json_is_integer(v) && json_integer_value(v) == 0) ||
+	       (json_is_string(v) && json_string_length(v) == 0) ||
+	       (json_is_array(v) && json_array_size(v) == 0);
 }
 
 static void set_if_unset(const struct schema_field *f, json_t *obj, const char *json)
@@ -140,7 +143,8 @@ static void set_if_unset(const struct schema_field *f, json_t *obj, const char *
 	json_object_set_new(obj, f->name, v);
 }
 
-/* The first row, of `size` bytes each and sorted by the type name that they start with, that is of type `name`. */
+/* The first row, of `size` bytes each and sorted by the type name that they start with, that is of
+ * type `name`. */
 static size_t first_of(const void *table, size_t n, size_t size, const char *name)
 {
 	size_t low = 0, high = n;
@@ -176,8 +180,8 @@ static void apply_rules(const struct schema_type *t, json_t *obj)
 		default_rules[i].apply(obj);
 }
 
-/* What Go serialises though nobody set it: structs that are no pointers ("status: {}"), and optional values without
- * omitempty. Required values stay absent, so that validation can miss them. */
+/* What Go serialises though nobody set it: structs that are no pointers ("status: {}"), and
+ * optional values without omitempty. Required values stay absent, so that validation misses them. */
 static void apply_zeros(const struct schema_type *t, json_t *obj)
 {
 	for (const struct schema_field *f = t->fields; f < t->fields + t->n_fields; f++) {
@@ -201,7 +205,8 @@ static void round_quantities(json_t *list)
 	int64_t milli;
 	char text[32];
 
-	json_object_foreach_safe(list, tmp, name, value) {
+	json_object_foreach_safe(list, tmp, name, value)
+	{
 		struct str s = { json_string_value(value), json_string_length(value) };
 
 		if (!s.len || !memchr("nu", s.ptr[s.len - 1], 2) || quantity_milli(s, &milli) < 0)
@@ -230,12 +235,10 @@ static void default_field(const struct schema_field *f, json_t *v, unsigned dept
 		default_object(f->sub, v, depth + 1);
 		break;
 	case SS_LIST:
-		json_array_foreach(v, i, item)
-			default_object(f->sub, item, depth + 1);
+		json_array_foreach(v, i, item) default_object(f->sub, item, depth + 1);
 		break;
 	case SS_MAP:
-		json_object_foreach(v, key, item)
-			default_object(f->sub, item, depth + 1);
+		json_object_foreach(v, key, item) default_object(f->sub, item, depth + 1);
 		break;
 	case SS_MAP_OF_LISTS:
 		break;
@@ -245,7 +248,8 @@ static void default_field(const struct schema_field *f, json_t *v, unsigned dept
 /* CRDs' schemas have no defaults inside, and are the one type that nests without end. */
 static void default_object(const struct schema_type *t, json_t *obj, unsigned depth)
 {
-	if (!json_is_object(obj) || depth > LIMIT_JSON_DEPTH || c_eq(t->name, "apiextensions.v1.JSONSchemaProps"))
+	if (!json_is_object(obj) || depth > LIMIT_JSON_DEPTH ||
+	    c_eq(t->name, "apiextensions.v1.JSONSchemaProps"))
 		return;
 	apply_zeros(t, obj);
 	apply_rows(t, obj);

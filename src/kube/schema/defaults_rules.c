@@ -30,9 +30,11 @@ static void service_ports(json_t *spec)
 	size_t i;
 	json_t *port;
 
-	json_array_foreach(jx_at(spec, "ports"), i, port) {
+	json_array_foreach(jx_at(spec, "ports"), i, port)
+	{
 		const json_t *target = json_object_get(port, "targetPort");
-		bool unset = !target || (json_is_integer(target) && json_integer_value(target) == 0) ||
+		bool unset = !target ||
+			     (json_is_integer(target) && json_integer_value(target) == 0) ||
 			     (json_is_string(target) && json_string_length(target) == 0);
 
 		if (unset)
@@ -44,15 +46,19 @@ static void service_affinity(json_t *spec)
 {
 	if (is(spec, "sessionAffinity", "None"))
 		jx_del(spec, "sessionAffinityConfig");
-	else if (is(spec, "sessionAffinity", "ClientIP") && !jx_at(spec, "sessionAffinityConfig.clientIP.timeoutSeconds"))
-		jx_set(spec, "sessionAffinityConfig", json_pack("{s{si}}", "clientIP", "timeoutSeconds", 10800));
+	else if (is(spec, "sessionAffinity", "ClientIP") &&
+		 !jx_at(spec, "sessionAffinityConfig.clientIP.timeoutSeconds"))
+		jx_set(spec, "sessionAffinityConfig",
+		       json_pack("{s{si}}", "clientIP", "timeoutSeconds", 10800));
 }
 
 static void service_spec(json_t *spec)
 {
-	bool load_balancer = is(spec, "type", "LoadBalancer"), node_port = is(spec, "type", "NodePort");
+	bool load_balancer = is(spec, "type", "LoadBalancer"),
+	     node_port = is(spec, "type", "NodePort");
 	bool cluster_ip = is(spec, "type", "ClusterIP");
-	bool external = load_balancer || node_port || (cluster_ip && !is_empty(spec, "externalIPs"));
+	bool external =
+		load_balancer || node_port || (cluster_ip && !is_empty(spec, "externalIPs"));
 
 	service_affinity(spec);
 	service_ports(spec);
@@ -72,12 +78,13 @@ static void service(json_t *obj)
 
 	if (!is(obj, "spec.type", "LoadBalancer"))
 		return;
-	json_array_foreach(jx_at(obj, "status.loadBalancer.ingress"), i, ingress)
-		if (*jx_str_or(ingress, "ip", ""))
-			set_unless(ingress, "ipMode", json_string("VIP"));
+	json_array_foreach(jx_at(obj, "status.loadBalancer.ingress"), i,
+			   ingress) if (*jx_str_or(ingress, "ip", ""))
+		set_unless(ingress, "ipMode", json_string("VIP"));
 }
 
-/* The tag that an image reference means: "latest" when it names neither tag nor digest, "" when only a digest. */
+/* The tag that an image reference means: "latest" when it names neither tag nor digest, "" when
+ * only a digest. */
 static bool image_is_latest(const char *image)
 {
 	const char *slash = strrchr(image, '/'), *name = slash ? slash + 1 : image;
@@ -92,7 +99,9 @@ static bool image_is_latest(const char *image)
 static void container(json_t *obj)
 {
 	if (!*jx_str_or(obj, "imagePullPolicy", ""))
-		jx_set_str(obj, "imagePullPolicy", image_is_latest(jx_str_or(obj, "image", "")) ? "Always" : "IfNotPresent");
+		jx_set_str(obj, "imagePullPolicy",
+			   image_is_latest(jx_str_or(obj, "image", "")) ? "Always"
+									: "IfNotPresent");
 }
 
 static void volume(json_t *obj)
@@ -101,19 +110,22 @@ static void volume(json_t *obj)
 		json_object_set_new(obj, "emptyDir", json_object());
 }
 
-/* Upstream's conversion: stringData is how clients write data without base64; it is never stored. */
+/* Upstream's conversion: stringData is how clients write data without base64; never stored. */
 static void secret(json_t *obj)
 {
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(json_object_get(obj, "stringData"), key, value) {
+	json_object_foreach(json_object_get(obj, "stringData"), key, value)
+	{
 		struct buf text;
 
 		buf_init(&text, json_string_length(value) * 2 + 8);
-		base64_put(&text, (struct str){ json_string_value(value), json_string_length(value) });
+		base64_put(&text,
+			   (struct str){ json_string_value(value), json_string_length(value) });
 		set_unless(obj, "data", json_object());
-		json_object_set_new(json_object_get(obj, "data"), key, json_stringn(text.ptr ? text.ptr : "", text.len));
+		json_object_set_new(json_object_get(obj, "data"), key,
+				    json_stringn(text.ptr ? text.ptr : "", text.len));
 		buf_done(&text);
 	}
 	json_object_del(obj, "stringData");
@@ -124,7 +136,8 @@ static void requests_from_limits(json_t *resources)
 	const char *name;
 	json_t *limit;
 
-	json_object_foreach(json_object_get(resources, "limits"), name, limit) {
+	json_object_foreach(json_object_get(resources, "limits"), name, limit)
+	{
 		json_t *requests = json_object_get(resources, "requests");
 
 		if (!requests) {
@@ -141,15 +154,15 @@ static void host_ports(json_t *ports)
 	size_t i;
 	json_t *port;
 
-	json_array_foreach(ports, i, port)
-		if (jx_int(port, "hostPort", 0) == 0)
-			jx_set_int(port, "hostPort", jx_int(port, "containerPort", 0));
+	json_array_foreach(ports, i, port) if (jx_int(port, "hostPort", 0) == 0)
+		jx_set_int(port, "hostPort", jx_int(port, "containerPort", 0));
 }
 
 /* Upstream's conversion: the old name of the field is kept in step with the new one. */
 static void pod_spec(json_t *spec)
 {
-	const char *name = jx_str_or(spec, "serviceAccountName", ""), *old = jx_str_or(spec, "serviceAccount", "");
+	const char *name = jx_str_or(spec, "serviceAccountName", ""),
+		   *old = jx_str_or(spec, "serviceAccount", "");
 
 	if (!*name && *old)
 		jx_set_str(spec, "serviceAccountName", old);
@@ -166,7 +179,8 @@ static void pod(json_t *obj)
 	json_t *one;
 
 	for (size_t k = 0; k < ARRAY_LEN(lists); k++)
-		json_array_foreach(jx_at(obj, lists[k]), i, one) {
+		json_array_foreach(jx_at(obj, lists[k]), i, one)
+		{
 			requests_from_limits(json_object_get(one, "resources"));
 			if (host_network)
 				host_ports(json_object_get(one, "ports"));
@@ -181,7 +195,8 @@ static void namespace(json_t *obj)
 	if (!name || !*name)
 		return;
 	set_unless(obj, "metadata.labels", json_object());
-	json_object_set_new(jx_at(obj, "metadata.labels"), "kubernetes.io/metadata.name", json_string(name));
+	json_object_set_new(jx_at(obj, "metadata.labels"), "kubernetes.io/metadata.name",
+			    json_string(name));
 }
 
 static void node_status(json_t *obj)
@@ -211,7 +226,8 @@ static void add_missing(json_t *obj, const char *to, const char *from)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(json_object_get(obj, from), name, value) {
+	json_object_foreach(json_object_get(obj, from), name, value)
+	{
 		set_unless(obj, to, json_object());
 		if (!json_object_get(json_object_get(obj, to), name))
 			json_object_set_new(json_object_get(obj, to), name, json_copy(value));
@@ -251,7 +267,8 @@ static void job(json_t *obj)
 
 static void job_spec(json_t *spec)
 {
-	bool limited = jx_at(spec, "backoffLimitPerIndex"), policy = jx_at(spec, "podFailurePolicy");
+	bool limited = jx_at(spec, "backoffLimitPerIndex"),
+	     policy = jx_at(spec, "podFailurePolicy");
 
 	if (!jx_at(spec, "completions") && !jx_at(spec, "parallelism"))
 		jx_set_int(spec, "completions", 1);
@@ -259,7 +276,8 @@ static void job_spec(json_t *spec)
 	set_unless(spec, "backoffLimit", json_integer(limited ? INT32_MAX : 6));
 	set_unless(spec, "completionMode", json_string("NonIndexed"));
 	set_unless(spec, "suspend", json_false());
-	set_unless(spec, "podReplacementPolicy", json_string(policy ? "Failed" : "TerminatingOrFailed"));
+	set_unless(spec, "podReplacementPolicy",
+		   json_string(policy ? "Failed" : "TerminatingOrFailed"));
 	set_unless(spec, "manualSelector", json_false());
 }
 
@@ -273,10 +291,13 @@ static void scaling_rules(json_t *behavior, const char *name, json_t *policies)
 
 static void autoscaler_behavior(json_t *obj)
 {
-	scaling_rules(obj, "scaleUp", json_pack("[{sssisi}{sssisi}]", "type", "Pods", "value", 4, "periodSeconds", 15, "type",
-						"Percent", "value", 100, "periodSeconds", 15));
+	scaling_rules(obj, "scaleUp",
+		      json_pack("[{sssisi}{sssisi}]", "type", "Pods", "value", 4, "periodSeconds",
+				15, "type", "Percent", "value", 100, "periodSeconds", 15));
 	set_unless(obj, "scaleUp.stabilizationWindowSeconds", json_integer(0));
-	scaling_rules(obj, "scaleDown", json_pack("[{sssisi}]", "type", "Percent", "value", 100, "periodSeconds", 15));
+	scaling_rules(
+		obj, "scaleDown",
+		json_pack("[{sssisi}]", "type", "Percent", "value", 100, "periodSeconds", 15));
 }
 
 /* ---- the rest ---- */
@@ -312,11 +333,13 @@ static void definition(json_t *obj)
 
 	if (!is_empty(obj, "status.storedVersions"))
 		return;
-	json_array_foreach(jx_at(obj, "spec.versions"), i, version)
-		if (jx_bool(version, "storage", false)) {
-			jx_set(obj, "status.storedVersions", json_pack("[s]", jx_str_or(version, "name", "")));
-			return;
-		}
+	json_array_foreach(jx_at(obj, "spec.versions"), i,
+			   version) if (jx_bool(version, "storage", false))
+	{
+		jx_set(obj, "status.storedVersions",
+		       json_pack("[s]", jx_str_or(version, "name", "")));
+		return;
+	}
 }
 
 static void definition_names(json_t *obj)

@@ -1,5 +1,6 @@
 /* patch.h - the three patches: JSON merge (RFC 7386), JSON patch (RFC 6902), strategic merge
- * (Kubernetes: sig-api-machinery/strategic-merge-patch.md; patchStrategy/patchMergeKey from the tables).
+ * (Kubernetes: sig-api-machinery/strategic-merge-patch.md; patchStrategy/patchMergeKey from the
+ * tables).
  *
  * All return a new tree and leave their arguments alone.
  */
@@ -10,4 +11,5 @@
 json_t *patch_merge(const json_t *obj, const json_t *patch, struct err *e) must_check;
 json_t *patch_json(const json_t *obj, const json_t *ops, struct err *e) must_check;
 /* $patch: replace|delete|merge, $retainKeys, $setElementOrder/…, $deleteFromPrimitiveList/… */
-json_t *patch_strategic(const struct schema_type *t, const json_t *obj, const json_t *patch, struct err *e) must_check;
+json_t *patch_strategic(const struct schema_type *t, const json_t *obj, const json_t *patch,
+			struct err *e) must_check;

@@ -1,10 +1,13 @@
-/* JSON patch, RFC 6902, with JSON pointers of RFC 6901. As evanphx/json-patch, negative indices count from the end.
- * Whatever fails while a patch is applied is one and the same sentence, as kube-apiserver answers. */
+/* JSON patch, RFC 6902, with JSON pointers of RFC 6901. As evanphx/json-patch, negative indices
+ * count from the end. Whatever fails while a patch is applied is one and the same sentence, as
+ * kube-apiserver answers. */
 #include "kube/schema/patch.h"
 
 #include "base/limits.h"
 
-#define COPY_BYTES_MAX LIMIT_REQUEST_BODY_BYTES /* what all "copy" operations of a patch may add: each can double the object */
+#define COPY_BYTES_MAX                                                                             \
+	LIMIT_REQUEST_BODY_BYTES /* what all "copy" operations of a patch may add: each can double \
+				    the object */
 
 struct patcher {
 	json_t *doc;
@@ -14,7 +17,8 @@ struct patcher {
 
 static int refused(struct patcher *p)
 {
-	return err_set(p->e, ERR_INVALID, "the server rejected our request due to an error in our request");
+	return err_set(p->e, ERR_INVALID,
+		       "the server rejected our request due to an error in our request");
 }
 
 /* The last token of a pointer and what it is a token of; parent is NULL for the whole document. */
@@ -50,7 +54,8 @@ static int index_of(const char *token, size_t slots, size_t *ret_index)
 	bool negative = token[0] == '-';
 	uint64_t n;
 
-	if (!str_to_u64(str_of(token + negative), INT32_MAX, &n) || (negative && (n == 0 || n > slots)))
+	if (!str_to_u64(str_of(token + negative), INT32_MAX, &n) ||
+	    (negative && (n == 0 || n > slots)))
 		return -1;
 	*ret_index = negative ? slots - n : n;
 	return *ret_index < slots ? 0 : -1;
@@ -74,7 +79,8 @@ static int find(struct patcher *p, const char *pointer, struct target *ret_targe
 
 	if (*pointer && *pointer != '/')
 		return refused(p);
-	for (struct str rest = str_of(*pointer ? pointer + 1 : NULL); *pointer && rest.ptr; t.depth++) {
+	for (struct str rest = str_of(*pointer ? pointer + 1 : NULL); *pointer && rest.ptr;
+	     t.depth++) {
 		struct str token = str_cut(rest, '/', &rest);
 
 		if (t.token && !(at = child(at, t.token)))
@@ -109,12 +115,10 @@ static unsigned depth_of(const json_t *v)
 	json_t *member;
 	size_t i;
 
-	json_object_foreach((json_t *)v, key, member)
-		if ((d = depth_of(member) + 1) > deepest)
-			deepest = d;
-	json_array_foreach((json_t *)v, i, member)
-		if ((d = depth_of(member) + 1) > deepest)
-			deepest = d;
+	json_object_foreach((json_t *)v, key, member) if ((d = depth_of(member) + 1) > deepest)
+		deepest = d;
+	json_array_foreach((json_t *)v, i, member) if ((d = depth_of(member) + 1) > deepest)
+		deepest = d;
 	return deepest;
 }
 
@@ -124,10 +128,8 @@ static size_t bytes_of(const json_t *v)
 	const char *key;
 	json_t *member;
 
-	json_object_foreach((json_t *)v, key, member)
-		bytes += strlen(key) + 4 + bytes_of(member);
-	json_array_foreach((json_t *)v, i, member)
-		bytes += 1 + bytes_of(member);
+	json_object_foreach((json_t *)v, key, member) bytes += strlen(key) + 4 + bytes_of(member);
+	json_array_foreach((json_t *)v, i, member) bytes += 1 + bytes_of(member);
 	return bytes;
 }
 
@@ -240,7 +242,8 @@ static int test(struct patcher *p, const char *path, const json_t *want)
 
 static int apply(struct patcher *p, const json_t *op)
 {
-	const char *name = jx_str_or(op, "op", ""), *path = jx_str(op, "path"), *from = jx_str(op, "from");
+	const char *name = jx_str_or(op, "op", ""), *path = jx_str(op, "path"),
+		   *from = jx_str(op, "from");
 	json_t *value = json_object_get(op, "value");
 	bool moves = strcmp(name, "move") == 0 || strcmp(name, "copy") == 0;
 	int r;
@@ -271,20 +274,25 @@ json_t *patch_json(const json_t *obj, const json_t *ops, struct err *e)
 	json_t *op;
 
 	if (!json_is_array(ops)) {
-		err_set(e, ERR_BAD_REQUEST, "json: cannot unmarshal %s into Go value of type jsonpatch.Patch",
-			json_is_object(ops) ? "object" : json_is_string(ops) ? "string" : json_is_number(ops) ? "number" : "bool");
+		err_set(e, ERR_BAD_REQUEST,
+			"json: cannot unmarshal %s into Go value of type jsonpatch.Patch",
+			json_is_object(ops)   ? "object"
+			: json_is_string(ops) ? "string"
+			: json_is_number(ops) ? "number"
+					      : "bool");
 		return NULL;
 	}
 	if (json_array_size(ops) > LIMIT_PATCH_OPERATIONS) {
-		err_set(e, ERR_TOO_LARGE, "The allowed maximum operations in a JSON patch is %d, got %zu", LIMIT_PATCH_OPERATIONS,
-			json_array_size(ops));
+		err_set(e, ERR_TOO_LARGE,
+			"The allowed maximum operations in a JSON patch is %d, got %zu",
+			LIMIT_PATCH_OPERATIONS, json_array_size(ops));
 		return NULL;
 	}
 	p.doc = json_deep_copy(obj);
-	json_array_foreach((json_t *)ops, i, op)
-		if (apply(&p, op) < 0) {
-			json_decref(p.doc);
-			return NULL;
-		}
+	json_array_foreach((json_t *)ops, i, op) if (apply(&p, op) < 0)
+	{
+		json_decref(p.doc);
+		return NULL;
+	}
 	return p.doc;
 }

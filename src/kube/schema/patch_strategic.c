@@ -1,6 +1,7 @@
-/* Strategic merge patch: maps merge, and so do lists whose items have a merge key. The result's order of a list is:
- * $setElementOrder before the patch's order before the order of what was there; what only the server has keeps its place
- * among its neighbours. Kubernetes: sig-api-machinery/strategic-merge-patch.md, cli/preserve-order-in-strategic-merge-patch.md. */
+/* Strategic merge patch: maps merge, and so do lists whose items have a merge key. The result's
+ * order of a list is: $setElementOrder before the patch's order before the order of what was there;
+ * what only the server has keeps its place among its neighbours. Kubernetes:
+ * sig-api-machinery/strategic-merge-patch.md, cli/preserve-order-in-strategic-merge-patch.md. */
 #include "kube/schema/patch.h"
 
 #include "base/map.h"
@@ -13,8 +14,10 @@
 
 static const char bad_order_list[] = "invalid patch format of setElementOrder list";
 
-static json_t *merge_map(const struct schema_type *t, json_t *original, json_t *patch, struct err *e);
-static json_t *merge_list(const struct schema_field *f, json_t *original, json_t *patch, bool deletes, struct err *e);
+static json_t *merge_map(const struct schema_type *t, json_t *original, json_t *patch,
+			 struct err *e);
+static json_t *merge_list(const struct schema_field *f, json_t *original, json_t *patch,
+			  bool deletes, struct err *e);
 
 static int bad_directive(const char *directive, const json_t *map, struct err *e)
 {
@@ -40,17 +43,18 @@ static void discard_nulls(json_t *v)
 	void *tmp;
 	size_t i;
 
-	json_object_foreach_safe(v, tmp, key, member) {
+	json_object_foreach_safe(v, tmp, key, member)
+	{
 		if (json_is_null(member))
 			json_object_del(v, key);
 		else
 			discard_nulls(member);
 	}
-	json_array_foreach(v, i, member)
-		discard_nulls(member);
+	json_array_foreach(v, i, member) discard_nulls(member);
 }
 
-/* Values that are taken over whole: what they say about merging has nothing to work on. False: drop the value itself. */
+/* Values that are taken over whole: what they say about merging has nothing to work on. False: drop
+ * the value itself. */
 static bool remove_directives(json_t *v)
 {
 	const char *key;
@@ -59,9 +63,8 @@ static bool remove_directives(json_t *v)
 
 	if (json_object_get(v, DIRECTIVE))
 		return false;
-	json_object_foreach_safe(v, tmp, key, member)
-		if (!remove_directives(member))
-			json_object_del(v, key);
+	json_object_foreach_safe(v, tmp, key, member) if (!remove_directives(member))
+		json_object_del(v, key);
 	for (size_t i = json_array_size(v); json_is_array(v) && i-- > 0;)
 		if (!remove_directives(json_array_get(v, i)))
 			json_array_remove(v, i);
@@ -91,127 +94,26 @@ static int retain_keys(json_t *original, json_t *patch, struct err *e)
 	if (!json_is_array(list))
 		return err_set(e, ERR_BAD_REQUEST, message);
 	kept = json_object();
-	json_array_foreach(list, i, value)
-		if (json_is_string(value))
-			json_object_set_new(kept, json_string_value(value), json_true());
+	json_array_foreach(list, i, value) if (json_is_string(value))
+		json_object_set_new(kept, json_string_value(value), json_true());
 	json_object_del(patch, RETAIN_KEYS);
-	json_object_foreach(patch, key, value)
-		if (!json_is_null(value) && !behind(key, DELETE_PREFIX) && !behind(key, ORDER_PREFIX) && !json_object_get(kept, key)) {
-			json_decref(kept);
-			return err_set(e, ERR_BAD_REQUEST, message);
-		}
-	json_object_foreach_safe(original, tmp, key, value)
-		if (!json_object_get(kept, key))
-			json_object_del(original, key);
+	json_object_foreach(patch, key,
+			    value) if (!json_is_null(value) && !behind(key, DELETE_PREFIX) &&
+				       !behind(key, ORDER_PREFIX) && !json_object_get(kept, key))
+	{
+		json_decref(kept);
+		return err_set(e, ERR_BAD_REQUEST, message);
+	}
+	json_object_foreach_safe(original, tmp, key, value) if (!json_object_get(kept, key))
+		json_object_del(original, key);
 	json_decref(kept);
 	return 0;
 }
 
 /* ---- lists ---- */
 
-/* What tells two items apart, as text: the merge key's value, or a scalar itself. On the heap; NULL: no merge key. */
-static char *item_id(const json_t *item, const char *merge_key, struct err *e)
-{
-	const json_t *id = merge_key ? json_object_get(item, merge_key) : item;
-
-	if (id)
-		return jx_dump_text(id);
-	char *text = go_value_text(item);
-	err_set(e, ERR_BAD_REQUEST, "map: %s does not contain declared merge key: %s", text, merge_key);
-	free(text);
-	return NULL;
-}
-
-/* Where each item first stands in a list, as index + 1. */
-static int positions(struct map *m, const json_t *list, const char *merge_key, struct err *e)
-{
-	map_init(m);
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		cleanup(freep) char *id = item_id(json_array_get(list, i), merge_key, e);
-
-		if (!id) {
-			map_done(m, NULL);
-			return -1;
-		}
-		if (!map_get_c(m, id))
-			map_put_c(m, id, (void *)(uintptr_t)(i + 1));
-	}
-	return 0;
-}
-
-struct item {
-	json_t *v;
-	size_t server_at, patch_at; /* position + 1 in either order, 0 when not in it */
-	size_t at;
-};
-
-static int by_patch_order(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-
-	return x->patch_at != y->patch_at ? (x->patch_at > y->patch_at) * 2 - 1 : (x->at > y->at) - (x->at < y->at);
-}
-
-static int by_server_order(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-
-	return x->server_at != y->server_at ? (x->server_at > y->server_at) * 2 - 1 : (x->at > y->at) - (x->at < y->at);
-}
-
-/* Each of `servers` goes before the first of `patched` that stood behind it on the server. */
-static json_t *interleave(const struct item *servers, size_t n_servers, const struct item *patched, size_t n_patched)
-{
-	json_t *out = json_array();
-
-	for (size_t i = 0, k = 0; i < n_servers || k < n_patched;) {
-		bool server_first = k == n_patched || (i < n_servers && patched[k].server_at && servers[i].server_at &&
-						       servers[i].server_at < patched[k].server_at);
-		json_array_append(out, server_first ? servers[i++].v : patched[k++].v);
-	}
-	return out;
-}
-
-/* A new list with `merged`'s items in order. */
-static json_t *order_items(const json_t *merged, const json_t *patch_order, const json_t *server_order, const char *merge_key,
-			   struct err *e)
-{
-	struct map in_patch, on_server;
-	size_t n = json_array_size(merged), n_servers = 0, n_patched = 0;
-	json_t *out = NULL;
-
-	if (positions(&in_patch, patch_order, merge_key, e) < 0)
-		return NULL;
-	if (positions(&on_server, server_order, merge_key, e) < 0) {
-		map_done(&in_patch, NULL);
-		return NULL;
-	}
-	struct item *servers = xcalloc(n + 1, sizeof(*servers)), *patched = xcalloc(n + 1, sizeof(*patched));
-	size_t i;
-	for (i = 0; i < n; i++) {
-		json_t *v = json_array_get(merged, i);
-		cleanup(freep) char *id = item_id(v, merge_key, e);
-		if (!id)
-			break;
-		struct item item = { v, (uintptr_t)map_get_c(&on_server, id), (uintptr_t)map_get_c(&in_patch, id), i };
-		if (item.patch_at)
-			patched[n_patched++] = item;
-		else
-			servers[n_servers++] = item;
-	}
-	if (i == n) {
-		qsort(servers, n_servers, sizeof(*servers), by_server_order);
-		qsort(patched, n_patched, sizeof(*patched), by_patch_order);
-		out = interleave(servers, n_servers, patched, n_patched);
-	}
-	free(servers);
-	free(patched);
-	map_done(&in_patch, NULL);
-	map_done(&on_server, NULL);
-	return out;
-}
-
-/* Both lists together, items of `current` that are in `unwanted` left out, and of equal ones the first. */
+/* Both lists together, items of `current` that are in `unwanted` left out, and of equal ones the
+ * first. */
 static json_t *merge_scalars(const json_t *current, const json_t *more, const json_t *unwanted)
 {
 	const json_t *parts[] = { current, more };
@@ -243,10 +145,13 @@ static int delete_item(json_t *list, const json_t *id, const char *merge_key)
 	return 0;
 }
 
-#define DELETIONS_MAX 1000 /* each walks the whole list; kubectl sends one per item that a user took out */
+#define DELETIONS_MAX                                                                              \
+	1000 /* each walks the whole list; kubectl sends one per item that a user took out */
 
-/* Takes the items with "$patch" out of `patch` and acts on them. *ret_replace: the patch is the whole list. */
-static int special_items(json_t *original, json_t *patch, const char *merge_key, bool *ret_replace, struct err *e)
+/* Takes the items with "$patch" out of `patch` and acts on them. *ret_replace: the patch is the
+ * whole list. */
+static int special_items(json_t *original, json_t *patch, const char *merge_key, bool *ret_replace,
+			 struct err *e)
 {
 	unsigned deletions = 0;
 
@@ -262,12 +167,14 @@ static int special_items(json_t *original, json_t *patch, const char *merge_key,
 			if (!id)
 				return -1;
 			if (++deletions > DELETIONS_MAX)
-				return err_set(e, ERR_BAD_REQUEST, "more than %d deletions in one list", DELETIONS_MAX);
+				return err_set(e, ERR_BAD_REQUEST,
+					       "more than %d deletions in one list", DELETIONS_MAX);
 			delete_item(original, json_object_get(item, merge_key), merge_key);
 		} else if (strcmp(directive, "replace") == 0) {
 			*ret_replace = true;
 		} else if (strcmp(directive, "merge") == 0) {
-			return err_set(e, ERR_BAD_REQUEST, "merging lists cannot yet be specified in the patch");
+			return err_set(e, ERR_BAD_REQUEST,
+				       "merging lists cannot yet be specified in the patch");
 		} else {
 			return bad_directive(directive, item, e);
 		}
@@ -277,7 +184,8 @@ static int special_items(json_t *original, json_t *patch, const char *merge_key,
 }
 
 /* `merged` starts as a copy of the list that was there. */
-static int merge_items(const struct schema_type *t, json_t *merged, json_t *patch, const char *merge_key, struct err *e)
+static int merge_items(const struct schema_type *t, json_t *merged, json_t *patch,
+		       const char *merge_key, struct err *e)
 {
 	struct map where;
 	size_t i;
@@ -286,7 +194,8 @@ static int merge_items(const struct schema_type *t, json_t *merged, json_t *patc
 
 	if (positions(&where, merged, merge_key, e) < 0)
 		return -1;
-	json_array_foreach(patch, i, item) {
+	json_array_foreach(patch, i, item)
+	{
 		cleanup(freep) char *id = item_id(item, merge_key, e);
 		if (!id) {
 			r = -1;
@@ -309,12 +218,14 @@ static int merge_items(const struct schema_type *t, json_t *merged, json_t *patc
 	return r;
 }
 
-static json_t *merge_objects(const struct schema_field *f, json_t *original, json_t *patch, struct err *e)
+static json_t *merge_objects(const struct schema_field *f, json_t *original, json_t *patch,
+			     struct err *e)
 {
 	bool replace;
 
 	if (!f || !f->merge_key) {
-		err_set(e, ERR_BAD_REQUEST, "cannot merge lists without merge key for %s", f && f->sub ? "struct" : "map");
+		err_set(e, ERR_BAD_REQUEST, "cannot merge lists without merge key for %s",
+			f && f->sub ? "struct" : "map");
 		return NULL;
 	}
 	if (special_items(original, patch, f->merge_key, &replace, e) < 0)
@@ -340,7 +251,9 @@ static int objects_or_not(const json_t *a, const json_t *b, struct err *e)
 			const json_t *v = json_array_get(lists[k], i);
 			objects += json_is_object(v);
 			if (json_is_array(v))
-				return err_set(e, ERR_INVALID, "the server rejected our request due to an error in our request");
+				return err_set(
+					e, ERR_INVALID,
+					"the server rejected our request due to an error in our request");
 		}
 	if (objects && objects != n)
 		return err_set(e, ERR_BAD_REQUEST, "list element types are not identical");
@@ -348,7 +261,8 @@ static int objects_or_not(const json_t *a, const json_t *b, struct err *e)
 }
 
 /* New reference. Both arguments may be changed. */
-static json_t *merge_list(const struct schema_field *f, json_t *original, json_t *patch, bool deletes, struct err *e)
+static json_t *merge_list(const struct schema_field *f, json_t *original, json_t *patch,
+			  bool deletes, struct err *e)
 {
 	if (!deletes && !(f && (f->patch & SP_MERGE)))
 		return json_incref(patch);
@@ -367,8 +281,10 @@ static json_t *merge_list(const struct schema_field *f, json_t *original, json_t
 	return out;
 }
 
-/* The items of the patch stand in the same order as in $setElementOrder, which names all that are not deleted. */
-static int check_order(const json_t *patch, const json_t *order, const char *merge_key, struct err *e)
+/* The items of the patch stand in the same order as in $setElementOrder, which names all that are
+ * not deleted. */
+static int check_order(const json_t *patch, const json_t *order, const char *merge_key,
+		       struct err *e)
 {
 	size_t at = 0, n = json_array_size(order);
 
@@ -383,22 +299,28 @@ static int check_order(const json_t *patch, const json_t *order, const char *mer
 		if (!id)
 			return -1;
 		for (; !found && at < n; at++) {
-			cleanup(freep) char *other = item_id(json_array_get(order, at), merge_key, e);
+			cleanup(freep) char *other =
+				item_id(json_array_get(order, at), merge_key, e);
 			if (!other)
 				return -1;
 			found = strcmp(id, other) == 0;
 		}
 		if (!found) {
-			cleanup(freep) char *list = go_value_text(patch), *want = go_value_text(order);
-			return err_set(e, ERR_BAD_REQUEST, "The order in patch list:\n%s\n doesn't match " ORDER_PREFIX " list:\n%s\n", list,
-				       want);
+			cleanup(freep) char *list = go_value_text(patch),
+					    *want = go_value_text(order);
+			return err_set(e, ERR_BAD_REQUEST,
+				       "The order in patch list:\n%s\n doesn't match " ORDER_PREFIX
+				       " list:\n%s\n",
+				       list, want);
 		}
 	}
 	return 0;
 }
 
-/* Upstream's order of what was on the server counts new items that took the places of deleted ones, behind the rest. */
-static int fill_deleted_places(json_t *server_order, const json_t *patch, size_t places, const char *merge_key, struct err *e)
+/* Upstream's order of what was on the server counts new items that took the places of deleted ones,
+ * behind the rest. */
+static int fill_deleted_places(json_t *server_order, const json_t *patch, size_t places,
+			       const char *merge_key, struct err *e)
 {
 	struct map known;
 	size_t i;
@@ -406,7 +328,8 @@ static int fill_deleted_places(json_t *server_order, const json_t *patch, size_t
 
 	if (positions(&known, server_order, merge_key, e) < 0)
 		return -1;
-	json_array_foreach((json_t *)patch, i, item) {
+	json_array_foreach((json_t *)patch, i, item)
+	{
 		cleanup(freep) char *id = places ? item_id(item, merge_key, e) : NULL;
 		if (id && !map_get_c(&known, id)) {
 			json_array_append(server_order, item);
@@ -418,28 +341,37 @@ static int fill_deleted_places(json_t *server_order, const json_t *patch, size_t
 }
 
 /* The list that was there and the patch's, merged and in `order`. New reference. */
-static json_t *merge_both(const struct schema_field *f, const json_t *here, json_t *there, const json_t *order, struct err *e)
+static json_t *merge_both(const struct schema_field *f, const json_t *here, json_t *there,
+			  const json_t *order, struct err *e)
 {
 	cleanup(json_decrefp) json_t *left = json_copy((json_t *)here);
 	cleanup(json_decrefp) json_t *merged = merge_list(f, left, there, false, e);
 
-	if (!merged || fill_deleted_places(left, there, json_array_size(here) - json_array_size(left), f->merge_key, e) < 0)
+	if (!merged ||
+	    fill_deleted_places(left, there, json_array_size(here) - json_array_size(left),
+				f->merge_key, e) < 0)
 		return NULL;
 	return order_items(merged, order, left, f->merge_key, e);
 }
 
 /* One "$setElementOrder/key" with the list it is about. */
-static int merge_ordered(const struct schema_type *t, json_t *original, json_t *patch, const char *key, const json_t *order,
-			 struct err *e)
+static int merge_ordered(const struct schema_type *t, json_t *original, json_t *patch,
+			 const char *key, const json_t *order, struct err *e)
 {
 	const struct schema_field *f = t ? schema_field_find(t, str_of(key)) : NULL;
-	json_t *here = json_object_get(original, key), *there = json_object_get(patch, key), *ordered;
-	const json_t *odd = !json_is_array(order) ? order : here && !json_is_array(here) ? here : there && !json_is_array(there) ? there : NULL;
+	json_t *here = json_object_get(original, key), *there = json_object_get(patch, key),
+	       *ordered;
+	const json_t *odd = !json_is_array(order)	     ? order
+			    : here && !json_is_array(here)   ? here
+			    : there && !json_is_array(there) ? there
+							     : NULL;
 
 	if (odd)
-		return err_set(e, ERR_BAD_REQUEST, "expected a []interface {}, but received a %s", go_value_type(odd));
+		return err_set(e, ERR_BAD_REQUEST, "expected a []interface {}, but received a %s",
+			       go_value_type(odd));
 	if (!f)
-		return err_set(e, ERR_BAD_REQUEST, "unable to find api field in struct %s for the json field \"%s\"",
+		return err_set(e, ERR_BAD_REQUEST,
+			       "unable to find api field in struct %s for the json field \"%s\"",
 			       t ? strrchr(t->name, '.') + 1 : "map", key);
 	if (there && check_order(there, order, f->merge_key, e) < 0)
 		return -1;
@@ -447,7 +379,8 @@ static int merge_ordered(const struct schema_type *t, json_t *original, json_t *
 		return 0;
 	if (!here)
 		remove_directives(there);
-	ordered = here && there ? merge_both(f, here, there, order, e) : order_items(here ? here : there, order, here, f->merge_key, e);
+	ordered = here && there ? merge_both(f, here, there, order, e)
+				: order_items(here ? here : there, order, here, f->merge_key, e);
 	if (!ordered)
 		return -1;
 	json_object_set_new(original, key, ordered);
@@ -461,13 +394,14 @@ static const char *find_order(json_t *patch)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(patch, key, value)
-		if (strncmp(key, ORDER_PREFIX, sizeof(ORDER_PREFIX) - 1) == 0)
-			return key;
+	json_object_foreach(patch, key,
+			    value) if (strncmp(key, ORDER_PREFIX, sizeof(ORDER_PREFIX) - 1) ==
+				       0) return key;
 	return NULL;
 }
 
-/* Each takes itself and its list out of the patch. There are no more than the type has lists: others are errors. */
+/* Each takes itself and its list out of the patch. There are no more than the type has lists:
+ * others are errors. */
 static int apply_orders(const struct schema_type *t, json_t *original, json_t *patch, struct err *e)
 {
 	for (const char *found; (found = find_order(patch));) {
@@ -486,11 +420,13 @@ static int apply_orders(const struct schema_type *t, json_t *original, json_t *p
 
 /* ---- maps ---- */
 
-static int merge_member(const struct schema_type *t, json_t *original, const char *key, json_t *v, bool deletes, struct err *e)
+static int merge_member(const struct schema_type *t, json_t *original, const char *key, json_t *v,
+			bool deletes, struct err *e)
 {
 	const struct schema_field *f = t ? schema_field_find(t, str_of(key)) : NULL;
 	json_t *here = json_object_get(original, key), *merged;
-	bool maps = json_is_object(here) && json_is_object(v), lists = json_is_array(here) && json_is_array(v);
+	bool maps = json_is_object(here) && json_is_object(v),
+	     lists = json_is_array(here) && json_is_array(v);
 
 	if (json_is_null(v)) {
 		json_object_del(original, key);
@@ -506,12 +442,14 @@ static int merge_member(const struct schema_type *t, json_t *original, const cha
 	else if (f && (f->patch & SP_REPLACE))
 		merged = json_incref(v);
 	else
-		merged = merge_map(f && f->shape == SS_ONE ? f->sub : NULL, json_incref(here), v, e);
+		merged =
+			merge_map(f && f->shape == SS_ONE ? f->sub : NULL, json_incref(here), v, e);
 	return merged ? json_object_set_new(original, key, merged) : -1;
 }
 
 /* Takes the reference to `original`; new reference, or NULL. `patch` may be changed. */
-static json_t *merge_map(const struct schema_type *t, json_t *original, json_t *patch, struct err *e)
+static json_t *merge_map(const struct schema_type *t, json_t *original, json_t *patch,
+			 struct err *e)
 {
 	json_t *marker = json_object_get(patch, DIRECTIVE), *v;
 	const char *directive = json_is_string(marker) ? json_string_value(marker) : "?", *key;
@@ -529,7 +467,8 @@ static json_t *merge_map(const struct schema_type *t, json_t *original, json_t *
 	}
 	if (retain_keys(original, patch, e) < 0 || apply_orders(t, original, patch, e) < 0)
 		goto failed;
-	json_object_foreach(patch, key, v) {
+	json_object_foreach(patch, key, v)
+	{
 		const char *list = behind(key, DELETE_PREFIX);
 
 		if (!list && strncmp(key, DELETE_PREFIX, sizeof(DELETE_PREFIX) - 1) == 0) {
@@ -545,7 +484,8 @@ failed:
 	return NULL;
 }
 
-json_t *patch_strategic(const struct schema_type *t, const json_t *obj, const json_t *patch, struct err *e)
+json_t *patch_strategic(const struct schema_type *t, const json_t *obj, const json_t *patch,
+			struct err *e)
 {
 	if (!json_is_object(patch)) {
 		err_set(e, ERR_BAD_REQUEST, "invalid JSON document");

@@ -16,8 +16,7 @@ static void put_map(struct buf *out, const json_t *map)
 	const char **keys = xcalloc(size + 1, sizeof(*keys)), *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)map, key, value)
-		keys[n++] = key;
+	json_object_foreach((json_t *)map, key, value) keys[n++] = key;
 	qsort(keys, n, sizeof(*keys), by_text);
 	buf_puts(out, "map[");
 	for (size_t i = 0; i < n && !out->overflow; i++) {
@@ -75,9 +74,14 @@ char *go_value_text(const json_t *v)
 
 const char *go_value_type(const json_t *v)
 {
-	static const char *const names[] = { [JSON_OBJECT] = "map[string]interface {}", [JSON_ARRAY] = "[]interface {}",
-					     [JSON_STRING] = "string", [JSON_INTEGER] = "int64", [JSON_REAL] = "float64",
-					     [JSON_TRUE] = "bool", [JSON_FALSE] = "bool", [JSON_NULL] = "%!s(<nil>)" };
+	static const char *const names[] = { [JSON_OBJECT] = "map[string]interface {}",
+					     [JSON_ARRAY] = "[]interface {}",
+					     [JSON_STRING] = "string",
+					     [JSON_INTEGER] = "int64",
+					     [JSON_REAL] = "float64",
+					     [JSON_TRUE] = "bool",
+					     [JSON_FALSE] = "bool",
+					     [JSON_NULL] = "%!s(<nil>)" };
 
 	return names[json_typeof(v)];
 }

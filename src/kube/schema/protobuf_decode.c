@@ -1,5 +1,6 @@
-/* Kubernetes protobuf to the JSON tree that the same object would have. gogo's generated code writes every value that is
- * no pointer, so a zero there means "not set"; a zero behind a pointer was set. The tables know which is which. */
+/* Kubernetes protobuf to the JSON tree that the same object would have. gogo's generated code
+ * writes every value that is no pointer, so a zero there means "not set"; a zero behind a pointer
+ * was set. The tables know which is which. */
 #include "kube/schema/decode_int.h"
 #include "kube/schema/protobuf_wire.h"
 
@@ -14,12 +15,13 @@ struct place {
 	unsigned depth;
 };
 
-static int decode_message(const struct schema_type *t, struct str msg, struct place at, json_t *obj, struct err *e);
+static int decode_message(const struct schema_type *t, struct str msg, struct place at, json_t *obj,
+			  struct err *e);
 
 static int wrong_wire(const struct schema_field *f, enum wire got, struct err *e)
 {
-	return err_set(e, ERR_BAD_REQUEST, "proto: wrong wireType = %d for field %c%s", (int)got, toupper((unsigned char)f->name[0]),
-		       f->name + 1);
+	return err_set(e, ERR_BAD_REQUEST, "proto: wrong wireType = %d for field %c%s", (int)got,
+		       toupper((unsigned char)f->name[0]), f->name + 1);
 }
 
 static json_t *decode_string(struct str bytes, struct err *e)
@@ -64,7 +66,8 @@ static json_t *decode_time(bool micro, struct str msg, struct err *e)
 		return NULL;
 	if (!any)
 		return json_null();
-	if (seconds < SECONDS_YEAR_1 || seconds > SECONDS_YEAR_9999 || nanos < 0 || nanos > 999999999) {
+	if (seconds < SECONDS_YEAR_1 || seconds > SECONDS_YEAR_9999 || nanos < 0 ||
+	    nanos > 999999999) {
 		err_set(e, ERR_BAD_REQUEST, "proto: a timestamp is out of range");
 		return NULL;
 	}
@@ -93,7 +96,7 @@ static json_t *decode_int_or_string(struct str msg, struct err *e)
 	return more < 0 ? NULL : is_string ? decode_string(text, e) : json_integer(number);
 }
 
-/* The bytes of field 1, where Quantity has its text and RawExtension, FieldsV1 and JSON their JSON. */
+/* The bytes of field 1, where Quantity has its text, and RawExtension and its like their JSON. */
 static int inner_bytes(struct str msg, struct str *ret_bytes, struct err *e)
 {
 	struct wire_field f;
@@ -124,7 +127,8 @@ static json_t *decode_raw(struct str msg, struct err *e)
 	return text.len ? jx_parse(text, LIMIT_REQUEST_BODY_BYTES, e) : json_null();
 }
 
-static json_t *decode_struct(const struct schema_type *t, struct str msg, unsigned depth, struct err *e)
+static json_t *decode_struct(const struct schema_type *t, struct str msg, unsigned depth,
+			     struct err *e)
 {
 	json_t *obj = json_object();
 
@@ -135,11 +139,13 @@ static json_t *decode_struct(const struct schema_type *t, struct str msg, unsign
 }
 
 /* JSONSchemaPropsOr…: the schema and the other thing have swapped tags in OrBool. */
-static json_t *decode_props(const struct schema_field *f, struct str msg, unsigned depth, struct err *e)
+static json_t *decode_props(const struct schema_field *f, struct str msg, unsigned depth,
+			    struct err *e)
 {
 	uint32_t schema_tag = f->kind == SK_PROPS_OR_BOOL ? 2 : 1, other_tag = 3 - schema_tag;
 	cleanup(json_decrefp) json_t *schema = NULL;
-	cleanup(json_decrefp) json_t *other = f->kind == SK_PROPS_OR_BOOL ? json_false() : json_array();
+	cleanup(json_decrefp) json_t *other =
+		f->kind == SK_PROPS_OR_BOOL ? json_false() : json_array();
 	struct wire_field w;
 	int more;
 
@@ -148,11 +154,13 @@ static json_t *decode_props(const struct schema_field *f, struct str msg, unsign
 			json_decref(schema);
 			if (!(schema = decode_struct(f->sub, w.bytes, depth, e)))
 				return NULL;
-		} else if (w.tag == other_tag && w.wire == WIRE_VARINT && f->kind == SK_PROPS_OR_BOOL) {
+		} else if (w.tag == other_tag && w.wire == WIRE_VARINT &&
+			   f->kind == SK_PROPS_OR_BOOL) {
 			other = json_boolean(w.number);
 		} else if (w.tag == other_tag && w.wire == WIRE_BYTES && json_is_array(other)) {
-			json_t *item = f->kind == SK_PROPS_OR_ARRAY ? decode_struct(f->sub, w.bytes, depth, e)
-								    : decode_string(w.bytes, e);
+			json_t *item = f->kind == SK_PROPS_OR_ARRAY
+					       ? decode_struct(f->sub, w.bytes, depth, e)
+					       : decode_string(w.bytes, e);
 			if (!item)
 				return NULL;
 			json_array_append_new(other, item);
@@ -174,9 +182,12 @@ static json_t *decode_number(const struct schema_field *f, uint64_t n)
 }
 
 /* One value of the field's kind; JSON null means that it is not set. */
-static json_t *decode_value(const struct schema_field *f, const struct wire_field *w, unsigned depth, struct err *e)
+static json_t *decode_value(const struct schema_field *f, const struct wire_field *w,
+			    unsigned depth, struct err *e)
 {
-	enum wire want = is_number_kind(f) ? WIRE_VARINT : f->kind == SK_F64 ? WIRE_FIXED64 : WIRE_BYTES;
+	enum wire want = is_number_kind(f)   ? WIRE_VARINT
+			 : f->kind == SK_F64 ? WIRE_FIXED64
+					     : WIRE_BYTES;
 
 	if (w->wire != want) {
 		wrong_wire(f, w->wire, e);
@@ -229,7 +240,8 @@ static json_t *member(json_t *obj, const char *name, bool list)
 }
 
 /* Repeated numbers may come packed. */
-static int decode_item(const struct schema_field *f, const struct wire_field *w, json_t *list, unsigned depth, struct err *e)
+static int decode_item(const struct schema_field *f, const struct wire_field *w, json_t *list,
+		       unsigned depth, struct err *e)
 {
 	struct str packed = w->bytes;
 	uint64_t n;
@@ -247,7 +259,8 @@ static int decode_item(const struct schema_field *f, const struct wire_field *w,
 }
 
 /* A map's value that is a list is a message with the items in field 1. */
-static json_t *decode_list_message(const struct schema_field *f, struct str msg, unsigned depth, struct err *e)
+static json_t *decode_list_message(const struct schema_field *f, struct str msg, unsigned depth,
+				   struct err *e)
 {
 	cleanup(json_decrefp) json_t *list = json_array();
 	struct wire_field w;
@@ -259,9 +272,12 @@ static json_t *decode_list_message(const struct schema_field *f, struct str msg,
 	return more < 0 ? NULL : TAKE_PTR(list);
 }
 
-static int decode_entry(const struct schema_field *f, const struct wire_field *entry, json_t *map, unsigned depth, struct err *e)
+static int decode_entry(const struct schema_field *f, const struct wire_field *entry, json_t *map,
+			unsigned depth, struct err *e)
 {
-	struct wire_field w, value = { .wire = is_number_kind(f) ? WIRE_VARINT : f->kind == SK_F64 ? WIRE_FIXED64 : WIRE_BYTES,
+	struct wire_field w, value = { .wire = is_number_kind(f)   ? WIRE_VARINT
+					       : f->kind == SK_F64 ? WIRE_FIXED64
+								   : WIRE_BYTES,
 				       .bytes = STR("") };
 	struct str msg = entry->bytes, key = STR("");
 	int more;
@@ -276,12 +292,14 @@ static int decode_entry(const struct schema_field *f, const struct wire_field *e
 	}
 	if (more < 0)
 		return -1;
-	json_t *v = f->shape == SS_MAP_OF_LISTS ? decode_list_message(f, value.bytes, depth, e) : decode_value(f, &value, depth, e);
+	json_t *v = f->shape == SS_MAP_OF_LISTS ? decode_list_message(f, value.bytes, depth, e)
+						: decode_value(f, &value, depth, e);
 	if (!v)
 		return -1;
 	if (json_is_null(v) && f->kind != SK_RAW)
 		return 0; /* the zero time */
-	bool good = !memchr(key.ptr, '\0', key.len) && json_object_setn(map, key.ptr, key.len, v) == 0;
+	bool good =
+		!memchr(key.ptr, '\0', key.len) && json_object_setn(map, key.ptr, key.len, v) == 0;
 	json_decref(v);
 	return good ? 0 : err_set(e, ERR_BAD_REQUEST, "proto: a map's key is not valid UTF-8");
 }
@@ -289,18 +307,23 @@ static int decode_entry(const struct schema_field *f, const struct wire_field *e
 static bool is_zero(const json_t *v)
 {
 	return json_is_false(v) || (json_is_integer(v) && json_integer_value(v) == 0) ||
-	       (json_is_string(v) && json_string_length(v) == 0) || (json_is_real(v) && json_real_value(v) == 0);
+	       (json_is_string(v) && json_string_length(v) == 0) ||
+	       (json_is_real(v) && json_real_value(v) == 0);
 }
 
-static int decode_one(const struct schema_field *f, const struct wire_field *w, json_t *obj, unsigned depth, struct err *e)
+static int decode_one(const struct schema_field *f, const struct wire_field *w, json_t *obj,
+		      unsigned depth, struct err *e)
 {
 	/* A second occurrence of a message is merged into the first. */
-	json_t *old = f->kind == SK_OBJECT && w->wire == WIRE_BYTES ? json_object_get(obj, f->name) : NULL;
+	json_t *old = f->kind == SK_OBJECT && w->wire == WIRE_BYTES ? json_object_get(obj, f->name)
+								    : NULL;
 	if (old)
-		return decode_message(f->sub, w->bytes, (struct place){ .depth = depth + 1 }, old, e);
+		return decode_message(f->sub, w->bytes, (struct place){ .depth = depth + 1 }, old,
+				      e);
 
 	json_t *v = decode_value(f, w, depth, e);
-	bool scalar = is_number_kind(f) || f->kind == SK_STRING || f->kind == SK_BYTES || f->kind == SK_F64;
+	bool scalar = is_number_kind(f) || f->kind == SK_STRING || f->kind == SK_BYTES ||
+		      f->kind == SK_F64;
 	if (!v)
 		return -1;
 	if (json_is_null(v) || (scalar && !f->pointer && !f->always && is_zero(v))) {
@@ -311,7 +334,8 @@ static int decode_one(const struct schema_field *f, const struct wire_field *w, 
 	return json_object_set_new(obj, f->name, v);
 }
 
-static int decode_field(const struct schema_field *f, const struct wire_field *w, json_t *obj, unsigned depth, struct err *e)
+static int decode_field(const struct schema_field *f, const struct wire_field *w, json_t *obj,
+			unsigned depth, struct err *e)
 {
 	switch ((enum schema_shape)f->shape) {
 	case SS_LIST:
@@ -332,7 +356,8 @@ static unsigned levels(const uint8_t outer[2])
 }
 
 /* The field with that tag here; or *ret_inlined, when the tag is that of an inlined message. */
-static const struct schema_field *find_tag(const struct schema_type *t, const struct place *at, uint32_t tag, bool *ret_inlined)
+static const struct schema_field *find_tag(const struct schema_type *t, const struct place *at,
+					   uint32_t tag, bool *ret_inlined)
 {
 	unsigned n = levels(at->outer);
 
@@ -350,13 +375,16 @@ static const struct schema_field *find_tag(const struct schema_type *t, const st
 	return NULL;
 }
 
-static int decode_message(const struct schema_type *t, struct str msg, struct place at, json_t *obj, struct err *e)
+static int decode_message(const struct schema_type *t, struct str msg, struct place at, json_t *obj,
+			  struct err *e)
 {
 	struct wire_field w;
 	int more;
 
 	if (at.depth > LIMIT_JSON_DEPTH)
-		return err_set(e, ERR_BAD_REQUEST, "proto: messages are nested deeper than %d levels", LIMIT_JSON_DEPTH);
+		return err_set(e, ERR_BAD_REQUEST,
+			       "proto: messages are nested deeper than %d levels",
+			       LIMIT_JSON_DEPTH);
 	while ((more = wire_next(&msg, &w, e)) > 0) {
 		bool inlined;
 		const struct schema_field *f = find_tag(t, &at, w.tag, &inlined);
@@ -388,7 +416,9 @@ static int decode_envelope(struct str body, struct envelope *ret_envelope, struc
 	if (!body.len)
 		return err_set(e, ERR_BAD_REQUEST, "empty data");
 	if (!str_starts(body, prefix))
-		return err_set(e, ERR_BAD_REQUEST, "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
+		return err_set(
+			e, ERR_BAD_REQUEST,
+			"provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]");
 	body = (struct str){ body.ptr + prefix.len, body.len - prefix.len };
 	if (!body.len)
 		return err_set(e, ERR_BAD_REQUEST, "empty body");
@@ -417,8 +447,8 @@ static const struct schema_type *envelope_type(const struct envelope *env)
 	struct str module = version.ptr ? str_cut(group, '.', &rest) : STR("core");
 	char name[256];
 
-	snprintf(name, sizeof(name), STR_FMT "." STR_FMT "." STR_FMT, STR_ARG(module), STR_ARG(version.ptr ? version : group),
-		 STR_ARG(env->kind));
+	snprintf(name, sizeof(name), STR_FMT "." STR_FMT "." STR_FMT, STR_ARG(module),
+		 STR_ARG(version.ptr ? version : group), STR_ARG(env->kind));
 	const struct schema_type *t = schema_type_find(name);
 	if (t)
 		return t;
@@ -428,18 +458,22 @@ static const struct schema_type *envelope_type(const struct envelope *env)
 
 json_t *protobuf_decode(struct str body, struct err *e)
 {
-	struct envelope env;
+	struct envelope env = { STR(""), STR(""), STR("") };
 
 	if (body.len > LIMIT_REQUEST_BODY_BYTES) {
-		err_set(e, ERR_TOO_LARGE, "protobuf of %zu bytes is larger than %u", body.len, LIMIT_REQUEST_BODY_BYTES);
+		err_set(e, ERR_TOO_LARGE, "protobuf of %zu bytes is larger than %u", body.len,
+			LIMIT_REQUEST_BODY_BYTES);
 		return NULL;
 	}
 	if (decode_envelope(body, &env, e) < 0)
 		return NULL;
 	const struct schema_type *t = envelope_type(&env);
 	if (!t) {
-		err_set(e, ERR_BAD_REQUEST, "no kind \"" STR_FMT "\" is registered for version \"" STR_FMT "\" in scheme "
-			"\"pkg/api/legacyscheme/scheme.go:30\"", STR_ARG(env.kind), STR_ARG(env.api_version));
+		err_set(e, ERR_BAD_REQUEST,
+			"no kind \"" STR_FMT "\" is registered for version \"" STR_FMT
+			"\" in scheme "
+			"\"pkg/api/legacyscheme/scheme.go:30\"",
+			STR_ARG(env.kind), STR_ARG(env.api_version));
 		return NULL;
 	}
 	json_t *api_version = decode_string(env.api_version, e), *kind = decode_string(env.kind, e);

@@ -9,9 +9,11 @@ struct place {
 	unsigned depth;
 };
 
-static int encode_message(const struct schema_type *t, const json_t *obj, struct place at, struct buf *out, struct err *e);
+static int encode_message(const struct schema_type *t, const json_t *obj, struct place at,
+			  struct buf *out, struct err *e);
 
-static int encode_struct(const struct schema_type *t, uint32_t tag, const json_t *obj, unsigned depth, struct buf *out, struct err *e)
+static int encode_struct(const struct schema_type *t, uint32_t tag, const json_t *obj,
+			 unsigned depth, struct buf *out, struct err *e)
 {
 	size_t opened = wire_open(out, tag);
 
@@ -31,7 +33,8 @@ static int wrong(const struct schema_field *f, struct err *e)
 }
 
 /* The object is ours and was checked when it came in: times and base64 are good. */
-static int encode_time(const struct schema_field *f, uint32_t tag, const json_t *v, struct buf *out, struct err *e)
+static int encode_time(const struct schema_field *f, uint32_t tag, const json_t *v, struct buf *out,
+		       struct err *e)
 {
 	int64_t ms;
 	const char *text = json_string_value(v), *dot = text ? strchr(text, '.') : NULL;
@@ -67,18 +70,22 @@ static int encode_raw(uint32_t tag, const json_t *v, struct buf *out)
 	return wire_close(out, opened);
 }
 
-static int encode_base64(const struct schema_field *f, uint32_t tag, const json_t *v, struct buf *out, struct err *e)
+static int encode_base64(const struct schema_field *f, uint32_t tag, const json_t *v,
+			 struct buf *out, struct err *e)
 {
 	struct buf bytes;
 	size_t bad_at;
 
 	buf_init(&bytes, json_string_length(v) + 1);
-	int r = base64_decode(text_of(v), &bytes, &bad_at) < 0 ? wrong(f, e) : wire_put_bytes(out, tag, buf_str(&bytes));
+	int r = base64_decode(text_of(v), &bytes, &bad_at) < 0
+			? wrong(f, e)
+			: wire_put_bytes(out, tag, buf_str(&bytes));
 	buf_done(&bytes);
 	return r;
 }
 
-static int encode_props(const struct schema_field *f, uint32_t tag, const json_t *v, unsigned depth, struct buf *out, struct err *e)
+static int encode_props(const struct schema_field *f, uint32_t tag, const json_t *v, unsigned depth,
+			struct buf *out, struct err *e)
 {
 	uint32_t schema_tag = f->kind == SK_PROPS_OR_BOOL ? 2 : 1;
 	size_t opened = wire_open(out, tag), i;
@@ -88,7 +95,8 @@ static int encode_props(const struct schema_field *f, uint32_t tag, const json_t
 		return -1;
 	if (f->kind == SK_PROPS_OR_BOOL)
 		wire_put_number(out, 1, json_is_true(v) || json_is_object(v));
-	json_array_foreach((json_t *)v, i, item) {
+	json_array_foreach((json_t *)v, i, item)
+	{
 		if (json_is_string(item))
 			wire_put_bytes(out, 2, text_of(item));
 		else if (encode_struct(f->sub, 2, item, depth, out, e) < 0)
@@ -97,14 +105,16 @@ static int encode_props(const struct schema_field *f, uint32_t tag, const json_t
 	return wire_close(out, opened);
 }
 
-static int encode_value(const struct schema_field *f, uint32_t tag, const json_t *v, unsigned depth, struct buf *out, struct err *e)
+static int encode_value(const struct schema_field *f, uint32_t tag, const json_t *v, unsigned depth,
+			struct buf *out, struct err *e)
 {
 	double d = json_number_value(v);
 	size_t opened;
 
 	switch ((enum schema_kind)f->kind) {
 	case SK_OBJECT:
-		return json_is_object(v) ? encode_struct(f->sub, tag, v, depth, out, e) : wrong(f, e);
+		return json_is_object(v) ? encode_struct(f->sub, tag, v, depth, out, e)
+					 : wrong(f, e);
 	case SK_BOOL:
 		return wire_put_number(out, tag, json_is_true(v));
 	case SK_I32:
@@ -137,23 +147,25 @@ static int encode_value(const struct schema_field *f, uint32_t tag, const json_t
 	return json_is_string(v) ? wire_put_bytes(out, tag, text_of(v)) : wrong(f, e);
 }
 
-static int encode_list(const struct schema_field *f, uint32_t tag, const json_t *list, unsigned depth, struct buf *out, struct err *e)
+static int encode_list(const struct schema_field *f, uint32_t tag, const json_t *list,
+		       unsigned depth, struct buf *out, struct err *e)
 {
 	size_t i;
 	json_t *item;
 
-	json_array_foreach((json_t *)list, i, item)
-		if (encode_value(f, tag, item, depth, out, e) < 0)
-			return -1;
+	json_array_foreach((json_t *)list, i,
+			   item) if (encode_value(f, tag, item, depth, out, e) < 0) return -1;
 	return 0;
 }
 
-static int encode_map(const struct schema_field *f, const json_t *map, unsigned depth, struct buf *out, struct err *e)
+static int encode_map(const struct schema_field *f, const json_t *map, unsigned depth,
+		      struct buf *out, struct err *e)
 {
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)map, key, value) {
+	json_object_foreach((json_t *)map, key, value)
+	{
 		size_t entry = wire_open(out, f->pb_tag);
 
 		wire_put_bytes(out, 1, str_of(key));
@@ -170,7 +182,8 @@ static int encode_map(const struct schema_field *f, const json_t *map, unsigned 
 	return 0;
 }
 
-static int encode_field(const struct schema_field *f, const json_t *v, unsigned depth, struct buf *out, struct err *e)
+static int encode_field(const struct schema_field *f, const json_t *v, unsigned depth,
+			struct buf *out, struct err *e)
 {
 	if (!v || json_is_null(v))
 		return 0;
@@ -191,20 +204,23 @@ static unsigned levels(const uint8_t outer[2])
 	return outer[0] ? outer[1] ? 2 : 1 : 0;
 }
 
-/* The inlined message that field i is in, one level below `at`, unless an earlier field was in it too. */
-static uint8_t first_inlined(const struct schema_type *t, size_t i, const struct place *at, unsigned n)
+/* The inlined message that field i is in, one level below `at`, unless an earlier field was in it
+ * too. */
+static uint8_t first_inlined(const struct schema_type *t, size_t i, const struct place *at,
+			     unsigned n)
 {
 	uint8_t tag = t->fields[i].pb_outer[n];
 
 	for (size_t k = 0; k < i; k++)
-		if (levels(t->fields[k].pb_outer) > n && memcmp(t->fields[k].pb_outer, at->outer, n) == 0 &&
+		if (levels(t->fields[k].pb_outer) > n &&
+		    memcmp(t->fields[k].pb_outer, at->outer, n) == 0 &&
 		    t->fields[k].pb_outer[n] == tag)
 			return 0;
 	return tag;
 }
 
-static int encode_inlined(const struct schema_type *t, const json_t *obj, struct place at, uint8_t tag, struct buf *out,
-			  struct err *e)
+static int encode_inlined(const struct schema_type *t, const json_t *obj, struct place at,
+			  uint8_t tag, struct buf *out, struct err *e)
 {
 	size_t opened = wire_open(out, tag), empty = out->len;
 
@@ -212,19 +228,22 @@ static int encode_inlined(const struct schema_type *t, const json_t *obj, struct
 	at.depth++;
 	if (encode_message(t, obj, at, out, e) < 0)
 		return -1;
-	if (out->len == empty) { /* nothing inside: take the tag back, one byte as all these tags are below 16 */
+	if (out->len == empty) { /* nothing inside: take the tag back, one byte as all these tags
+				    are below 16 */
 		out->len -= 1;
 		return 0;
 	}
 	return wire_close(out, opened);
 }
 
-static int encode_message(const struct schema_type *t, const json_t *obj, struct place at, struct buf *out, struct err *e)
+static int encode_message(const struct schema_type *t, const json_t *obj, struct place at,
+			  struct buf *out, struct err *e)
 {
 	unsigned n = levels(at.outer);
 
 	if (at.depth > LIMIT_JSON_DEPTH)
-		return err_set(e, ERR_INTERNAL, "object is nested deeper than %d levels", LIMIT_JSON_DEPTH);
+		return err_set(e, ERR_INTERNAL, "object is nested deeper than %d levels",
+			       LIMIT_JSON_DEPTH);
 	for (size_t i = 0; i < t->n_fields; i++) {
 		const struct schema_field *f = &t->fields[i];
 
@@ -233,14 +252,15 @@ static int encode_message(const struct schema_type *t, const json_t *obj, struct
 		uint8_t inlined = n < 2 && f->pb_outer[n] ? first_inlined(t, i, &at, n) : 0;
 		if (inlined && encode_inlined(t, obj, at, inlined, out, e) < 0)
 			return -1;
-		if (levels(f->pb_outer) == n && encode_field(f, json_object_get(obj, f->name), at.depth, out, e) < 0)
+		if (levels(f->pb_outer) == n &&
+		    encode_field(f, json_object_get(obj, f->name), at.depth, out, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-int protobuf_encode(const struct schema_type *t, const char *api_version, const char *kind, const json_t *obj, struct buf *out,
-		    struct err *e)
+int protobuf_encode(const struct schema_type *t, const char *api_version, const char *kind,
+		    const json_t *obj, struct buf *out, struct err *e)
 {
 	buf_put_str(out, PROTOBUF_PREFIX);
 	size_t meta = wire_open(out, 1);
@@ -253,5 +273,7 @@ int protobuf_encode(const struct schema_type *t, const char *api_version, const 
 	wire_close(out, raw);
 	wire_put_bytes(out, 3, STR(""));
 	wire_put_bytes(out, 4, STR(""));
-	return out->overflow ? err_set(e, ERR_TOO_LARGE, "object is too large for a protobuf answer") : 0;
+	return out->overflow
+		       ? err_set(e, ERR_TOO_LARGE, "object is too large for a protobuf answer")
+		       : 0;
 }

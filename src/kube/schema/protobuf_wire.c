@@ -54,7 +54,8 @@ int wire_next(struct str *msg, struct wire_field *ret_field, struct err *e)
 	ret_field->tag = (uint32_t)(key >> 3);
 	ret_field->wire = (enum wire)(key & 7);
 	if (key >> 3 == 0 || key >> 3 > 0x1fffffff)
-		return err_set(e, ERR_BAD_REQUEST, "proto: illegal tag %d (wire type %d)", (int)ret_field->tag, (int)(key & 7));
+		return err_set(e, ERR_BAD_REQUEST, "proto: illegal tag %d (wire type %d)",
+			       (int)ret_field->tag, (int)(key & 7));
 	switch (key & 7) {
 	case WIRE_VARINT:
 		return wire_varint(msg, &ret_field->number, e) < 0 ? -1 : 1;

@@ -1,4 +1,5 @@
-/* protobuf_wire.h - protobuf's wire format: varints, tags, lengths. protobuf.dev/programming-guides/encoding. */
+/* protobuf_wire.h - protobuf's wire format: varints, tags, lengths.
+ * protobuf.dev/programming-guides/encoding. */
 #pragma once
 
 #include "base/buf.h"

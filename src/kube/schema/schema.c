@@ -50,8 +50,8 @@ const struct schema_field *schema_field_find(const struct schema_type *t, struct
 	return NULL;
 }
 
-/* Rows by (group, version, plural) and by (group, version, kind). The rows are known when the program is
- * built, so a plain hash and linear probing suffice; every request looks here. */
+/* Rows by (group, version, plural) and by (group, version, kind). The rows are known when the
+ * program is built, so a plain hash and linear probing suffice; every request looks here. */
 #define INDEX_SLOTS 256 /* more than twice the rows */
 static struct resource_index {
 	uint8_t slots[INDEX_SLOTS]; /* row + 1 */
@@ -87,14 +87,15 @@ __attribute__((constructor)) static void index_init(void)
 	}
 }
 
-static const struct resource *index_get(const struct resource_index *ix, struct str group, struct str version,
-					struct str name, size_t name_at)
+static const struct resource *index_get(const struct resource_index *ix, struct str group,
+					struct str version, struct str name, size_t name_at)
 {
 	for (uint32_t h = row_hash(group, version, name); ix->slots[h % INDEX_SLOTS]; h++) {
 		const struct resource *r = &resources[ix->slots[h % INDEX_SLOTS] - 1];
 		const char *row_name = *(const char *const *)((const char *)r + name_at);
 
-		if (str_eq_c(group, r->group) && str_eq_c(version, r->version) && str_eq_c(name, row_name))
+		if (str_eq_c(group, r->group) && str_eq_c(version, r->version) &&
+		    str_eq_c(name, row_name))
 			return r;
 	}
 	return NULL;
@@ -125,7 +126,8 @@ void field_errors_done(struct field_errors *fe)
 	*fe = (struct field_errors){ 0 };
 }
 
-void field_error_add(struct field_errors *fe, const char *type, const char *field, const char *fmt, ...)
+void field_error_add(struct field_errors *fe, const char *type, const char *field, const char *fmt,
+		     ...)
 {
 	va_list ap;
 	char *message;

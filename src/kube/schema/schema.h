@@ -1,8 +1,9 @@
 /* schema.h - the API as data: types are rows of fields, resources are rows of types.
  *
- * Types and fields are generated at build time from schema/schema.txt (facts of Kubernetes' published
- * API types and generated.proto); resources are listed in resources.c. Decoding, defaulting, strict
- * validation, patching, protobuf, OpenAPI and `kubectl explain` all walk these tables.
+ * Types and fields are generated at build time from schema/schema.txt (facts of Kubernetes'
+ * published API types and generated.proto); resources are listed in resources.c. Decoding,
+ * defaulting, strict validation, patching, protobuf, OpenAPI and `kubectl explain` all walk these
+ * tables.
  */
 #pragma once
 
@@ -13,12 +14,13 @@ enum schema_kind { /* what one value is */
 	SK_STRING, SK_BOOL, SK_I32, SK_I64, SK_F64, SK_BYTES,
 	SK_TIME, SK_MICRO_TIME, SK_DURATION, SK_QUANTITY, SK_INT_OR_STRING,
 	SK_RAW,        /* any JSON: RawExtension, FieldsV1, apiextensions' JSON */
-	/* apiextensions' JSONSchemaProps (`sub`), or else a boolean, an array of them, an array of strings */
+	/* apiextensions' JSONSchemaProps (`sub`), or else a boolean, an array of them, strings */
 	SK_PROPS_OR_BOOL, SK_PROPS_OR_ARRAY, SK_PROPS_OR_STRINGS,
 };
 enum schema_shape { SS_ONE, SS_LIST, SS_MAP /* string keys */, SS_MAP_OF_LISTS };
 enum schema_list_type { LT_ATOMIC, LT_SET, LT_MAP }; /* x-kubernetes-list-type */
-enum schema_patch { SP_MERGE = 1, SP_RETAIN_KEYS = 2, SP_REPLACE = 4 }; /* x-kubernetes-patch-strategy, bits */
+/* x-kubernetes-patch-strategy, bits */
+enum schema_patch { SP_MERGE = 1, SP_RETAIN_KEYS = 2, SP_REPLACE = 4 };
 
 struct schema_type;
 struct schema_field {
@@ -28,13 +30,14 @@ struct schema_field {
 	const char *list_keys;	       /* "port,protocol", or NULL */
 	const char *merge_key;	       /* strategic merge: "port", or NULL */
 	const char *const *options;    /* enumerated strings, NULL-terminated, or NULL */
-	const char *go_type;	       /* as Go's decoder names it in errors, when it is a named type: "v1.Protocol" */
+	const char *go_type;	       /* named types as Go's decoder calls them: "v1.Protocol" */
 	uint8_t kind, shape, list_type, patch; /* the enums above */
 	bool required, map_atomic;
-	bool pointer;		       /* zero is a value of its own, unlike absence (a pointer in Go) */
+	bool pointer;		       /* zero differs from absence (a pointer in Go) */
 	bool always;		       /* serialised even when zero (no omitempty in Go) */
 	uint8_t pb_tag;		       /* protobuf field number; 0 = not in protobuf */
-	uint8_t pb_outer[2];	       /* tags of the messages that hold it, outermost first; 0 ends (Volume.volumeSource and its like) */
+	/* Tags of the inlined messages that hold it (Volume.volumeSource), outermost first; 0 ends. */
+	uint8_t pb_outer[2];
 };
 struct schema_type {
 	const char *name;	    /* "core.v1.ServicePort" */
@@ -48,8 +51,8 @@ const struct schema_type *schema_type_find(const char *name);
 const struct schema_field *schema_field_find(const struct schema_type *t, struct str name);
 
 /* One resource of one group-version: a row of resources.c. */
-enum { VERB_GET = 1, VERB_LIST = 2, VERB_WATCH = 4, VERB_CREATE = 8, VERB_UPDATE = 16, VERB_PATCH = 32,
-       VERB_DELETE = 64, VERB_DELETE_COLLECTION = 128, VERB_ALL = 255 };
+enum { VERB_GET = 1, VERB_LIST = 2, VERB_WATCH = 4, VERB_CREATE = 8, VERB_UPDATE = 16,
+       VERB_PATCH = 32, VERB_DELETE = 64, VERB_DELETE_COLLECTION = 128, VERB_ALL = 255 };
 struct resource {
 	const char *group, *version, *kind, *plural, *singular;
 	const char *const *short_names; /* NULL-terminated, or NULL */
@@ -58,7 +61,7 @@ struct resource {
 	const struct schema_type *type;
 	bool namespaced;
 	unsigned verbs;
-	/* The version objects are kept in; NULL when it is this one. Ingress v1beta1 is a view of v1. */
+	/* The version objects are kept in; NULL when it is this one. v1beta1 is a view of v1. */
 	const struct resource *storage;
 };
 extern const struct resource resources[];
@@ -71,8 +74,9 @@ char *resource_api_version(const struct resource *r);
 /* Field errors accumulate, so that a client sees every mistake at once. metav1.StatusCause. */
 struct field_error {
 	char *field;	  /* "spec.ports[0].port" */
-	const char *type; /* "FieldValueInvalid", "FieldValueRequired", "FieldValueNotSupported", "FieldValueDuplicate",
-			   * "FieldValueForbidden", "FieldValueTooLong", "FieldValueTypeInvalid", "FieldValueNotFound" */
+	const char *type; /* "FieldValueInvalid", "FieldValueRequired", "FieldValueNotSupported",
+			   * "FieldValueDuplicate", "FieldValueForbidden", "FieldValueTooLong",
+			   * "FieldValueTypeInvalid", "FieldValueNotFound" */
 	char *message;	  /* "Invalid value: 0: must be between 1 and 65535, inclusive" */
 };
 struct field_errors {
@@ -80,6 +84,7 @@ struct field_errors {
 	size_t n;
 };
 void field_errors_done(struct field_errors *fe);
-void field_error_add(struct field_errors *fe, const char *type, const char *field, const char *fmt, ...) printf_like(4, 5);
+void field_error_add(struct field_errors *fe, const char *type, const char *field, const char *fmt,
+		     ...) printf_like(4, 5);
 /* "spec.a: Required value" or "[spec.a: …, spec.b: …]"; on the heap. */
 char *field_errors_text(const struct field_errors *fe);

@@ -1,4 +1,5 @@
-/* YAML 1.1 to JSON as sigs.k8s.io/yaml (go-yaml v2) reads it: "yes" is true, 0x10 is 16, "<<" merges. */
+/* YAML 1.1 to JSON as sigs.k8s.io/yaml (go-yaml v2) reads it: "yes" is true, 0x10 is 16, "<<"
+ * merges. */
 #include "kube/schema/decode_int.h"
 
 #include "base/limits.h"
@@ -10,10 +11,11 @@
 #include <math.h>
 #include <yaml.h>
 
-/* Aliases copy what they name, so a short text can ask for more than any memory holds ("billion laughs"). A text without
- * aliases costs at most twice its length; this much may come on top. */
+/* Aliases copy what they name, so a short text can ask for more than any memory holds ("billion
+ * laughs"). A text without aliases costs at most twice its length; this much may come on top. */
 #define YAML_ALIAS_BYTES (1u << 20)
-#define YAML_DOCUMENTS_MAX 10000 /* kubectl splits files itself; ours are configuration and manifests */
+#define YAML_DOCUMENTS_MAX                                                                         \
+	10000 /* kubectl splits files itself; ours are configuration and manifests */
 
 struct reader {
 	yaml_parser_t parser;
@@ -31,7 +33,8 @@ static int next_event(struct reader *r)
 	if (yaml_parser_parse(&r->parser, &r->event))
 		return 0;
 	const yaml_parser_t *p = &r->parser;
-	size_t line = p->problem_mark.line ? p->problem_mark.line + (p->error == YAML_SCANNER_ERROR) : p->context_mark.line;
+	size_t line = p->problem_mark.line ? p->problem_mark.line + (p->error == YAML_SCANNER_ERROR)
+					   : p->context_mark.line;
 	const char *problem = p->problem ? p->problem : "unknown problem parsing YAML content";
 	if (line)
 		return err_set(r->e, ERR_BAD_REQUEST, "yaml: line %zu: %s", line, problem);
@@ -50,7 +53,8 @@ static void anchor_set(struct reader *r, const yaml_char_t *name, json_t *v)
 {
 	if (!name)
 		return;
-	json_t *old = map_put_c(&r->anchors, (const char *)name, v == open_anchor ? v : json_incref(v));
+	json_t *old =
+		map_put_c(&r->anchors, (const char *)name, v == open_anchor ? v : json_incref(v));
 	if (old && old != open_anchor)
 		json_decref(old);
 }
@@ -72,7 +76,8 @@ static json_t *copy(struct reader *r, const json_t *v)
 		return NULL;
 	if (json_is_object(v)) {
 		out = json_object();
-		json_object_foreach((json_t *)v, key, value) {
+		json_object_foreach((json_t *)v, key, value)
+		{
 			if (spend(r, strlen(key)) < 0 || !(member = copy(r, value)))
 				return json_decref(out), NULL;
 			json_object_set_new(out, key, member);
@@ -82,7 +87,8 @@ static json_t *copy(struct reader *r, const json_t *v)
 	if (!json_is_array(v))
 		return json_copy((json_t *)v);
 	out = json_array();
-	json_array_foreach((json_t *)v, i, value) {
+	json_array_foreach((json_t *)v, i, value)
+	{
 		if (!(member = copy(r, value)))
 			return json_decref(out), NULL;
 		json_array_append_new(out, member);
@@ -173,8 +179,10 @@ static json_t *number_value(const char *text)
 /* What a plain scalar means. NULL: a string. */
 static json_t *resolve(const char *s)
 {
-	static const char *const truths[] = { "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", NULL };
-	static const char *const lies[] = { "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", NULL };
+	static const char *const truths[] = { "y",    "Y",    "yes", "Yes", "YES", "true",
+					      "True", "TRUE", "on",  "On",  "ON",  NULL };
+	static const char *const lies[] = { "n",     "N",     "no",  "No",  "NO",  "false",
+					    "False", "FALSE", "off", "Off", "OFF", NULL };
 	static const char *const nulls[] = { "", "~", "null", "Null", "NULL", NULL };
 
 	if (one_of(s, nulls))
@@ -206,21 +214,26 @@ static json_t *binary_value(struct reader *r, const char *text, size_t len)
 
 static json_t *scalar_value(struct reader *r)
 {
-	static const char str_tag[] = "tag:yaml.org,2002:str", binary_tag[] = "tag:yaml.org,2002:binary";
-	static const char *const no_numbers[] = { ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF",
-						  "-.inf", "-.Inf", "-.INF", NULL };
-	const char *text = (const char *)r->event.data.scalar.value, *tag = (const char *)r->event.data.scalar.tag;
+	static const char str_tag[] = "tag:yaml.org,2002:str",
+			  binary_tag[] = "tag:yaml.org,2002:binary";
+	static const char *const no_numbers[] = { ".nan",  ".NaN",  ".NAN",  ".inf",  ".Inf",
+						  ".INF",  "+.inf", "+.Inf", "+.INF", "-.inf",
+						  "-.Inf", "-.INF", NULL };
+	const char *text = (const char *)r->event.data.scalar.value,
+		   *tag = (const char *)r->event.data.scalar.tag;
 	size_t len = r->event.data.scalar.length;
 
 	if (spend(r, len) < 0)
 		return NULL;
 	if (c_eq(tag, binary_tag))
 		return binary_value(r, text, len);
-	bool plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !tag && strlen(text) == len;
+	bool plain = r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !tag &&
+		     strlen(text) == len;
 	bool core = tag && strncmp(tag, "tag:yaml.org,2002:", 18) == 0 && !c_eq(tag, str_tag);
 	json_t *v = plain || core ? resolve(text) : NULL;
 	if (!v && plain && one_of(text, no_numbers)) {
-		err_set(r->e, ERR_BAD_REQUEST, "json: unsupported value: %s", strchr(text, 'n') || strchr(text, 'N') ? "NaN" : "Inf");
+		err_set(r->e, ERR_BAD_REQUEST, "json: unsupported value: %s",
+			strchr(text, 'n') || strchr(text, 'N') ? "NaN" : "Inf");
 		return NULL;
 	}
 	if (!v && !(v = json_stringn(text, len)))
@@ -235,7 +248,8 @@ static char *read_key(struct reader *r, unsigned depth, bool *ret_merge)
 {
 	const char *text = (const char *)r->event.data.scalar.value;
 
-	*ret_merge = r->event.type == YAML_SCALAR_EVENT && r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	*ret_merge = r->event.type == YAML_SCALAR_EVENT &&
+		     r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
 		     strcmp(text, "<<") == 0;
 	cleanup(json_decrefp) json_t *v = read_node(r, depth);
 	if (json_is_string(v) && strlen(json_string_value(v)) == json_string_length(v))
@@ -260,10 +274,15 @@ static int merge(struct reader *r, json_t *into, json_t *from)
 	/* Earlier maps of a list win. */
 	for (size_t i = json_array_size(from); json_is_array(from) && i-- > 0;)
 		if (!json_is_object(json_array_get(from, i)))
-			return err_set(r->e, ERR_BAD_REQUEST, "yaml: map merge requires map or sequence of maps as the value");
+			return err_set(
+				r->e, ERR_BAD_REQUEST,
+				"yaml: map merge requires map or sequence of maps as the value");
 		else
 			json_object_update(into, json_array_get(from, i));
-	return json_is_array(from) ? 0 : err_set(r->e, ERR_BAD_REQUEST, "yaml: map merge requires map or sequence of maps as the value");
+	return json_is_array(from)
+		       ? 0
+		       : err_set(r->e, ERR_BAD_REQUEST,
+				 "yaml: map merge requires map or sequence of maps as the value");
 }
 
 static int read_member(struct reader *r, json_t *map, unsigned depth)
@@ -334,7 +353,8 @@ static json_t *read_alias(struct reader *r)
 static json_t *read_collection(struct reader *r, unsigned depth)
 {
 	bool mapping = r->event.type == YAML_MAPPING_START_EVENT;
-	const yaml_char_t *anchor = mapping ? r->event.data.mapping_start.anchor : r->event.data.sequence_start.anchor;
+	const yaml_char_t *anchor =
+		mapping ? r->event.data.mapping_start.anchor : r->event.data.sequence_start.anchor;
 	cleanup(freep) char *name = xstrdup((const char *)anchor);
 
 	if (spend(r, 0) < 0)
@@ -379,7 +399,8 @@ static json_t *read_document(struct reader *r, bool *ret_failed)
 	do {
 		if (next_event(r) < 0)
 			return NULL;
-	} while (r->event.type == YAML_STREAM_START_EVENT || r->event.type == YAML_DOCUMENT_END_EVENT);
+	} while (r->event.type == YAML_STREAM_START_EVENT ||
+		 r->event.type == YAML_DOCUMENT_END_EVENT);
 	if (r->event.type == YAML_STREAM_END_EVENT) {
 		*ret_failed = false;
 		return NULL;
@@ -395,10 +416,12 @@ static int reader_init(struct reader *r, struct str text, size_t max_bytes, stru
 {
 	*r = (struct reader){ .e = e, .budget = text.len * 2 + YAML_ALIAS_BYTES };
 	if (text.len > max_bytes)
-		return err_set(e, ERR_TOO_LARGE, "YAML text of %zu bytes is larger than %zu", text.len, max_bytes);
+		return err_set(e, ERR_TOO_LARGE, "YAML text of %zu bytes is larger than %zu",
+			       text.len, max_bytes);
 	if (!yaml_parser_initialize(&r->parser))
 		abort();
-	yaml_parser_set_input_string(&r->parser, (const unsigned char *)(text.ptr ? text.ptr : ""), text.len);
+	yaml_parser_set_input_string(&r->parser, (const unsigned char *)(text.ptr ? text.ptr : ""),
+				     text.len);
 	map_init(&r->anchors);
 	buf_init(&r->duplicates, ERR_MESSAGE_BYTES);
 	return 0;
@@ -445,7 +468,8 @@ json_t *yaml_documents(struct str text, size_t max_bytes, struct err *e)
 		if (json_array_size(all) >= YAML_DOCUMENTS_MAX) {
 			json_decref(v);
 			failed = true;
-			err_set(e, ERR_BAD_REQUEST, "more than %d YAML documents", YAML_DOCUMENTS_MAX);
+			err_set(e, ERR_BAD_REQUEST, "more than %d YAML documents",
+				YAML_DOCUMENTS_MAX);
 			break;
 		}
 		json_array_append_new(all, v);

@@ -95,9 +95,25 @@ static bool file_has(const char *path, const char *word)
 	return found;
 }
 
+/* Of the file system that the path is on, or will be. */
+static int free_bytes(const char *path, uint64_t *ret_bytes)
+{
+	cleanup(freep) char *at = xstrdup(path);
+	struct statvfs fs;
+
+	while (statvfs(at, &fs) == -1) {
+		char *slash = strrchr(at, '/');
+		if (errno != ENOENT || !slash || slash == at)
+			return -1;
+		*slash = '\0';
+	}
+	*ret_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return 0;
+}
+
 int preflight_machine(const struct config *c, struct err *e)
 {
-	struct statvfs fs;
+	uint64_t room;
 
 	if (geteuid() != 0)
 		return err_set(e, ERR_FORBIDDEN, "`portico up` runs containers and network programs: it needs root (use sudo)");
@@ -111,10 +127,10 @@ int preflight_machine(const struct config *c, struct err *e)
 	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
 		return err_set(e, ERR_UNAVAILABLE, "this kernel has no BTF (/sys/kernel/btf/vmlinux): portico needs Linux 5.10 or newer "
 						   "with CONFIG_DEBUG_INFO_BTF");
-	if (statvfs(c->data_dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < DISK_FREE_MIN_BYTES)
-		return err_set(e, ERR_UNAVAILABLE, "only %llu MiB are free under --data-dir '%s', and 200 MiB are needed: free some, or "
+	if (free_bytes(c->data_dir, &room) == 0 && room < DISK_FREE_MIN_BYTES)
+		return err_set(e, ERR_UNAVAILABLE, "only %llu MiB are free under --data-dir '%s', and %llu MiB are needed: free some, or "
 						   "choose another folder",
-			       (unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20), c->data_dir);
+			       (unsigned long long)(room >> 20), c->data_dir, DISK_FREE_MIN_BYTES >> 20);
 	return 0;
 }
 

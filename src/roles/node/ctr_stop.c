@@ -20,23 +20,27 @@ static void send_stop(struct ctr *c);
 
 static void on_retry(struct timer *t)
 {
-	send_stop(t->ctx);
+	struct ctr *c = t->ctx;
+
+	if (c->state == CTR_RUNNING)
+		send_stop(c);
 }
 
+/* The end itself is told by the container's status, which is asked for; only then is stopping over. */
 static void on_stopped(void *ctx, const void *response, const struct err *e)
 {
 	struct ctr *c = ctx;
 
 	(void)response;
+	(void)e;
 	c->call = NULL;
-	if (e && e->reason != ERR_NOT_FOUND && c->state == CTR_RUNNING) {
+	if (c->state == CTR_RUNNING) {
 		c->stop_timer = (struct timer){ .fire = on_retry, .ctx = c };
 		timer_start(c->pod->node->loop, &c->stop_timer, STOP_RETRY_MS);
+		ctr_check(c);
 		return;
 	}
 	c->op = CTR_IDLE;
-	if (c->state == CTR_RUNNING)
-		ctr_check(c);
 	pod_wake(c->pod);
 }
 

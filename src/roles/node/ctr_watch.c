@@ -123,6 +123,10 @@ static void exited(struct ctr *c, struct ctr_exit x)
 	c->exit = x;
 	c->state = CTR_EXITED;
 	c->ready = c->started = false;
+	if (c->op == CTR_STOPPING && !c->call && !c->hook) {
+		timer_stop(&c->stop_timer);
+		c->op = CTR_IDLE;
+	}
 	if (!c->waiting_reason || !c_eq(c->waiting_reason, "RunContainerError"))
 		ctr_wait_reason(c, NULL, NULL);
 	pod_wake(c->pod);

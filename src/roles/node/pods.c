@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "codec/jx.h"
+#include "roles/node/leftovers.h"
 #include "roles/node/pod_adopt.h"
 #include "roles/node/pod_steps.h"
 #include "roles/node/pod_worker.h"
@@ -77,6 +78,7 @@ static void on_synced(void *ctx)
 	map_done(found, runtime_pod_free);
 	map_init(found);
 	relist_start(n);
+	leftovers_remove(n);
 }
 
 static const struct informer_handlers handlers = { on_added, on_updated, on_deleted, on_synced, NULL };

@@ -41,14 +41,26 @@ static __always_inline void ct_touch(struct ct_value *v, const struct packet *p)
 		v->used_s = now;
 }
 
-static __always_inline bool tuple_eq(const struct tuple *a, const struct tuple *b)
-{
-	return a->saddr == b->saddr && a->daddr == b->daddr && a->sport == b->sport && a->dport == b->dport;
-}
-
 static __always_inline struct tuple tuple_reversed(const struct tuple *t)
 {
 	return (struct tuple){ .saddr = t->daddr, .daddr = t->saddr, .sport = t->dport, .dport = t->sport };
+}
+
+/* The client has reset the connection: no reply will ever end it, so its reply tuple is given up here.
+ * `to` is how its packets arrive at the backend. */
+static __always_inline void ct_reset(const struct packet *p, const struct tuple *to)
+{
+	struct tuple back = tuple_reversed(to);
+	struct ct_key k = ct_key_of(&back, p->proto, CT_REPLY);
+	struct ct_value *v = bpf_map_lookup_elem(&conntrack, &k);
+
+	if (v)
+		v->flags |= CT_RST;
+}
+
+static __always_inline bool tuple_eq(const struct tuple *a, const struct tuple *b)
+{
+	return a->saddr == b->saddr && a->daddr == b->daddr && a->sport == b->sport && a->dport == b->dport;
 }
 
 /* Claims the reply tuple that belongs to requests which leave as `to`; false when a live connection has it. */

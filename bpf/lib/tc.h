@@ -103,6 +103,8 @@ static __always_inline int request(struct __sk_buff *skb, struct packet *p, enum
 	if (v && request_stays(p, v, s)) {
 		ct_touch(v, p);
 		to = v->to;
+		if (p->tcp_flags & TCP_RST)
+			ct_reset(p, &to);
 		return translate(skb, p, &to);
 	}
 	if (!s)
@@ -138,7 +140,11 @@ static __always_inline int direct(struct __sk_buff *skb, struct packet *p)
 	struct ct_key k = ct_key_of(&back, p->proto, CT_REPLY);
 	struct ct_value *v, mark = { .to = back, .flags = CT_DIRECT, .used_s = now_s() };
 
-	if (!packet_opens(p) || !c || !c->pod_mask || (p->t.daddr & c->pod_mask) != c->pod_net)
+	if (!c || !c->pod_mask || (p->t.daddr & c->pod_mask) != c->pod_net)
+		return NOT_OURS;
+	if (p->tcp_flags & TCP_RST)
+		ct_reset(p, &p->t);
+	if (!packet_opens(p))
 		return NOT_OURS;
 	v = bpf_map_lookup_elem(&conntrack, &k);
 	if (!v || (v->flags & CT_DIRECT) || !ct_live(v, p->proto)) {

@@ -296,6 +296,26 @@ static void collisions(void **state)
 	assert_string_equal(from, CLIENT ":6000");
 }
 
+/* A client that resets leaves nothing behind that stands in another connection's way. */
+static void resets(void **state)
+{
+	struct bytes open = packet(&(struct spec){ CLIENT, VIP, 6100, 80, 6, SYN }), out;
+	struct bytes reset = packet(&(struct spec){ CLIENT, VIP, 6100, 80, 6, RST });
+	struct bytes direct = packet(&(struct spec){ CLIENT, "10.244.0.9", 6100, 8080, 6, SYN });
+	struct bytes direct_reset = packet(&(struct spec){ CLIENT, "10.244.0.9", 6100, 8080, 6, RST });
+	char from[32];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		run(skel->progs.host_ingress, &open, &out);
+		endpoint_text(&out, true, from);
+		assert_string_equal(from, CLIENT ":6100");
+		run(skel->progs.host_ingress, &reset, &out);
+		assert_int_equal(run(skel->progs.host_ingress, &direct, &out), TC_ACT_UNSPEC);
+		run(skel->progs.host_ingress, &direct_reset, &out);
+	}
+}
+
 /* Truncated and garbled packets are never dropped, changed in length or rewritten half. */
 static void garbage(void **state)
 {
@@ -325,7 +345,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests), cmocka_unit_test(later_fragment), cmocka_unit_test(replies),
-		cmocka_unit_test(collisions), cmocka_unit_test(garbage),
+		cmocka_unit_test(collisions), cmocka_unit_test(resets), cmocka_unit_test(garbage),
 	};
 
 	if (geteuid() != 0) {

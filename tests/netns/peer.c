@@ -3,10 +3,10 @@
  * peer serve NAME PORT
  *     TCP and UDP on PORT. A connection gets the line "NAME CLIENT_IP", then an echo of every line.
  *     A datagram is answered with "NAME CLIENT_IP".
- * peer tcp ADDR PORT [-n COUNT] [-p SOURCE_PORT] [-b SOURCE_IP] [-s BYTES] [-6] [-k]
+ * peer tcp ADDR PORT [-n COUNT] [-p SOURCE_PORT] [-b SOURCE_IP] [-s BYTES] [-6] [-k] [-r]
  *     COUNT connections; a line each: "NAME CLIENT_IP PEER_ADDR:PEER_PORT". -s: then has that many bytes
  *     echoed in one go. -k: stays connected and has a line echoed every 20 ms until SIGTERM, then prints
- *     "echoed N"; exits 1 if one failed.
+ *     "echoed N"; exits 1 if one failed. -r: closes with a reset, which leaves no port behind in TIME-WAIT.
  * peer udp ADDR PORT [-n COUNT] [-c] [-6] [-k]
  *     "NAME CLIENT_IP FROM_ADDR:FROM_PORT"; one socket for all, connected with -c. -k: goes on every 20 ms.
  * A failure prints the error's name and exits 1.
@@ -43,7 +43,7 @@ static void fail(void)
 struct opts {
 	int count, source_port, bytes;
 	const char *source_ip;
-	bool v6, connected, keep;
+	bool v6, connected, keep, reset;
 };
 
 static socklen_t addr_make(struct sockaddr_storage *ss, const char *ip, int port, bool v6)
@@ -171,6 +171,8 @@ static void client_tcp(const char *ip, int port, const struct opts *o)
 			echo_bytes(fd, o->bytes);
 		if (o->keep)
 			keep_echoing(fd);
+		if (o->reset)
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
 		close(fd);
 	}
 }
@@ -260,7 +262,7 @@ int main(int argc, char **argv)
 {
 	struct opts o = { .count = 1 };
 
-	for (int c; (c = getopt(argc, argv, "n:p:b:s:6ck")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "n:p:b:s:6ckr")) != -1;) {
 		switch (c) {
 		case 'n': o.count = atoi(optarg); break;
 		case 'p': o.source_port = atoi(optarg); break;
@@ -269,6 +271,7 @@ int main(int argc, char **argv)
 		case '6': o.v6 = true; break;
 		case 'c': o.connected = true; break;
 		case 'k': o.keep = true; break;
+		case 'r': o.reset = true; break;
 		default: return 2;
 		}
 	}

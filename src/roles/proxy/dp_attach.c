@@ -115,7 +115,9 @@ static int tcx_attach(struct dp *dp, int ifindex, const char *dir, enum bpf_atta
 	/* The index in the info is 0 once the interface is gone (its number may be another's now); it stands
 	 * where XDP links have theirs. */
 	if (old >= 0 && link_info(old, &info) == 0 && info.xdp.ifindex == (uint32_t)ifindex)
-		return bpf_link_update(old, prog, NULL) < 0 ? err_errno(e, errno, "replace the program of '%s'", pin) : 0;
+		return bpf_link_update(old, prog, NULL) < 0 ?
+			       err_errno(e, errno, "replace the program of '%s'", pin) :
+			       0;
 	if (old >= 0 && unlink(pin) == -1)
 		return err_errno(e, errno, "remove '%s'", pin);
 	return link_create(prog, ifindex, type, pin, e);
@@ -211,9 +213,11 @@ int dp_attach_link(struct dp *dp, int ifindex, enum dp_side side, struct err *e)
 	struct bpf_program *in = side == DP_SIDE_POD ? dp->skel->progs.pod_ingress : dp->skel->progs.host_ingress;
 
 	/* Egress first: no reply may leave untranslated once requests are translated. */
-	if (direction_attach(dp, ifindex, "out", ATTACH_TCX_EGRESS, bpf_program__fd(dp->skel->progs.node_egress), e) < 0)
+	int out_fd = bpf_program__fd(dp->skel->progs.node_egress), in_fd = bpf_program__fd(in);
+
+	if (direction_attach(dp, ifindex, "out", ATTACH_TCX_EGRESS, out_fd, e) < 0)
 		return -1;
-	return direction_attach(dp, ifindex, "in", ATTACH_TCX_INGRESS, bpf_program__fd(in), e);
+	return direction_attach(dp, ifindex, "in", ATTACH_TCX_INGRESS, in_fd, e);
 }
 
 void dp_detach_link(struct dp *dp, int ifindex)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Source ports for what has to return through this node: above the ephemeral range's default end, 60999. */
@@ -100,6 +101,14 @@ static void destroying_failed(void *ctx, const struct err *e)
 	log_warn("UDP sockets connected to a backend that is gone stay connected to it: %s, skipping", e->message);
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 static void flush_run(struct defer *d)
 {
 	struct engine *g = container_of(d, struct engine, flush);
@@ -112,8 +121,10 @@ static void flush_run(struct defer *d)
 	tables_flush(&g->tables, loop_now_ms(g->loop), &c);
 	if (g->tables.refused)
 		log_error("services=%zu do not fit into the data plane's maps, skipping", g->tables.refused);
+	uint64_t before = now_us();
 	int rc = dp_apply(g->dp, &c, &e);
-	log_debug("backends=%zu frontends=%zu removed=%zu", c.n_backends, c.n_puts, c.n_dels);
+	log_debug("maps_us=%llu backends=%zu frontends=%zu removed=%zu", (unsigned long long)(now_us() - before),
+		  c.n_backends, c.n_puts, c.n_dels);
 	destroy_sockets(g, &c);
 	tables_changes_done(&c);
 	if (rc < 0)

@@ -68,5 +68,6 @@ void model_service_trim(json_t *obj);
 void model_slice_trim(json_t *obj);
 
 int model_ip_parse(const char *text, __be32 *ret_addr) must_check;
-int model_ip_range_parse(const char *text, struct ip_range *ret_range) must_check; /* "10.0.0.0/8", blanks around allowed */
+/* "10.0.0.0/8" or "10.0.0.1", blanks around allowed. */
+int model_ip_range_parse(const char *text, struct ip_range *ret_range) must_check;
 __be32 model_prefix_mask(uint32_t prefix_len);

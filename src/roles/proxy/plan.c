@@ -120,7 +120,8 @@ static void plan_port(struct plan *p, const struct service *s, const struct port
 			     outside | (s->n_sources ? SVC_SOURCES : 0), at, list);
 }
 
-void proxy_plan_build(const struct service *s, const struct slice *const *slices, size_t n_slices, struct plan *ret_plan)
+void proxy_plan_build(const struct service *s, const struct slice *const *slices, size_t n_slices,
+		      struct plan *ret_plan)
 {
 	struct plan p = { 0 };
 	size_t addrs;

@@ -31,6 +31,7 @@ struct plan {
 };
 
 /* A NULL service wants nothing. */
-void proxy_plan_build(const struct service *s, const struct slice *const *slices, size_t n_slices, struct plan *ret_plan);
+void proxy_plan_build(const struct service *s, const struct slice *const *slices, size_t n_slices,
+		      struct plan *ret_plan);
 void proxy_plan_done(struct plan *p);
 bool proxy_plan_list_eq(const struct svc_backend *a, const struct svc_backend *b, size_t n);

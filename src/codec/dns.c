@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #define POINTER_MAX 0x3fff /* further into a message no compression reaches */
-#define DNSSEC_OK 0x8000 /* in the flags of OPT's TTL */
+#define DNSSEC_OK 0x8000   /* in the flags of OPT's TTL */
 
 /* ---- names ---- */
 
@@ -25,7 +25,8 @@ bool dns_name_from_text(struct str text, struct dns_name *ret)
 		rest.ptr = NULL; /* the root */
 	while (rest.ptr) {
 		struct str label = str_cut(rest, '.', &rest);
-		if (!label.len || label.len > DNS_LABEL_BYTES_MAX || at + 1 + label.len + 1 > DNS_NAME_BYTES_MAX)
+		if (!label.len || label.len > DNS_LABEL_BYTES_MAX ||
+		    at + 1 + label.len + 1 > DNS_NAME_BYTES_MAX)
 			return false;
 		ret->wire[at++] = (uint8_t)label.len;
 		for (size_t i = 0; i < label.len; i++)
@@ -59,7 +60,8 @@ bool dns_name_read(struct str msg, size_t at, struct dns_name *ret, size_t *ret_
 			at = limit = to;
 			continue;
 		}
-		if (len > DNS_LABEL_BYTES_MAX || at + 1 + len > msg.len || n + 1 + len > DNS_NAME_BYTES_MAX)
+		if (len > DNS_LABEL_BYTES_MAX || at + 1 + len > msg.len ||
+		    n + 1 + len > DNS_NAME_BYTES_MAX)
 			return false;
 		memcpy(ret->wire + n, p + at, 1 + (size_t)len);
 		n += 1 + (size_t)len;
@@ -139,7 +141,8 @@ size_t dns_reverse_ip(const struct dns_name *n, uint8_t ret_ip[16])
 	static const char v4[] = "\7in-addr\4arpa", v6[] = "\3ip6\4arpa"; /* with the root */
 	size_t at = 0;
 
-	if (n->labels == 6 && n->len > sizeof(v4) && !memcmp(n->wire + n->len - sizeof(v4), v4, sizeof(v4))) {
+	if (n->labels == 6 && n->len > sizeof(v4) &&
+	    !memcmp(n->wire + n->len - sizeof(v4), v4, sizeof(v4))) {
 		for (int i = 3; i >= 0; i--, at += 1 + (size_t)n->wire[at]) {
 			int v = octet_of(n->wire + at);
 			if (v < 0)
@@ -148,7 +151,8 @@ size_t dns_reverse_ip(const struct dns_name *n, uint8_t ret_ip[16])
 		}
 		return 4;
 	}
-	if (n->labels != 34 || n->len != 64 + sizeof(v6) || memcmp(n->wire + 64, v6, sizeof(v6)) != 0)
+	if (n->labels != 34 || n->len != 64 + sizeof(v6) ||
+	    memcmp(n->wire + 64, v6, sizeof(v6)) != 0)
 		return 0;
 	for (int i = 15; i >= 0; i--, at += 4) {
 		int low = nibble_of(n->wire + at), high = nibble_of(n->wire + at + 2);
@@ -170,7 +174,8 @@ static size_t read_question_name(const uint8_t *p, size_t len, struct dns_name *
 		if (at >= len)
 			return 0;
 		size_t label = p[at];
-		if (label > DNS_LABEL_BYTES_MAX || at + 1 + label > len || n + 1 + label > DNS_NAME_BYTES_MAX)
+		if (label > DNS_LABEL_BYTES_MAX || at + 1 + label > len ||
+		    n + 1 + label > DNS_NAME_BYTES_MAX)
 			return 0;
 		for (size_t i = 0; i <= label; i++)
 			ret->wire[n++] = lower(p[at++]);
@@ -194,7 +199,8 @@ static int take_opt(struct dns_query *q, const uint8_t *rr)
 }
 
 /* What follows the question in a query: nothing that we use but OPT. */
-static int read_extras(struct dns_query *q, struct str msg, size_t at, unsigned n_before, unsigned n_additional)
+static int read_extras(struct dns_query *q, struct str msg, size_t at, unsigned n_before,
+		       unsigned n_additional)
 {
 	const uint8_t *p = (const uint8_t *)msg.ptr;
 	int result = 0;
@@ -259,8 +265,8 @@ void dns_answer_start(struct dns_writer *w, uint8_t *out, size_t max, const stru
 	w->counts[0] = 1;
 }
 
-static uint16_t put_record(struct dns_writer *w, enum dns_section s, size_t start, uint16_t type, uint32_t ttl,
-			   const struct dns_rdata *rd)
+static uint16_t put_record(struct dns_writer *w, enum dns_section s, size_t start, uint16_t type,
+			   uint32_t ttl, const struct dns_rdata *rd)
 {
 	size_t rdlen = rd->fixed_len + rd->name_len + (rd->tail_at ? 2 : 0) + rd->more_len;
 	uint8_t *p = w->ptr + w->len;
@@ -291,8 +297,8 @@ static uint16_t put_record(struct dns_writer *w, enum dns_section s, size_t star
 	return at;
 }
 
-uint16_t dns_put(struct dns_writer *w, enum dns_section s, uint16_t owner_at, uint16_t type, uint32_t ttl,
-		 const struct dns_rdata *rd)
+uint16_t dns_put(struct dns_writer *w, enum dns_section s, uint16_t owner_at, uint16_t type,
+		 uint32_t ttl, const struct dns_rdata *rd)
 {
 	size_t start = w->len;
 
@@ -305,8 +311,8 @@ uint16_t dns_put(struct dns_writer *w, enum dns_section s, uint16_t owner_at, ui
 	return put_record(w, s, start, type, ttl, rd);
 }
 
-uint16_t dns_put_named(struct dns_writer *w, enum dns_section s, const struct dns_name *owner, uint16_t type,
-		       uint32_t ttl, const struct dns_rdata *rd)
+uint16_t dns_put_named(struct dns_writer *w, enum dns_section s, const struct dns_name *owner,
+		       uint16_t type, uint32_t ttl, const struct dns_rdata *rd)
 {
 	size_t start = w->len;
 
@@ -335,13 +341,15 @@ static void put_opt(struct dns_writer *w, unsigned rcode)
 size_t dns_answer_finish(struct dns_writer *w, enum dns_rcode rcode, bool authoritative)
 {
 	const struct dns_query *q = w->query;
-	uint16_t flags = DNS_FLAG_QR | DNS_FLAG_RA | (q->flags & (DNS_FLAGS_OPCODE | DNS_FLAG_RD | DNS_FLAG_CD)) |
+	uint16_t flags = DNS_FLAG_QR | DNS_FLAG_RA |
+			 (q->flags & (DNS_FLAGS_OPCODE | DNS_FLAG_RD | DNS_FLAG_CD)) |
 			 (rcode & DNS_FLAGS_RCODE);
 
 	if (q->edns)
 		put_opt(w, rcode);
 	set_u16(w->ptr, q->id);
-	set_u16(w->ptr + 2, flags | (authoritative ? DNS_FLAG_AA : 0) | (w->truncated ? DNS_FLAG_TC : 0));
+	set_u16(w->ptr + 2,
+		flags | (authoritative ? DNS_FLAG_AA : 0) | (w->truncated ? DNS_FLAG_TC : 0));
 	for (int i = 0; i < 4; i++)
 		set_u16(w->ptr + 4 + 2 * i, w->counts[i]);
 	return w->len;

@@ -1,13 +1,13 @@
 #include "codec/dns_int.h"
 
-/* Names inside rdata, which may be compressed: `fixed` bytes, then `names` of them (RFC 1035, 3.3; 3597, 4). */
+/* Names inside rdata, which may be compressed: `fixed` bytes, then `names` of them (RFC 1035, 3.3;
+ * 3597, 4). */
 static const struct rdata_shape {
 	uint16_t type;
 	uint8_t fixed, names, behind; /* behind: bytes after the names */
 } shapes[] = {
-	{ DNS_NS, 0, 1, 0 },  { DNS_CNAME, 0, 1, 0 }, { DNS_PTR, 0, 1, 0 },
-	{ DNS_MX, 2, 1, 0 },  { DNS_SRV, 6, 1, 0 },   { DNS_DNAME, 0, 1, 0 },
-	{ DNS_SOA, 0, 2, 20 },
+	{ DNS_NS, 0, 1, 0 },  { DNS_CNAME, 0, 1, 0 }, { DNS_PTR, 0, 1, 0 },  { DNS_MX, 2, 1, 0 },
+	{ DNS_SRV, 6, 1, 0 }, { DNS_DNAME, 0, 1, 0 }, { DNS_SOA, 0, 2, 20 },
 };
 
 static const struct rdata_shape *shape_of(uint16_t type)
@@ -65,7 +65,8 @@ bool dns_message_parse(struct str bytes, struct dns_message *ret)
 	ret->flags = get_u16(p + 2);
 	for (int i = 0; i < 4; i++)
 		ret->counts[i] = get_u16(p + 4 + 2 * i);
-	if (ret->counts[0] != 1 || !dns_name_read(bytes, DNS_HEADER_BYTES, &ret->name, &at) || at + 4 > bytes.len)
+	if (ret->counts[0] != 1 || !dns_name_read(bytes, DNS_HEADER_BYTES, &ret->name, &at) ||
+	    at + 4 > bytes.len)
 		return false;
 	dns_name_lower(&ret->name);
 	ret->type = get_u16(p + at);
@@ -73,7 +74,8 @@ bool dns_message_parse(struct str bytes, struct dns_message *ret)
 	ret->records_at = at += 4;
 	for (unsigned i = 0; i < (unsigned)ret->counts[1] + ret->counts[2] + ret->counts[3]; i++) {
 		struct dns_record r;
-		if (!record_read(bytes, at, &r) || !rdata_valid(bytes, r.type, r.rdata_at, r.rdata_len))
+		if (!record_read(bytes, at, &r) ||
+		    !rdata_valid(bytes, r.type, r.rdata_at, r.rdata_len))
 			return false;
 		at = r.end;
 	}
@@ -135,13 +137,15 @@ void dns_message_age(const struct dns_message *m, uint8_t *bytes, uint32_t secon
 			set_u32(bytes + r.ttl_at, r.ttl > seconds ? r.ttl - seconds : 0);
 }
 
-size_t dns_message_truncate(const struct dns_message *m, uint8_t *bytes, size_t max, const struct dns_query *q)
+size_t dns_message_truncate(const struct dns_message *m, uint8_t *bytes, size_t max,
+			    const struct dns_query *q)
 {
 	size_t room = max - (q->edns ? DNS_OPT_BYTES : 0);
 	uint16_t flags = m->flags | DNS_FLAG_TC, answers = 0, additional = 0;
 	size_t len = m->records_at;
 
-	for (struct dns_record r = dns_records(m); dns_record_next(m, &r) && r.section == DNS_ANSWER;) {
+	for (struct dns_record r = dns_records(m);
+	     dns_record_next(m, &r) && r.section == DNS_ANSWER;) {
 		if (r.end > room)
 			break;
 		len = r.end;

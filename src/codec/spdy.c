@@ -2,7 +2,8 @@
 
 #include <zlib.h>
 
-/* Section 2.6.10.1: both ends prime their compressors with these bytes. Words with their lengths, then text. */
+/* Section 2.6.10.1: both ends prime their compressors with these bytes. Words with their lengths,
+ * then text. */
 static const char dictionary[] =
 	"\000\000\000\007options"
 	"\000\000\000\004head"
@@ -122,8 +123,7 @@ struct spdy *spdy_new(void)
 	struct spdy *s = xcalloc(1, sizeof(*s));
 
 	/* Out of memory is the only way these fail. */
-	if (inflateInit(&s->inflate) != Z_OK ||
-	    deflateInit(&s->deflate, Z_BEST_SPEED) != Z_OK ||
+	if (inflateInit(&s->inflate) != Z_OK || deflateInit(&s->deflate, Z_BEST_SPEED) != Z_OK ||
 	    deflateSetDictionary(&s->deflate, (const Bytef *)dictionary, DICTIONARY_BYTES) != Z_OK)
 		abort();
 	buf_init(&s->block, SPDY_HEADER_BLOCK_BYTES_MAX);
@@ -150,7 +150,8 @@ static int inflate_block(struct spdy *s, struct str in, struct err *e)
 	for (;;) {
 		size_t room = MIN((size_t)INFLATE_CHUNK_BYTES, s->block.max - s->block.len);
 		if (room == 0 || buf_reserve(&s->block, room) < 0)
-			return err_set(e, ERR_TOO_LARGE, "SPDY header block is larger than %u bytes",
+			return err_set(e, ERR_TOO_LARGE,
+				       "SPDY header block is larger than %u bytes",
 				       SPDY_HEADER_BLOCK_BYTES_MAX);
 		z->next_out = (Bytef *)s->block.ptr + s->block.len;
 		z->avail_out = (uInt)room;
@@ -159,7 +160,8 @@ static int inflate_block(struct spdy *s, struct str in, struct err *e)
 		if (r == Z_NEED_DICT)
 			r = inflateSetDictionary(z, (const Bytef *)dictionary, DICTIONARY_BYTES);
 		else if ((r == Z_OK || r == Z_BUF_ERROR) && z->avail_in == 0 && z->avail_out)
-			return 0; /* a buffer error here: the block had filled the last chunk exactly */
+			return 0; /* a buffer error here: the block had filled the last chunk
+				     exactly */
 		if (r != Z_OK)
 			return err_set(e, ERR_BAD_REQUEST, "SPDY header block does not inflate");
 	}
@@ -186,7 +188,8 @@ static bool lower_case_name(struct str name)
 	return name.len > 0;
 }
 
-static int parse_headers(struct spdy *s, struct str compressed, struct spdy_event *ret, struct err *e)
+static int parse_headers(struct spdy *s, struct str compressed, struct spdy_event *ret,
+			 struct err *e)
 {
 	if (inflate_block(s, compressed, e) < 0)
 		return -1;
@@ -196,16 +199,19 @@ static int parse_headers(struct spdy *s, struct str compressed, struct spdy_even
 	uint32_t n = get_u32(rest.ptr);
 	rest = (struct str){ rest.ptr + 4, rest.len - 4 };
 	if (n > SPDY_HEADERS_MAX)
-		return err_set(e, ERR_TOO_LARGE, "SPDY frame has more than %d headers", SPDY_HEADERS_MAX);
+		return err_set(e, ERR_TOO_LARGE, "SPDY frame has more than %d headers",
+			       SPDY_HEADERS_MAX);
 	for (uint32_t i = 0; i < n; i++) {
 		struct spdy_header *h = &s->headers[i];
 		if (!take_string(&rest, &h->name) || !take_string(&rest, &h->value))
 			return err_set(e, ERR_BAD_REQUEST, "SPDY header block is cut short");
 		if (!lower_case_name(h->name))
-			return err_set(e, ERR_BAD_REQUEST, "SPDY header name is empty or not in lower case");
+			return err_set(e, ERR_BAD_REQUEST,
+				       "SPDY header name is empty or not in lower case");
 	}
 	if (rest.len)
-		return err_set(e, ERR_BAD_REQUEST, "SPDY header block has bytes behind its headers");
+		return err_set(e, ERR_BAD_REQUEST,
+			       "SPDY header block has bytes behind its headers");
 	ret->headers = s->headers;
 	ret->n_headers = n;
 	return 0;
@@ -240,12 +246,14 @@ static const struct control_shape {
 	[SPDY_WINDOW_UPDATE] = { 8, .exact = true },
 };
 
-static int parse_payload(struct spdy *s, uint16_t type, struct str p, struct spdy_event *ret, struct err *e)
+static int parse_payload(struct spdy *s, uint16_t type, struct str p, struct spdy_event *ret,
+			 struct err *e)
 {
 	const struct control_shape *shape = &shapes[type];
 
 	if (p.len < shape->fixed || (shape->exact && p.len != shape->fixed))
-		return err_set(e, ERR_BAD_REQUEST, "SPDY frame of type %u has a wrong length", type);
+		return err_set(e, ERR_BAD_REQUEST, "SPDY frame of type %u has a wrong length",
+			       type);
 	ret->stream = type == SPDY_PING ? get_u32(p.ptr) : get_u31(p.ptr);
 	if (shape->has_stream && ret->stream == 0)
 		return err_set(e, ERR_BAD_REQUEST, "SPDY frame of type %u is for stream 0", type);
@@ -358,8 +366,9 @@ static int deflate_string(struct spdy *s, struct buf *out, struct str v)
 	char len[4];
 
 	set_u32(len, (uint32_t)v.len);
-	return deflate_into(s, out, len, 4, Z_NO_FLUSH) < 0 ? -1
-							      : deflate_into(s, out, v.ptr, v.len, Z_NO_FLUSH);
+	return deflate_into(s, out, len, 4, Z_NO_FLUSH) < 0
+		       ? -1
+		       : deflate_into(s, out, v.ptr, v.len, Z_NO_FLUSH);
 }
 
 static int deflate_headers(struct spdy *s, struct buf *out, const struct spdy_header *h, size_t n)
@@ -375,8 +384,8 @@ static int deflate_headers(struct spdy *s, struct buf *out, const struct spdy_he
 	return deflate_into(s, out, NULL, 0, Z_SYNC_FLUSH);
 }
 
-static int put_with_headers(struct spdy *s, struct buf *out, enum spdy_type type, uint32_t stream, bool fin,
-			    const struct spdy_header *h, size_t n)
+static int put_with_headers(struct spdy *s, struct buf *out, enum spdy_type type, uint32_t stream,
+			    bool fin, const struct spdy_header *h, size_t n)
 {
 	size_t start = out->len, fixed = shapes[type].fixed, total = 0;
 	char head[HEAD_BYTES + 10] = { 0 };

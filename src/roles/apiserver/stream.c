@@ -6,8 +6,10 @@
 #include "roles/apiserver/stream_pipe.h"
 #include "roles/apiserver/stream_request.h"
 
-#define CONNECT_TIMEOUT_MS 30000 /* as client-go's dialer: a node that is gone should be told soon */
-#define PROTOCOLS_MAX 16	 /* X-Stream-Protocol-Version headers that are passed on; kubectl sends five */
+/* as client-go's dialer: a node that is gone should be told soon */
+#define CONNECT_TIMEOUT_MS 30000
+/* X-Stream-Protocol-Version headers that are passed on; kubectl sends five */
+#define PROTOCOLS_MAX 16
 
 /* From the request until the kubelet has answered. */
 struct proxying {
@@ -36,7 +38,8 @@ static void join_spdy(struct proxying *p, struct conn *node, struct http_headers
 	const struct http_header h[] = {
 		{ STR("upgrade"), STR("SPDY/3.1") },
 		{ STR("connection"), STR("Upgrade") },
-		{ STR("x-stream-protocol-version"), http_header_get(headers, "x-stream-protocol-version") },
+		{ STR("x-stream-protocol-version"),
+		  http_header_get(headers, "x-stream-protocol-version") },
 	};
 	struct conn *client = http_upgrade(p->x, h, h[2].value.len ? 3 : 2, &stream_hold_ops, NULL);
 
@@ -77,18 +80,20 @@ static void on_upgraded(void *ctx, struct conn *node, struct http_headers header
 	free(p);
 }
 
-/* A client of SPDY reads the kubelet's own answer; one of channels is told through its error channel. */
+/* A client of SPDY reads the kubelet's own answer; one of channels is told through its error
+ * channel. */
 static void on_refused(void *ctx, int status, struct str body, const struct err *e)
 {
 	struct proxying *p = ctx;
 	const struct http_header h = { STR("content-type"), STR("text/plain; charset=utf-8") };
 	struct str said = body;
-	bool channels = p->protocol.dialect == STREAM_CHANNELS || p->protocol.dialect == STREAM_CHANNELS_BASE64;
+	bool channels = p->protocol.dialect == STREAM_CHANNELS ||
+			p->protocol.dialect == STREAM_CHANNELS_BASE64;
 	while (said.len && said.ptr[said.len - 1] == '\n')
 		said.len--;
-	cleanup(freep) char *message = status == 0
-		? xasprintf("error dialing backend: %s", e ? e->message : "no answer")
-		: xasprintf("unable to upgrade connection: " STR_FMT, STR_ARG(said));
+	cleanup(freep) char *message =
+		status == 0 ? xasprintf("error dialing backend: %s", e ? e->message : "no answer")
+			    : xasprintf("unable to upgrade connection: " STR_FMT, STR_ARG(said));
 
 	http_on_closed(p->x, NULL, NULL);
 	if (channels)
@@ -112,14 +117,17 @@ static const struct http_upgrade_ops node_ops = { on_upgraded, on_refused };
 
 /* ---- asking it ---- */
 
-/* What the kubelet is to speak inside SPDY: the client's own list when the client reads it, else what we translate. */
-static size_t put_protocols(const struct proxying *p, enum stream_kind kind, struct http_header h[PROTOCOLS_MAX])
+/* What the kubelet is to speak inside SPDY: the client's own list when the client reads it, else
+ * what we translate. */
+static size_t put_protocols(const struct proxying *p, enum stream_kind kind,
+			    struct http_header h[PROTOCOLS_MAX])
 {
 	const struct http_headers from = http_request_of(p->x)->headers;
 	size_t n = 0;
 
 	if (p->protocol.dialect != STREAM_SPDY) {
-		h[0] = (struct http_header){ STR("x-stream-protocol-version"), STR("v4.channel.k8s.io") };
+		h[0] = (struct http_header){ STR("x-stream-protocol-version"),
+					     STR("v4.channel.k8s.io") };
 		if (kind == STREAM_PORTFORWARD)
 			h[0].value = STR("portforward.k8s.io");
 		return 1;
@@ -160,7 +168,8 @@ void stream_proxy(struct loop *l, struct http_exchange *x, const struct stream_t
 	struct err e;
 
 	if (stream_protocol_choose(t->kind, r, &protocol, &e) < 0 ||
-	    (t->kind != STREAM_PORTFORWARD && stream_options_parse(r->query, http_arena(x), &options, &e) < 0)) {
+	    (t->kind != STREAM_PORTFORWARD &&
+	     stream_options_parse(r->query, http_arena(x), &options, &e) < 0)) {
 		reply_status(x, e.reason, e.message);
 		return;
 	}

@@ -1,11 +1,12 @@
-/* stream.h - pods/exec, attach and portforward: the client's upgraded connection, joined to the kubelet's.
+/* stream.h - pods/exec, attach and portforward: the client's upgraded connection, joined to the
+ * kubelet's.
  *
  * Three ways in, as kube-apiserver 1.31 and later (KEP-4006, k8s.io/apiserver/pkg/util/proxy):
  *   SPDY/3.1                       bytes are passed through unchanged
  *   WebSocket [v4.|v5.]channel.k8s.io (and base64) for exec and attach: translated to SPDY/3.1
  *   WebSocket SPDY/3.1+portforward.k8s.io: binary messages are SPDY's bytes, un-tunnelled
- * Towards the node it is always SPDY/3.1 on the kubelet's own paths. The caller has authenticated and
- * authorized the request, found the pod, its node and the container.
+ * Towards the node it is always SPDY/3.1 on the kubelet's own paths. The caller has authenticated
+ * and authorized the request, found the pod, its node and the container.
  */
 #pragma once
 

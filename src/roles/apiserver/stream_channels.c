@@ -6,7 +6,8 @@
 #include "roles/apiserver/stream_pipe.h"
 #include "roles/apiserver/stream_translate.h"
 
-#define BASE64_BYTES_MAX (2 * STREAM_MESSAGE_BYTES_MAX) /* four bytes for three, of what the node sends at a time */
+/* four bytes for three, of what the node sends at a time */
+#define BASE64_BYTES_MAX (2 * STREAM_MESSAGE_BYTES_MAX)
 #define SUCCESS "{\"metadata\":{},\"status\":\"Success\"}"
 
 struct session {
@@ -74,7 +75,8 @@ static void take_message(struct session *s, struct str payload)
 
 	if (channel == CHANNEL_CLOSE && !s->protocol.half_close)
 		return;
-	translate_from_client(s->translate, channel, (struct str){ payload.ptr + 1, payload.len - 1 });
+	translate_from_client(s->translate, channel,
+			      (struct str){ payload.ptr + 1, payload.len - 1 });
 }
 
 static void take_base64(struct session *s, struct str payload)
@@ -304,7 +306,8 @@ static void on_client_gone(void *ctx)
 	session_end(s);
 }
 
-static struct session *session_new(struct loop *l, struct http_exchange *x, const struct stream_protocol *p)
+static struct session *session_new(struct loop *l, struct http_exchange *x,
+				   const struct stream_protocol *p)
 {
 	struct session *s = xcalloc(1, sizeof(*s));
 
@@ -330,8 +333,8 @@ void stream_channels_run(struct loop *l, struct http_exchange *x, const struct s
 	s->translate = translate_new(o, &session_translate_ops, s);
 }
 
-void stream_channels_refuse(struct loop *l, struct http_exchange *x, const struct stream_protocol *p,
-			    const char *message)
+void stream_channels_refuse(struct loop *l, struct http_exchange *x,
+			    const struct stream_protocol *p, const char *message)
 {
 	say_failure(session_new(l, x, p), message);
 }

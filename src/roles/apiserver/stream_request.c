@@ -40,7 +40,8 @@ static bool choose_tunnel(struct str name, struct stream_protocol *ret)
 }
 
 /* The client lists what it speaks in order of preference, in one header or in several. */
-static bool choose_subprotocol(enum stream_kind kind, struct http_headers h, struct stream_protocol *ret)
+static bool choose_subprotocol(enum stream_kind kind, struct http_headers h,
+			       struct stream_protocol *ret)
 {
 	bool named = false;
 
@@ -58,8 +59,8 @@ static bool choose_subprotocol(enum stream_kind kind, struct http_headers h, str
 	return !named && kind != STREAM_PORTFORWARD && choose_channels(STR(""), ret);
 }
 
-int stream_protocol_choose(enum stream_kind kind, const struct http_request *r, struct stream_protocol *ret,
-			   struct err *e)
+int stream_protocol_choose(enum stream_kind kind, const struct http_request *r,
+			   struct stream_protocol *ret, struct err *e)
 {
 	struct str upgrade = http_header_get(r->headers, "upgrade");
 
@@ -70,13 +71,17 @@ int stream_protocol_choose(enum stream_kind kind, const struct http_request *r, 
 		return 0;
 	}
 	if (!str_ieq(upgrade, STR("websocket")))
-		return err_set(e, ERR_BAD_REQUEST, "unable to upgrade: unknown protocol \"" STR_FMT "\"",
+		return err_set(e, ERR_BAD_REQUEST,
+			       "unable to upgrade: unknown protocol \"" STR_FMT "\"",
 			       (int)MIN(upgrade.len, (size_t)60), upgrade.ptr ? upgrade.ptr : "");
-	if (!str_eq(r->method, STR("GET")) || !http_header_get(r->headers, "sec-websocket-key").len ||
+	if (!str_eq(r->method, STR("GET")) ||
+	    !http_header_get(r->headers, "sec-websocket-key").len ||
 	    !str_eq_c(http_header_get(r->headers, "sec-websocket-version"), "13"))
-		return err_set(e, ERR_BAD_REQUEST, "unable to upgrade: not a WebSocket handshake of version 13");
+		return err_set(e, ERR_BAD_REQUEST,
+			       "unable to upgrade: not a WebSocket handshake of version 13");
 	if (!choose_subprotocol(kind, r->headers, ret))
-		return err_set(e, ERR_BAD_REQUEST, "unable to upgrade: none of the requested subprotocols is served here");
+		return err_set(e, ERR_BAD_REQUEST,
+			       "unable to upgrade: no requested subprotocol is served here");
 	return 0;
 }
 
@@ -87,7 +92,8 @@ static bool query_bool(struct str query, const char *name, struct arena *a)
 	return v && strcmp(v, "0") != 0 && strcasecmp(v, "false") != 0;
 }
 
-int stream_options_parse(struct str query, struct arena *a, struct stream_options *ret, struct err *e)
+int stream_options_parse(struct str query, struct arena *a, struct stream_options *ret,
+			 struct err *e)
 {
 	*ret = (struct stream_options){
 		.in = query_bool(query, "stdin", a),
@@ -98,7 +104,8 @@ int stream_options_parse(struct str query, struct arena *a, struct stream_option
 	if (ret->tty)
 		ret->err = false;
 	if (!ret->in && !ret->out && !ret->err)
-		return err_set(e, ERR_BAD_REQUEST, "you must specify at least 1 of stdin, stdout, stderr");
+		return err_set(e, ERR_BAD_REQUEST,
+			       "you must specify at least 1 of stdin, stdout, stderr");
 	return 0;
 }
 
@@ -106,7 +113,8 @@ static void put_encoded(struct buf *b, const char *s)
 {
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
-		if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || strchr("-._~", c))
+		if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') ||
+		    strchr("-._~", c))
 			buf_putc(b, (char)c);
 		else
 			buf_printf(b, "%%%02X", c);
@@ -136,8 +144,8 @@ static const char *const verbs[] = {
 	[STREAM_PORTFORWARD] = "portForward",
 };
 
-const char *stream_kubelet_path(const struct stream_target *t, struct str query, const struct stream_options *o,
-				struct arena *a)
+const char *stream_kubelet_path(const struct stream_target *t, struct str query,
+				const struct stream_options *o, struct arena *a)
 {
 	struct buf b;
 

@@ -5,7 +5,7 @@
 #define FRAMES_BYTES_MAX (2u << 20) /* the largest client message and a head, with room */
 
 struct stream {
-	uint32_t id; /* 0: not asked for */
+	uint32_t id;		     /* 0: not asked for */
 	bool replied, ended, closed; /* ended: by the node; closed: by us */
 };
 
@@ -35,7 +35,8 @@ static void flush(struct translate *t)
 	buf_clear(&t->frames);
 }
 
-struct translate *translate_new(const struct stream_options *o, const struct translate_ops *ops, void *ctx)
+struct translate *translate_new(const struct stream_options *o, const struct translate_ops *ops,
+				void *ctx)
 {
 	struct translate *t = xcalloc(1, sizeof(*t));
 	const bool wanted[CHANNELS] = {
@@ -116,15 +117,18 @@ static void replied(struct translate *t, struct stream *s)
 static int take_data(struct translate *t, int channel, struct str data, struct err *e)
 {
 	if (channel == CHANNEL_ERROR)
-		return buf_put_str(&t->status, data) == 0 ? 0
-			: err_set(e, ERR_TOO_LARGE, "the node's status is larger than %u bytes",
-				  STREAM_STATUS_BYTES_MAX);
+		return buf_put_str(&t->status, data) == 0
+			       ? 0
+			       : err_set(e, ERR_TOO_LARGE,
+					 "the node's status is larger than %u bytes",
+					 STREAM_STATUS_BYTES_MAX);
 	if (data.len && (channel == CHANNEL_STDOUT || channel == CHANNEL_STDERR))
 		t->ops->to_client(t->ctx, (enum stream_channel)channel, data);
 	return 0;
 }
 
-/* What is about no stream of ours: an even PING is the node's own, which it wants back; it opens no streams. */
+/* What is about no stream of ours: an even PING is the node's own, which it wants back; it opens no
+ * streams. */
 static int answer_node(struct translate *t, const struct spdy_event *ev, struct err *e)
 {
 	int r = 0;
@@ -138,7 +142,8 @@ static int answer_node(struct translate *t, const struct spdy_event *ev, struct 
 
 static int take_event(struct translate *t, const struct spdy_event *ev, struct err *e)
 {
-	int channel = ev->type == SPDY_PING || ev->type == SPDY_GOAWAY ? -1 : channel_of(t, ev->stream);
+	int channel =
+		ev->type == SPDY_PING || ev->type == SPDY_GOAWAY ? -1 : channel_of(t, ev->stream);
 	struct stream *s = channel >= 0 ? &t->streams[channel] : NULL;
 
 	if (!s)
@@ -162,7 +167,8 @@ ssize_t translate_from_node(struct translate *t, struct str bytes, struct err *e
 
 	while (!t->finished) {
 		struct spdy_event ev;
-		ssize_t n = spdy_parse(t->spdy, (struct str){ bytes.ptr + used, bytes.len - used }, &ev, e);
+		ssize_t n = spdy_parse(t->spdy, (struct str){ bytes.ptr + used, bytes.len - used },
+				       &ev, e);
 		if (n < 0)
 			return -1;
 		if (n == 0)
@@ -206,7 +212,8 @@ void translate_from_client(struct translate *t, uint8_t channel, struct str payl
 int translate_node_gone(struct translate *t, struct err *e)
 {
 	if (!t->status.len && !t->streams[CHANNEL_ERROR].ended)
-		return err_set(e, ERR_INTERNAL, "the node's connection ended before the command did");
+		return err_set(e, ERR_INTERNAL,
+			       "the node's connection ended before the command did");
 	finish(t);
 	return 0;
 }

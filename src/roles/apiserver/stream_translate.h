@@ -1,7 +1,8 @@
-/* stream_translate.h - Kubernetes' WebSocket channels on one side, the kubelet's SPDY streams on the other.
+/* stream_translate.h - Kubernetes' WebSocket channels on one side, the kubelet's SPDY streams on
+ * the other.
  *
- * No I/O: bytes and messages go in, bytes and messages come out of the call-backs. Each channel is a SPDY
- * stream that we open: stdin, stdout, stderr, error (a Status, at the end) and resize.
+ * No I/O: bytes and messages go in, bytes and messages come out of the call-backs. Each channel is
+ * a SPDY stream that we open: stdin, stdout, stderr, error (a Status, at the end) and resize.
  */
 #pragma once
 
@@ -24,12 +25,13 @@ struct translate_ops {
 	/* Every stream was accepted. Until then nothing may be passed in from the client. */
 	void (*ready)(void *ctx);
 	void (*to_client)(void *ctx, enum stream_channel channel, struct str payload);
-	/* Once, after all output. `status` is what came on the error stream; empty means success. */
+	/* Once, after all output. `status` is what the error stream said; empty means success. */
 	void (*finished)(void *ctx, struct str status);
 };
 struct translate;
 /* Calls to_node at once. */
-struct translate *translate_new(const struct stream_options *o, const struct translate_ops *ops, void *ctx);
+struct translate *translate_new(const struct stream_options *o, const struct translate_ops *ops,
+				void *ctx);
 void translate_free(struct translate *t); /* NULL is nothing; not from inside a call-back */
 /* Returns the bytes used, or -1 when the node does not speak SPDY properly. */
 ssize_t translate_from_node(struct translate *t, struct str bytes, struct err *e) must_check;

@@ -3,10 +3,11 @@
 #include "base/list.h"
 #include "base/map.h"
 
-#define ENTRIES_MAX 8192	 /* CoreDNS keeps 9,984 of each sort */
-#define BYTES_MAX (4u << 20)	 /* of messages: the role is to stay small */
-#define POSITIVE_SECONDS_MAX 300 /* a changed address is believed after five minutes, whatever its TTL was */
-#define DENIAL_SECONDS_MAX 30	 /* a name that appears should appear soon */
+#define ENTRIES_MAX 8192     /* CoreDNS keeps 9,984 of each sort */
+#define BYTES_MAX (4u << 20) /* of messages: the role is to stay small */
+/* a changed address is believed after five minutes, whatever its TTL was */
+#define POSITIVE_SECONDS_MAX 300
+#define DENIAL_SECONDS_MAX 30 /* a name that appears should appear soon */
 
 struct entry {
 	struct list link; /* in the order of their use, the newest last */
@@ -46,7 +47,8 @@ struct str dns_cache_key(const struct dns_query *q, struct dns_cache_key *out)
 	*p++ = (uint8_t)q->type;
 	*p++ = (uint8_t)(q->class >> 8);
 	*p++ = (uint8_t)q->class;
-	*p++ = (uint8_t)((q->edns ? 1 : 0) | (q->dnssec_ok ? 2 : 0) | (q->flags & DNS_FLAG_CD ? 4 : 0));
+	*p++ = (uint8_t)((q->edns ? 1 : 0) | (q->dnssec_ok ? 2 : 0) |
+			 (q->flags & DNS_FLAG_CD ? 4 : 0));
 	p = mempcpy(p, q->name.wire, q->name.len);
 	return (struct str){ (const char *)out->bytes, (size_t)(p - out->bytes) };
 }
@@ -64,7 +66,8 @@ static struct entry *oldest(struct dns_cache *c)
 	return list_empty(&c->used) ? NULL : list_entry(c->used.next, struct entry, link);
 }
 
-void dns_cache_put(struct dns_cache *c, struct str key, const struct dns_message *m, uint64_t now_ms)
+void dns_cache_put(struct dns_cache *c, struct str key, const struct dns_message *m,
+		   uint64_t now_ms)
 {
 	uint32_t ttl = dns_message_ttl(m);
 	bool denial = m->counts[DNS_ANSWER] == 0;
@@ -78,7 +81,8 @@ void dns_cache_put(struct dns_cache *c, struct str key, const struct dns_message
 		entry_drop(c, oldest(c));
 	e = xmalloc(sizeof(*e) + key.len + m->bytes.len);
 	e->stored_ms = now_ms;
-	e->expires_ms = now_ms + 1000ull * MIN(ttl, denial ? DENIAL_SECONDS_MAX : POSITIVE_SECONDS_MAX);
+	e->expires_ms =
+		now_ms + 1000ull * MIN(ttl, denial ? DENIAL_SECONDS_MAX : POSITIVE_SECONDS_MAX);
 	e->key_len = key.len;
 	e->len = m->bytes.len;
 	memcpy(e->bytes, key.ptr, key.len);
@@ -89,15 +93,16 @@ void dns_cache_put(struct dns_cache *c, struct str key, const struct dns_message
 	map_put(&c->entries, key, e);
 }
 
-bool dns_cache_get(struct dns_cache *c, struct str key, uint64_t now_ms, uint8_t out[DNS_MESSAGE_BYTES_MAX],
-		   struct dns_message *ret)
+bool dns_cache_get(struct dns_cache *c, struct str key, uint64_t now_ms,
+		   uint8_t out[DNS_MESSAGE_BYTES_MAX], struct dns_message *ret)
 {
 	struct entry *e = map_get(&c->entries, key);
 
 	if (!e)
 		return false;
 	memcpy(out, e->bytes + e->key_len, e->len);
-	if (now_ms >= e->expires_ms || !dns_message_parse((struct str){ (char *)out, e->len }, ret)) {
+	if (now_ms >= e->expires_ms ||
+	    !dns_message_parse((struct str){ (char *)out, e->len }, ret)) {
 		entry_drop(c, e);
 		return false;
 	}

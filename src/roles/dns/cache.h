@@ -1,4 +1,5 @@
-/* cache.h - answers of upstream servers, kept as long as they allow. Never used for the cluster's own zone. */
+/* cache.h - answers of upstream servers, kept as long as they allow. Never used for the cluster's
+ * own zone. */
 #pragma once
 
 #include "codec/dns.h"
@@ -14,7 +15,8 @@ struct dns_cache_key {
 struct str dns_cache_key(const struct dns_query *q, struct dns_cache_key *out);
 
 /* Keeps the answer if its TTLs and rcode allow it. */
-void dns_cache_put(struct dns_cache *c, struct str key, const struct dns_message *m, uint64_t now_ms);
+void dns_cache_put(struct dns_cache *c, struct str key, const struct dns_message *m,
+		   uint64_t now_ms);
 /* Copies the answer into `out`, its TTLs counted down. False: there is none, or it is too old. */
-bool dns_cache_get(struct dns_cache *c, struct str key, uint64_t now_ms, uint8_t out[DNS_MESSAGE_BYTES_MAX],
-		   struct dns_message *ret) must_check;
+bool dns_cache_get(struct dns_cache *c, struct str key, uint64_t now_ms,
+		   uint8_t out[DNS_MESSAGE_BYTES_MAX], struct dns_message *ret) must_check;

@@ -1,4 +1,5 @@
-/* The DNS role: the cluster's names from the API's objects, all others from the machine's name servers. */
+/* The DNS role: the cluster's names from the API's objects, all others from the machine's name
+ * servers. */
 #include "base/log.h"
 #include "kube/client/informer.h"
 #include "net/addr.h"
@@ -13,7 +14,8 @@
 #include <unistd.h>
 
 #define RECORD_TTL 30 /* seconds; kubeadm's setting */
-#define OWN_PORT 10053 /* without a supervisor: above the privileged ports, as the Service's endpoint */
+/* without a supervisor: above the privileged ports, as the Service's endpoint */
+#define OWN_PORT 10053
 #define UPSTREAM_PORT 53
 #define RESOLV_CONF "/etc/resolv.conf"
 #define TCP_BACKLOG 256
@@ -45,20 +47,22 @@ static void keep_only(json_t *obj, const char *const *names, size_t n)
 			json_object_del(obj, key);
 	}
 }
-#define KEEP(obj, ...)                                                       \
-	do {                                                                 \
-		static const char *const names_[] = { __VA_ARGS__ };         \
-		keep_only(obj, names_, ARRAY_LEN(names_));                   \
+#define KEEP(obj, ...)                                                                             \
+	do {                                                                                       \
+		static const char *const names_[] = { __VA_ARGS__ };                               \
+		keep_only(obj, names_, ARRAY_LEN(names_));                                         \
 	} while (0)
 
 static void transform(json_t *obj)
 {
-	json_t *metadata = json_object_get(obj, "metadata"), *endpoints = json_object_get(obj, "endpoints");
+	json_t *metadata = json_object_get(obj, "metadata"),
+	       *endpoints = json_object_get(obj, "endpoints");
 
 	KEEP(obj, "kind", "apiVersion", "metadata", "spec", "endpoints", "ports");
 	KEEP(metadata, "name", "namespace", "uid", "resourceVersion", "labels");
 	KEEP(json_object_get(metadata, "labels"), "kubernetes.io/service-name");
-	KEEP(json_object_get(obj, "spec"), "type", "clusterIP", "clusterIPs", "externalName", "ports");
+	KEEP(json_object_get(obj, "spec"), "type", "clusterIP", "clusterIPs", "externalName",
+	     "ports");
 	for (size_t i = 0; i < json_array_size(endpoints); i++)
 		KEEP(json_array_get(endpoints, i), "addresses", "hostname", "conditions");
 }
@@ -71,19 +75,19 @@ static void transform_namespace(json_t *obj)
 
 /* ---- from informers into the zone ---- */
 
-#define HANDLERS(what)                                                                               \
-	static void what##_added(void *ctx, const json_t *obj)                                       \
-	{                                                                                            \
-		zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                         \
-	}                                                                                            \
-	static void what##_updated(void *ctx, const json_t *old, const json_t *obj)                  \
-	{                                                                                            \
-		(void)old;                                                                           \
-		zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                         \
-	}                                                                                            \
-	static void what##_deleted(void *ctx, const json_t *obj)                                     \
-	{                                                                                            \
-		zone_del_##what(((struct dns_role *)ctx)->server.zone, obj);                         \
+#define HANDLERS(what)                                                                             \
+	static void what##_added(void *ctx, const json_t *obj)                                     \
+	{                                                                                          \
+		zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
+	}                                                                                          \
+	static void what##_updated(void *ctx, const json_t *old, const json_t *obj)                \
+	{                                                                                          \
+		(void)old;                                                                         \
+		zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
+	}                                                                                          \
+	static void what##_deleted(void *ctx, const json_t *obj)                                   \
+	{                                                                                          \
+		zone_del_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
 	}
 HANDLERS(service)
 HANDLERS(slice)
@@ -95,14 +99,17 @@ static void synced(void *ctx)
 	const struct config *c = d->ctx->config;
 
 	if (zone_synced(d->server.zone) || !d->services || !d->slices || !d->namespaces ||
-	    !informer_synced(d->services) || !informer_synced(d->slices) || !informer_synced(d->namespaces))
+	    !informer_synced(d->services) || !informer_synced(d->slices) ||
+	    !informer_synced(d->namespaces))
 		return;
 	zone_set_synced(d->server.zone);
-	log_info("serving %s: %zu services, %zu slices, %zu namespaces", c->cluster_domain, informer_count(d->services),
-		 informer_count(d->slices), informer_count(d->namespaces));
+	log_info("serving %s: %zu services, %zu slices, %zu namespaces", c->cluster_domain,
+		 informer_count(d->services), informer_count(d->slices),
+		 informer_count(d->namespaces));
 	role_ready();
 	if (c->standalone)
-		d->ensure = dns_ensure_new(d->ctx->kube, d->services, d->slices, c->dns_ip, c->node_ip, d->port);
+		d->ensure = dns_ensure_new(d->ctx->kube, d->services, d->slices, c->dns_ip,
+					   c->node_ip, d->port);
 }
 
 static const struct informer_handlers service_handlers = {
@@ -112,12 +119,17 @@ static const struct informer_handlers slice_handlers = {
 	slice_added, slice_updated, slice_deleted, synced, .transform = transform,
 };
 static const struct informer_handlers namespace_handlers = {
-	namespace_added, namespace_updated, namespace_deleted, synced, .transform = transform_namespace,
+	namespace_added,
+	namespace_updated,
+	namespace_deleted,
+	synced,
+	.transform = transform_namespace,
 };
 
 static void watch(struct dns_role *d)
 {
-	static const struct kube_gvr services = { "", "v1", "services" }, namespaces = { "", "v1", "namespaces" },
+	static const struct kube_gvr services = { "", "v1", "services" },
+				     namespaces = { "", "v1", "namespaces" },
 				     slices = { "discovery.k8s.io", "v1", "endpointslices" };
 	static const struct informer_options all = { 0 };
 	struct kube_client *k = d->ctx->kube;
@@ -186,12 +198,17 @@ static int dns_start(struct role_ctx *ctx, struct err *e)
 	ctx->state = d;
 	d->ctx = ctx;
 	d->own_ips[0] = c->dns_ip;
-	d->server.zone = zone_new(str_of(c->cluster_domain), RECORD_TTL, (uint32_t)(wall_now_ms() / 1000));
+	d->server.zone =
+		zone_new(str_of(c->cluster_domain), RECORD_TTL, (uint32_t)(wall_now_ms() / 1000));
 	if (!d->server.zone)
-		return err_set(e, ERR_INVALID, "cluster-domain: '%s' is no domain name", c->cluster_domain);
-	d->server.forwarder = forwarder_new(ctx->loop, &(struct forwarder_config){
-		.resolv_conf = RESOLV_CONF, .own_ips = d->own_ips, .port = UPSTREAM_PORT });
-	if (addr_from_ip(c->node_ip, OWN_PORT, &own, e) < 0 || listen_udp(d, &own, e) < 0 || listen_tcp(d, &own, e) < 0)
+		return err_set(e, ERR_INVALID, "cluster-domain: '%s' is no domain name",
+			       c->cluster_domain);
+	d->server.forwarder =
+		forwarder_new(ctx->loop, &(struct forwarder_config){ .resolv_conf = RESOLV_CONF,
+								     .own_ips = d->own_ips,
+								     .port = UPSTREAM_PORT });
+	if (addr_from_ip(c->node_ip, OWN_PORT, &own, e) < 0 || listen_udp(d, &own, e) < 0 ||
+	    listen_tcp(d, &own, e) < 0)
 		return -1;
 	watch(d);
 	return 0;

@@ -42,7 +42,8 @@ static json_t *ports(int port)
 	return list;
 }
 
-static json_t *labels(const char *first, const char *first_value, const char *second, const char *second_value)
+static json_t *labels(const char *first, const char *first_value, const char *second,
+		      const char *second_value)
 {
 	json_t *l = json_object();
 
@@ -66,7 +67,8 @@ static json_t *service_object(const struct dns_ensure *d)
 {
 	json_t *o = object_of("v1", "Service", SERVICE);
 
-	jx_set(o, "metadata.labels", labels("k8s-app", "kube-dns", "kubernetes.io/name", "CoreDNS"));
+	jx_set(o, "metadata.labels",
+	       labels("k8s-app", "kube-dns", "kubernetes.io/name", "CoreDNS"));
 	jx_set_str(o, "spec.clusterIP", d->cluster_ip);
 	jx_set_str(o, "spec.type", "ClusterIP");
 	jx_set(o, "spec.ports", ports(DNS_PORT));
@@ -75,10 +77,12 @@ static json_t *service_object(const struct dns_ensure *d)
 
 static json_t *slice_object(const struct dns_ensure *d)
 {
-	json_t *o = object_of("discovery.k8s.io/v1", "EndpointSlice", SLICE), *endpoint = json_object();
+	json_t *o = object_of("discovery.k8s.io/v1", "EndpointSlice", SLICE),
+	       *endpoint = json_object();
 
-	jx_set(o, "metadata.labels", labels("kubernetes.io/service-name", SERVICE,
-					    "endpointslice.kubernetes.io/managed-by", "dns.portico"));
+	jx_set(o, "metadata.labels",
+	       labels("kubernetes.io/service-name", SERVICE,
+		      "endpointslice.kubernetes.io/managed-by", "dns.portico"));
 	jx_set_str(o, "addressType", strchr(d->node_ip, ':') ? "IPv6" : "IPv4");
 	jx_set(endpoint, "addresses", json_pack("[s]", d->node_ip));
 	jx_set_bool(endpoint, "conditions.ready", true);
@@ -112,14 +116,17 @@ static void create(struct dns_ensure *d, struct kube_gvr gvr, json_t *obj)
 
 static bool slice_is_right(const struct dns_ensure *d, const json_t *slice)
 {
-	const json_t *endpoints = jx_at(slice, "endpoints"), *p = json_array_get(jx_at(slice, "ports"), 0);
+	const json_t *endpoints = jx_at(slice, "endpoints"),
+		     *p = json_array_get(jx_at(slice, "ports"), 0);
 	const json_t *addresses = jx_at(json_array_get(endpoints, 0), "addresses");
 
 	return json_array_size(endpoints) == 1 && jx_len(slice, "ports") == 2 &&
-	       c_eq(json_string_value(json_array_get(addresses, 0)), d->node_ip) && jx_int(p, "port", 0) == d->port;
+	       c_eq(json_string_value(json_array_get(addresses, 0)), d->node_ip) &&
+	       jx_int(p, "port", 0) == d->port;
 }
 
-/* Endpoints' family cannot be changed, hence deleting instead of updating; the next look creates it anew. */
+/* Endpoints' family cannot be changed, hence deleting instead of updating; the next look creates it
+ * anew. */
 static void check_slice(struct dns_ensure *d)
 {
 	const json_t *slice = informer_get(d->slices, NAMESPACE, SLICE);
@@ -134,9 +141,11 @@ static void check_slice(struct dns_ensure *d)
 
 static void check(struct dns_ensure *d)
 {
-	bool missing = !informer_get(d->services, NAMESPACE, SERVICE) || !informer_get(d->slices, NAMESPACE, SLICE);
+	bool missing = !informer_get(d->services, NAMESPACE, SERVICE) ||
+		       !informer_get(d->slices, NAMESPACE, SLICE);
 
-	timer_start(kube_client_loop(d->kube), &d->timer, missing ? CHECK_FIRST_MS : CHECK_LATER_MS);
+	timer_start(kube_client_loop(d->kube), &d->timer,
+		    missing ? CHECK_FIRST_MS : CHECK_LATER_MS);
 	if (d->in_flight || !informer_synced(d->services) || !informer_synced(d->slices))
 		return;
 	if (!informer_get(d->services, NAMESPACE, SERVICE))
@@ -149,13 +158,19 @@ static void on_timer(struct timer *t)
 	check(t->ctx);
 }
 
-struct dns_ensure *dns_ensure_new(struct kube_client *k, const struct informer *services, const struct informer *slices,
-				  const char *cluster_ip, const char *node_ip, uint16_t port)
+struct dns_ensure *dns_ensure_new(struct kube_client *k, const struct informer *services,
+				  const struct informer *slices, const char *cluster_ip,
+				  const char *node_ip, uint16_t port)
 {
 	struct dns_ensure *d = xcalloc(1, sizeof(*d));
 
-	*d = (struct dns_ensure){ .kube = k, .services = services, .slices = slices, .cluster_ip = cluster_ip,
-				  .node_ip = node_ip, .port = port, .timer = { .fire = on_timer, .ctx = d } };
+	*d = (struct dns_ensure){ .kube = k,
+				  .services = services,
+				  .slices = slices,
+				  .cluster_ip = cluster_ip,
+				  .node_ip = node_ip,
+				  .port = port,
+				  .timer = { .fire = on_timer, .ctx = d } };
 	check(d);
 	return d;
 }

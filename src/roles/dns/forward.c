@@ -11,13 +11,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CALLS_MAX 512	     /* questions under way, a descriptor each: half of a process' usual 1,024 */
-#define WAITERS_MAX 64	     /* askers of one question: a client that repeats itself gains nothing */
-#define TRIES_MAX 3	     /* with TRY_MS: the end comes before a client's own 5 s */
-#define TRY_MS 1200	     /* an answer later than this is lost, not slow; asked again, a resolver has it by then */
-#define FAILS_MAX 2	     /* so often in a row without an answer, and a server is taken for dead */
-#define PROBE_MS 1000	     /* one question in that time tries a dead server; the others need not wait for it */
-#define REREAD_MS 5000	     /* how often resolv.conf is looked at */
+/* questions under way, a descriptor each: half of a process' usual 1,024 */
+#define CALLS_MAX 512
+/* askers of one question: a client that repeats itself gains nothing */
+#define WAITERS_MAX 64
+#define TRIES_MAX 3 /* with TRY_MS: the end comes before a client's own 5 s */
+/* an answer later than this is lost, not slow; asked again, a resolver has it by then */
+#define TRY_MS 1200
+/* so often in a row without an answer, and a server is taken for dead */
+#define FAILS_MAX 2
+/* one question in that time tries a dead server; the others need not wait for it */
+#define PROBE_MS 1000
+#define REREAD_MS 5000 /* how often resolv.conf is looked at */
 #define RESOLV_BYTES_MAX (64u << 10)
 
 struct health {
@@ -190,8 +195,8 @@ static void call_unanswered(struct call *c)
 /* Ours: to this question, and nothing but it. The question is never compressed. */
 static bool answers_us(const struct call *c, const struct dns_message *m)
 {
-	return m->id == c->id && m->flags & DNS_FLAG_QR && !(m->flags & DNS_FLAGS_OPCODE) && m->type == c->type &&
-	       m->class == c->class && m->name.len == c->name.len &&
+	return m->id == c->id && m->flags & DNS_FLAG_QR && !(m->flags & DNS_FLAGS_OPCODE) &&
+	       m->type == c->type && m->class == c->class && m->name.len == c->name.len &&
 	       memcmp(m->name.wire, c->name.wire, c->name.len) == 0 &&
 	       m->records_at == DNS_HEADER_BYTES + (size_t)c->name.len + 4;
 }
@@ -266,7 +271,10 @@ static void tcp_failed(struct conn *conn, void *ctx, const struct err *e)
 }
 
 static const struct conn_ops tcp_ops = {
-	.ready = tcp_ready, .data = tcp_data, .eof = tcp_eof, .failed = tcp_failed,
+	.ready = tcp_ready,
+	.data = tcp_data,
+	.eof = tcp_eof,
+	.failed = tcp_failed,
 };
 
 static void call_tcp(struct call *c)
@@ -277,7 +285,8 @@ static void call_tcp(struct call *c)
 	call_stop_try(c);
 	timer_start(f->loop, &c->timer, TRY_MS);
 	if (f->servers.n)
-		c->tcp = conn_connect(f->loop, &f->servers.servers[c->server], NULL, NULL, &tcp_ops, c, &e);
+		c->tcp = conn_connect(f->loop, &f->servers.servers[c->server], NULL, NULL, &tcp_ops,
+				      c, &e);
 	if (!c->tcp)
 		call_unanswered(c);
 }
@@ -376,7 +385,8 @@ void forward_ask(struct forwarder *f, const struct dns_query *q, forward_done_fn
 		return;
 	}
 	read_servers(f);
-	if (f->servers.n == 0 || (!c && f->calls.count >= CALLS_MAX) || (c && c->n_waiters == WAITERS_MAX)) {
+	if (f->servers.n == 0 || (!c && f->calls.count >= CALLS_MAX) ||
+	    (c && c->n_waiters == WAITERS_MAX)) {
 		done(ctx, NULL);
 		return;
 	}

@@ -18,7 +18,8 @@ static struct str first_word(struct str s, struct str *rest)
 	return (struct str){ s.ptr, n };
 }
 
-void resolv_conf_parse(struct str text, uint16_t port, const char *const *own, struct resolv_conf *ret)
+void resolv_conf_parse(struct str text, uint16_t port, const char *const *own,
+		       struct resolv_conf *ret)
 {
 	ret->n = 0;
 	for (struct str rest = text; rest.ptr && ret->n < RESOLV_SERVERS_MAX;) {

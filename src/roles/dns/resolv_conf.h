@@ -9,5 +9,7 @@ struct resolv_conf {
 	struct addr servers[RESOLV_SERVERS_MAX];
 	size_t n;
 };
-/* Takes the nameserver lines of `text`; `own` (NULL-terminated, may be NULL) are addresses that lead back to us. */
-void resolv_conf_parse(struct str text, uint16_t port, const char *const *own, struct resolv_conf *ret);
+/* Takes the nameserver lines of `text`; `own` (NULL-terminated, may be NULL) are addresses that
+ * lead back to us. */
+void resolv_conf_parse(struct str text, uint16_t port, const char *const *own,
+		       struct resolv_conf *ret);

@@ -52,8 +52,8 @@ static void answer_chased(void *ctx, struct dns_message *m)
 	struct pending *p = ctx;
 	struct zone_answer a;
 
-	if (zone_answer(p->server->zone, &p->query, scratch, p->max, m ? m : &nothing, p->server->pick, &a) ==
-	    ZONE_ANSWERED)
+	if (zone_answer(p->server->zone, &p->query, scratch, p->max, m ? m : &nothing,
+			p->server->pick, &a) == ZONE_ANSWERED)
 		pending_end(p, (struct str){ (char *)scratch, a.len });
 	else
 		answer_failure(p); /* the Service has changed meanwhile */
@@ -70,13 +70,14 @@ static void ask_upstream(struct pending *p, const struct dns_name *target)
 	}
 	q.name = *target;
 	memcpy(question, target->wire, target->len);
-	memcpy(question + target->len, p->query.question.ptr + p->query.question.len - 4, 4); /* type, class */
+	memcpy(question + target->len, p->query.question.ptr + p->query.question.len - 4,
+	       4); /* type, class */
 	q.question = (struct str){ question, target->len + 4u };
 	forward_ask(p->server->forwarder, &q, answer_chased, p);
 }
 
-static ssize_t ask_later(struct dns_server *s, const struct dns_query *q, size_t max, const struct dns_asker *asker,
-			 const struct dns_name *target, uint8_t *out)
+static ssize_t ask_later(struct dns_server *s, const struct dns_query *q, size_t max,
+			 const struct dns_asker *asker, const struct dns_name *target, uint8_t *out)
 {
 	void *kept = asker->keep(asker->ctx);
 	struct pending *p;
@@ -84,15 +85,17 @@ static ssize_t ask_later(struct dns_server *s, const struct dns_query *q, size_t
 	if (!kept)
 		return (ssize_t)dns_answer_error(out, max, q, DNS_SERVFAIL);
 	p = xmalloc(sizeof(*p));
-	*p = (struct pending){ .server = s, .asker = *asker, .kept = kept, .max = max, .query = *q };
+	*p = (struct pending){
+		.server = s, .asker = *asker, .kept = kept, .max = max, .query = *q
+	};
 	memcpy(p->text, q->question.ptr, q->question.len);
 	p->query.question.ptr = p->text;
 	ask_upstream(p, target);
 	return DNS_LATER;
 }
 
-ssize_t dns_server_ask(struct dns_server *s, struct str question, bool tcp, uint8_t *out, size_t max,
-		       const struct dns_asker *asker)
+ssize_t dns_server_ask(struct dns_server *s, struct str question, bool tcp, uint8_t *out,
+		       size_t max, const struct dns_asker *asker)
 {
 	struct dns_query q;
 	struct zone_answer a;

@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 256 /* the resolvers of a node's pods keep few; the rest of the descriptors is for upstream */
-#define PENDING_MAX 64	    /* questions of one connection that wait for upstream; then it is read no further */
-#define IDLE_MS 10000	    /* RFC 7766: a few seconds */
+/* the resolvers of a node's pods keep few; the rest of the descriptors is for upstream */
+#define CONNECTIONS_MAX 256
+/* questions of one connection that wait for upstream; then it is read no further */
+#define PENDING_MAX 64
+#define IDLE_MS 10000 /* RFC 7766: a few seconds */
 
 struct dns_tcp {
 	struct loop *loop;
@@ -89,7 +91,8 @@ static bool answer_one(struct client *c, struct str question)
 {
 	const struct dns_asker asker = { c, keep, answer_kept };
 	uint8_t *out = c->tcp->answer;
-	ssize_t n = dns_server_ask(c->tcp->server, question, true, out + 2, DNS_MESSAGE_BYTES_MAX, &asker);
+	ssize_t n = dns_server_ask(c->tcp->server, question, true, out + 2, DNS_MESSAGE_BYTES_MAX,
+				   &asker);
 
 	if (n > 0)
 		client_write(c, out, (size_t)n);
@@ -102,7 +105,8 @@ static size_t on_data(struct conn *conn, void *ctx, const uint8_t *bytes, size_t
 	size_t used = 0;
 
 	timer_start(c->tcp->loop, &c->idle, IDLE_MS);
-	while (len - used >= 2 && c->pending < PENDING_MAX && conn_pending(conn) <= CONN_HIGH_WATER_BYTES) {
+	while (len - used >= 2 && c->pending < PENDING_MAX &&
+	       conn_pending(conn) <= CONN_HIGH_WATER_BYTES) {
 		size_t n = (size_t)bytes[used] << 8 | bytes[used + 1];
 		if (len - used < 2 + n)
 			return used;
@@ -147,7 +151,10 @@ static void on_idle(struct timer *t)
 }
 
 static const struct conn_ops client_ops = {
-	.data = on_data, .eof = on_eof, .drained = on_drained, .failed = on_failed,
+	.data = on_data,
+	.eof = on_eof,
+	.drained = on_drained,
+	.failed = on_failed,
 };
 
 static void on_accepted(void *ctx, int fd, const struct addr *peer)

@@ -1,4 +1,5 @@
-/* tcp.h - DNS over TCP (RFC 7766): many questions on a connection, answered in whatever order they are ready. */
+/* tcp.h - DNS over TCP (RFC 7766): many questions on a connection, answered in whatever order they
+ * are ready. */
 #pragma once
 
 #include "loop/loop.h"

@@ -6,13 +6,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BATCH 32	      /* a resolver's A and AAAA come back to back: one call takes both, and many more */
-#define BATCHES_PER_TURN 4    /* then the rest of the loop has its turn */
+/* a resolver's A and AAAA come back to back: one call takes both, and many more */
+#define BATCH 32
+#define BATCHES_PER_TURN 4	/* then the rest of the loop has its turn */
 #define QUESTION_BYTES_MAX 1500 /* what is longer is no question */
-#define CONTROL_BYTES 64      /* one in_pktinfo or in6_pktinfo */
+#define CONTROL_BYTES 64	/* one in_pktinfo or in6_pktinfo */
 #define RECEIVE_BUFFER_BYTES (1 << 20)
 
-/* Where a question came from and which of our addresses it came to: the answer leaves from there. */
+/* Where a question came from, and which of our addresses it came to: the answer leaves there. */
 struct route {
 	struct sockaddr_storage peer;
 	_Alignas(struct cmsghdr) uint8_t control[CONTROL_BYTES];
@@ -56,8 +57,12 @@ static void *keep(void *ctx)
 static void message_to(struct msghdr *m, struct route *r, struct iovec *iov)
 {
 	*m = (struct msghdr){
-		.msg_name = &r->peer, .msg_namelen = r->peer_len, .msg_iov = iov, .msg_iovlen = 1,
-		.msg_control = r->control_len ? r->control : NULL, .msg_controllen = r->control_len,
+		.msg_name = &r->peer,
+		.msg_namelen = r->peer_len,
+		.msg_iov = iov,
+		.msg_iovlen = 1,
+		.msg_control = r->control_len ? r->control : NULL,
+		.msg_controllen = r->control_len,
 	};
 }
 
@@ -83,8 +88,12 @@ static void prepare(struct dns_udp *u)
 		struct route *r = &u->routes[i];
 		u->in_iov[i] = (struct iovec){ u->questions[i], QUESTION_BYTES_MAX };
 		u->in[i].msg_hdr = (struct msghdr){
-			.msg_name = &r->peer, .msg_namelen = sizeof(r->peer), .msg_iov = &u->in_iov[i], .msg_iovlen = 1,
-			.msg_control = r->control, .msg_controllen = CONTROL_BYTES,
+			.msg_name = &r->peer,
+			.msg_namelen = sizeof(r->peer),
+			.msg_iov = &u->in_iov[i],
+			.msg_iovlen = 1,
+			.msg_control = r->control,
+			.msg_controllen = CONTROL_BYTES,
 		};
 	}
 }
@@ -120,7 +129,8 @@ static int answer_batch(struct dns_udp *u, int n)
 		if (u->in[i].msg_hdr.msg_flags & MSG_TRUNC)
 			continue;
 		take_route(&u->routes[i], &u->in[i].msg_hdr);
-		ssize_t len = dns_server_ask(u->server, question, false, u->answers[n_out], DNS_UDP_BYTES_MAX, &asker);
+		ssize_t len = dns_server_ask(u->server, question, false, u->answers[n_out],
+					     DNS_UDP_BYTES_MAX, &asker);
 		if (len <= 0)
 			continue;
 		u->out_iov[n_out] = (struct iovec){ u->answers[n_out], (size_t)len };
@@ -149,7 +159,8 @@ static void on_ready(struct io *io, uint32_t events)
 		prepare(u);
 		int n = recvmmsg(io->fd, u->in, BATCH, MSG_DONTWAIT, NULL);
 		if (n <= 0)
-			return; /* nothing there; or an ICMP error of an earlier answer, which is now taken */
+			return; /* nothing there; or an ICMP error of an earlier answer, which is
+				   now taken */
 		send_batch(u, answer_batch(u, n));
 		if (n < BATCH)
 			return;

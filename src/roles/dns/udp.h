@@ -1,4 +1,4 @@
-/* udp.h - DNS over one UDP socket, in batches. Several sockets (SO_REUSEPORT) are several of these. */
+/* udp.h - DNS over one UDP socket, in batches. For several (SO_REUSEPORT) make several. */
 #pragma once
 
 #include "loop/loop.h"

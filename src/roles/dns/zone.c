@@ -63,7 +63,8 @@ static struct str ip_key(const struct zone_ip *ip)
 	return (struct str){ (const char *)ip->bytes, ip->len };
 }
 
-static void reverse_put(struct zone *z, struct zone_service *s, const struct zone_ref *ref, const struct zone_ip *ip)
+static void reverse_put(struct zone *z, struct zone_service *s, const struct zone_ref *ref,
+			const struct zone_ip *ip)
 {
 	struct list *all = map_get(&z->reverse, ip_key(ip));
 	struct zone_reverse *r = xcalloc(1, sizeof(*r));
@@ -136,7 +137,8 @@ static void collect_refs(struct zone_service *s)
 	list_for(l, tmp, &s->slices) {
 		const struct zone_slice *slice = list_entry(l, struct zone_slice, link);
 		for (size_t i = 0; i < slice->n_endpoints; i++)
-			s->refs[s->n_refs++] = (struct zone_ref){ slice, &slice->endpoints[i], false };
+			s->refs[s->n_refs++] =
+				(struct zone_ref){ slice, &slice->endpoints[i], false };
 	}
 	if (!n)
 		return;

@@ -1,7 +1,8 @@
 /* zone.h - the cluster's zone: Services, EndpointSlices and Namespaces as one table of names.
  *
- * Kept up to date object by object; every question, hit or miss, is one look-up. No I/O and no clock.
- * What the names are: the Kubernetes DNS specification 1.1.0; where it is silent, CoreDNS' kubernetes plugin.
+ * Kept up to date object by object; every question, hit or miss, is one look-up. No I/O and no
+ * clock. What the names are: the Kubernetes DNS specification 1.1.0; where it is silent, CoreDNS'
+ * kubernetes plugin.
  */
 #pragma once
 
@@ -12,7 +13,7 @@ struct zone;
 /* `serial` is the SOA's first; every change counts it up. */
 struct zone *zone_new(struct str domain, uint32_t ttl, uint32_t serial);
 void zone_free(struct zone *z); /* NULL is nothing */
-/* Until it is called all questions are answered with SERVFAIL: a denial would be kept by the asker. */
+/* Until then all questions are answered with SERVFAIL: a denial would be kept by the asker. */
 void zone_set_synced(struct zone *z);
 bool zone_synced(const struct zone *z);
 
@@ -27,13 +28,16 @@ void zone_del_slice(struct zone *z, const json_t *obj);
 enum zone_verdict {
 	ZONE_ANSWERED,
 	ZONE_NOT_OURS, /* ask an upstream server */
-	ZONE_CHASE,    /* an ExternalName: ask an upstream for `target`, then call again with what it said */
+	ZONE_CHASE, /* an ExternalName: ask an upstream for `target`, then call again with what it
+		       said */
 };
 struct zone_answer {
 	size_t len; /* ZONE_ANSWERED: of the message in `out` */
 	struct dns_name target;
 };
-/* `max` is what the transport takes. `chased` is NULL, or the answer about target; one without records stands for
- * an upstream that said nothing. `pick` starts the rotation of many addresses. */
-enum zone_verdict zone_answer(const struct zone *z, const struct dns_query *q, uint8_t *out, size_t max,
-			      const struct dns_message *chased, uint32_t pick, struct zone_answer *ret);
+/* `max` is what the transport takes. `chased` is NULL, or the answer about target; one without
+ * records stands for an upstream that said nothing. `pick` starts the rotation of many addresses.
+ */
+enum zone_verdict zone_answer(const struct zone *z, const struct dns_query *q, uint8_t *out,
+			      size_t max, const struct dns_message *chased, uint32_t pick,
+			      struct zone_answer *ret);

@@ -2,8 +2,9 @@
 
 #include <arpa/inet.h>
 
-#define CHAIN_MAX 10	      /* ExternalNames that lead to each other; CoreDNS' maxCnameChainLength */
-#define VERSION_TTL 28800     /* CoreDNS' own */
+/* ExternalNames that lead to each other; CoreDNS' maxCnameChainLength */
+#define CHAIN_MAX 10
+#define VERSION_TTL 28800 /* CoreDNS' own */
 #define SCHEMA_VERSION "1.1.0"
 #define SRV_WEIGHT_TOTAL 100
 
@@ -86,7 +87,9 @@ static uint16_t put_srv(struct reply *r, size_t n_total, uint16_t port, const ui
 			const struct zone_service *s)
 {
 	uint16_t weight = weight_of(n_total);
-	const uint8_t fixed[6] = { 0, 0, (uint8_t)(weight >> 8), (uint8_t)weight, (uint8_t)(port >> 8), (uint8_t)port };
+	const uint8_t fixed[6] = {
+		0, 0, (uint8_t)(weight >> 8), (uint8_t)weight, (uint8_t)(port >> 8), (uint8_t)port
+	};
 	uint8_t target[2 * DNS_NAME_BYTES_MAX], *p = target;
 
 	if (host)
@@ -143,21 +146,25 @@ static size_t count_srv(const struct zone_node *n, const struct zone_ref *refs, 
 	return total;
 }
 
-#define TARGETS_MAX 64 /* whose addresses are added: more would not fit beside the records themselves */
+/* whose addresses are added: more would not fit beside the records themselves */
+#define TARGETS_MAX 64
 
 static void put_endpoint_srv(struct reply *r, const struct zone_node *n)
 {
 	const struct zone_service *s = n->service;
 	const struct zone_ref *refs = s->refs + (n->kind == NODE_ENDPOINT ? n->first : 0);
-	size_t n_refs = n->kind == NODE_ENDPOINT ? n->n : s->n_refs, total = count_srv(n, refs, n_refs);
+	size_t n_refs = n->kind == NODE_ENDPOINT ? n->n : s->n_refs,
+	       total = count_srv(n, refs, n_refs);
 	uint16_t targets[TARGETS_MAX], last = 0;
 
 	for (size_t i = 0; i < n_refs && !r->w.truncated; i++) {
 		const struct zone_slice *slice = refs[i].slice;
-		if (i == 0 || zone_label_cmp(refs[i].endpoint->host, refs[i - 1].endpoint->host) != 0)
+		if (i == 0 ||
+		    zone_label_cmp(refs[i].endpoint->host, refs[i - 1].endpoint->host) != 0)
 			last = 0;
 		for (size_t p = 0; p < slice->n_ports; p++) {
-			if (!port_matches(n, &slice->ports[p]) || said_before(refs, i, &slice->ports[p]))
+			if (!port_matches(n, &slice->ports[p]) ||
+			    said_before(refs, i, &slice->ports[p]))
 				continue;
 			last = put_srv(r, total, slice->ports[p].number, refs[i].endpoint->host, s);
 		}
@@ -172,11 +179,13 @@ static void put_endpoint_srv(struct reply *r, const struct zone_node *n)
 /* ---- finding ---- */
 
 /* `key` is what stands in front of "svc.<zone>". */
-static const struct zone_node *find(const struct zone *z, const uint8_t *key, size_t len, unsigned labels)
+static const struct zone_node *find(const struct zone *z, const uint8_t *key, size_t len,
+				    unsigned labels)
 {
 	uint8_t plain[DNS_NAME_BYTES_MAX];
 
-	if (labels == 4) { /* _http._tcp.web.default; CoreDNS takes it without underscores as well */
+	if (labels ==
+	    4) { /* _http._tcp.web.default; CoreDNS takes it without underscores as well */
 		size_t at = 0, n = 0;
 		for (int i = 0; i < 2; i++) {
 			size_t skip = key[at] > 1 && key[at + 1] == '_' ? 1 : 0, l = key[at] - skip;
@@ -196,7 +205,8 @@ static const struct zone_node *find_name(const struct zone *z, const struct dns_
 {
 	if (!dns_name_under(name, &z->svc) || name->labels == z->svc.labels)
 		return NULL;
-	return find(z, name->wire, (size_t)name->len - z->svc.len, (unsigned)name->labels - z->svc.labels);
+	return find(z, name->wire, (size_t)name->len - z->svc.len,
+		    (unsigned)name->labels - z->svc.labels);
 }
 
 /* ---- ends ---- */
@@ -205,7 +215,8 @@ static const struct zone_node *find_name(const struct zone *z, const struct dns_
 static void put_soa(struct reply *r, enum dns_section s)
 {
 	static const uint8_t ns[] = "\2ns\3dns", hostmaster[] = "\12hostmaster";
-	const uint32_t numbers[5] = { htonl(r->z->serial), htonl(7200), htonl(1800), htonl(86400), htonl(r->z->ttl) };
+	const uint32_t numbers[5] = { htonl(r->z->serial), htonl(7200), htonl(1800), htonl(86400),
+				      htonl(r->z->ttl) };
 	const uint8_t pointer[2] = { (uint8_t)(0xc0 | r->zone_at >> 8), (uint8_t)r->zone_at };
 	uint8_t rdata[64], *p = rdata;
 
@@ -214,7 +225,8 @@ static void put_soa(struct reply *r, enum dns_section s)
 	p = mempcpy(p, hostmaster, sizeof(hostmaster) - 1);
 	p = mempcpy(p, pointer, 2);
 	p = mempcpy(p, numbers, sizeof(numbers));
-	dns_put(&r->w, s, r->zone_at, DNS_SOA, r->z->ttl, &(struct dns_rdata){ rdata, (size_t)(p - rdata) });
+	dns_put(&r->w, s, r->zone_at, DNS_SOA, r->z->ttl,
+		&(struct dns_rdata){ rdata, (size_t)(p - rdata) });
 }
 
 static size_t finish_denial(struct reply *r, enum dns_rcode rcode)
@@ -230,9 +242,10 @@ static size_t finish(struct reply *r)
 
 /* ---- ExternalName ---- */
 
-/* The chain of CNAMEs from `n`: each next is again an ExternalName of ours. Returns its length; 0: it is a loop. */
-static size_t follow(const struct zone *z, const struct zone_node *n, const struct zone_node *chain[CHAIN_MAX],
-		     const struct zone_node **ret_last)
+/* The chain of CNAMEs from `n`: each next is again an ExternalName of ours. Returns its length; 0:
+ * it is a loop. */
+static size_t follow(const struct zone *z, const struct zone_node *n,
+		     const struct zone_node *chain[CHAIN_MAX], const struct zone_node **ret_last)
 {
 	size_t len = 0;
 
@@ -272,7 +285,8 @@ static size_t answer_chased(struct reply *r, const struct zone_node *const *chai
 	return dns_answer_finish(&r->w, DNS_NOERROR, true);
 }
 
-/* A target in our zone that has no such record gives a plain denial, without the CNAME: CoreDNS does so. */
+/* A target in our zone that has no such record gives a plain denial, without the CNAME: CoreDNS
+ * does so. */
 static size_t answer_internal(struct reply *r, const struct zone_node *const *chain, size_t n,
 			      const struct zone_node *last)
 {
@@ -318,8 +332,8 @@ static enum zone_verdict answer_external(struct reply *r, const struct zone_node
 
 /* ---- questions ---- */
 
-static enum zone_verdict answer_node(struct reply *r, const struct zone_node *n, const struct dns_message *chased,
-				     struct zone_answer *ret)
+static enum zone_verdict answer_node(struct reply *r, const struct zone_node *n,
+				     const struct dns_message *chased, struct zone_answer *ret)
 {
 	const struct zone_service *s = n->service;
 
@@ -362,7 +376,8 @@ static size_t answer_pod(struct reply *r, const uint8_t *key, unsigned labels)
 
 	if (labels == 0)
 		return finish(r);
-	if (labels > 2 || !map_get(&r->z->names, (struct str){ (const char *)ns, 1 + (size_t)ns[0] }))
+	if (labels > 2 ||
+	    !map_get(&r->z->names, (struct str){ (const char *)ns, 1 + (size_t)ns[0] }))
 		return finish_denial(r, DNS_NXDOMAIN);
 	if (labels == 2 && !pod_ip(key, &ip))
 		return finish_denial(r, DNS_NXDOMAIN);
@@ -400,7 +415,9 @@ static size_t answer_apex(struct reply *r)
 		put_soa(r, DNS_ANSWER);
 	}
 	if (r->type == DNS_NS && n && n->service->n_ips) {
-		const struct dns_rdata rd = { .name = ns, .name_len = sizeof(ns) - 1, .tail_at = r->zone_at };
+		const struct dns_rdata rd = { .name = ns,
+					      .name_len = sizeof(ns) - 1,
+					      .tail_at = r->zone_at };
 		uint16_t at = dns_put(&r->w, DNS_ANSWER, DNS_QUESTION_AT, DNS_NS, r->z->ttl, &rd);
 		r->put++;
 		for (size_t i = 0; at && i < n->service->n_ips; i++)
@@ -496,16 +513,20 @@ static enum zone_verdict answer_reverse(struct reply *r, struct zone_answer *ret
 		return ZONE_NOT_OURS;
 	if (r->z->synced)
 		put_ptrs(r, all);
-	ret->len = dns_answer_finish(&r->w, r->z->synced ? DNS_NOERROR : DNS_SERVFAIL, r->z->synced);
+	ret->len =
+		dns_answer_finish(&r->w, r->z->synced ? DNS_NOERROR : DNS_SERVFAIL, r->z->synced);
 	return ZONE_ANSWERED;
 }
 
-enum zone_verdict zone_answer(const struct zone *z, const struct dns_query *q, uint8_t *out, size_t max,
-			      const struct dns_message *chased, uint32_t pick, struct zone_answer *ret)
+enum zone_verdict zone_answer(const struct zone *z, const struct dns_query *q, uint8_t *out,
+			      size_t max, const struct dns_message *chased, uint32_t pick,
+			      struct zone_answer *ret)
 {
 	struct reply r = { .z = z, .q = q, .type = q->type, .pick = pick };
-	enum dns_rcode refused = q->class != DNS_CLASS_IN || q->type == DNS_AXFR || q->type == DNS_IXFR
-		? DNS_REFUSED : !z->synced ? DNS_SERVFAIL : DNS_NOERROR;
+	enum dns_rcode refused =
+		q->class != DNS_CLASS_IN || q->type == DNS_AXFR || q->type == DNS_IXFR ? DNS_REFUSED
+		: !z->synced ? DNS_SERVFAIL
+			     : DNS_NOERROR;
 
 	dns_answer_start(&r.w, out, max, q);
 	if (!dns_name_under(&q->name, &z->name)) {

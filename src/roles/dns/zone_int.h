@@ -11,7 +11,7 @@ struct zone_ip {
 };
 
 struct zone_port {
-	char *name; /* lower case; "" if unnamed */
+	char *name;	  /* lower case; "" if unnamed */
 	char protocol[8]; /* lower case */
 	uint16_t number;
 };
@@ -40,7 +40,7 @@ struct zone_ref {
 };
 
 struct zone_service {
-	char *key; /* "ns/name" */
+	char *key;	       /* "ns/name" */
 	struct dns_name owner; /* "web.default", without what follows */
 	bool present;	       /* the Service itself was seen; slices may come before it */
 	enum zone_kind kind;
@@ -57,12 +57,13 @@ struct zone_service {
 
 enum node_kind { NODE_NAMESPACE, NODE_SERVICE, NODE_ENDPOINT, NODE_PORT };
 
-/* A name below svc.<zone>, under its labels in wire form: "\3web\7default". Of ports, the labels have no underscores. */
+/* A name below svc.<zone>, under its labels in wire form: "\3web\7default". Of ports, the labels
+ * have no underscores. */
 struct zone_node {
 	enum node_kind kind;
 	struct list link;
 	const struct zone_service *service;
-	size_t first, n;	     /* NODE_ENDPOINT: the refs of this host */
+	size_t first, n;	      /* NODE_ENDPOINT: the refs of this host */
 	const struct zone_port *port; /* NODE_PORT: its name and protocol */
 	size_t key_len;
 	uint8_t key[];

@@ -143,7 +143,8 @@ static void load_endpoint(struct zone_slice *s, const json_t *e)
 {
 	const json_t *addresses = json_object_get(e, "addresses");
 
-	/* Ready, or not said (then it is ready too). publishNotReadyAddresses is in the condition already. */
+	/* Ready, or not said (then it is ready too). publishNotReadyAddresses is in the condition
+	 * already. */
 	if (!jx_bool(e, "conditions.ready", true))
 		return;
 	for (size_t i = 0; i < json_array_size(addresses); i++) {

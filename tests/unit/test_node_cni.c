@@ -13,13 +13,16 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define CONF(members) "{\"cniVersion\":\"1.0.0\",\"name\":\"portico\",\"type\":\"portico-cni\"," members "}"
+#define CONF(members)                                                                              \
+	"{\"cniVersion\":\"1.0.0\",\"name\":\"portico\",\"type\":\"portico-cni\"," members "}"
 static const struct {
 	const char *text;
 	enum err_reason reason; /* ERR_NONE: accepted */
 } confs[] = {
 	{ CONF("\"podCIDR\":\"10.244.0.0/24\",\"ipamDir\":\"/x\""), ERR_NONE },
-	{ CONF("\"podCIDR\":\"10.244.0.0/24\",\"ipamDir\":\"/x\",\"mtu\":1400,\"nodeIP\":\"192.0.2.1\""), ERR_NONE },
+	{ CONF("\"podCIDR\":\"10.244.0.0/24\",\"ipamDir\":\"/"
+	       "x\",\"mtu\":1400,\"nodeIP\":\"192.0.2.1\""),
+	  ERR_NONE },
 	{ "{\"cniVersion\":\"0.3.1\",\"name\":\"cni-loopback\",\"type\":\"loopback\"}", ERR_NONE },
 	{ "{\"cniVersion\":\"0.2.0\",\"type\":\"loopback\"}", ERR_NOT_ACCEPTABLE },
 	{ "{\"type\":\"loopback\"}", ERR_NOT_ACCEPTABLE },
@@ -30,7 +33,8 @@ static const struct {
 	{ CONF("\"podCIDR\":\"10.244.0/24\",\"ipamDir\":\"/x\""), ERR_INVALID },
 	{ CONF("\"podCIDR\":\"10.244.0.0/24\",\"ipamDir\":\"x\""), ERR_INVALID },
 	{ CONF("\"podCIDR\":\"10.244.0.0/24\",\"ipamDir\":\"/x\",\"mtu\":70000"), ERR_INVALID },
-	{ CONF("\"podCIDR\":\"10.244.0.0/24\",\"ipamDir\":\"/x\",\"nodeIP\":\"::1\""), ERR_INVALID },
+	{ CONF("\"podCIDR\":\"10.244.0.0/24\",\"ipamDir\":\"/x\",\"nodeIP\":\"::1\""),
+	  ERR_INVALID },
 };
 
 static void test_conf(void **state)
@@ -49,7 +53,11 @@ static void test_conf(void **state)
 /* What the node role writes, the runtime's plugin reads. */
 static void test_conf_round(void **state)
 {
-	struct cni_conf c = { .version = "1.0.0", .prefix_bits = 26, .mtu = 1450, .ipam_dir = "/run/x/ipam" }, back;
+	struct cni_conf c = { .version = "1.0.0",
+			      .prefix_bits = 26,
+			      .mtu = 1450,
+			      .ipam_dir = "/run/x/ipam" },
+			back;
 	struct buf text;
 	struct err e;
 
@@ -78,7 +86,8 @@ static void setup_range(struct cni_conf *c, char dir[64], const char *cidr)
 	assert_int_equal(cidr_parse(cidr, &c->range, &c->prefix_bits, &e), 0);
 }
 
-static void assert_taken(const struct cni_conf *c, const char *id, const char *netns, const char *wanted)
+static void assert_taken(const struct cni_conf *c, const char *id, const char *netns,
+			 const char *wanted)
 {
 	char text[INET_ADDRSTRLEN];
 	struct in_addr ip;
@@ -107,7 +116,8 @@ static void test_ipam(void **state)
 	assert_taken(&c, "d", "/gone/netns", "10.5.0.13");
 	assert_taken(&c, "e", "/", "10.5.0.14");
 	assert_taken(&c, "f", "/", "10.5.0.10");
-	assert_taken(&c, "g", "/", "10.5.0.13"); /* d's namespace does not exist: its entry is stale */
+	assert_taken(&c, "g", "/",
+		     "10.5.0.13"); /* d's namespace does not exist: its entry is stale */
 	assert_int_equal(ipam_take(&c, "h", "/", &ip, &e), -1);
 	assert_int_equal(e.reason, ERR_UNAVAILABLE);
 	assert_int_equal(ipam_find(&c, "e", &ip, &e), 0);

@@ -9,23 +9,16 @@
 
 static const struct {
 	const char *text, *expanded;
-} expansions[] = { /* rows of third_party/forked/golang/expansion's behaviour */
-	{ "", "" },
-	{ "plain", "plain" },
-	{ "$(A)", "a" },
-	{ "x$(A)y$(B)z", "xaybz" },
-	{ "$(SECOND)", "s" },
-	{ "$(A)$(A)", "aa" },
-	{ "$$(A)", "$(A)" },
-	{ "$$$(A)", "$a" },
-	{ "$$$$", "$$" },
-	{ "$(MISSING)", "$(MISSING)" },
-	{ "$(A", "$(A" },
-	{ "$A", "$A" },
-	{ "$", "$" },
-	{ "$()", "$()" },
-	{ "$(EMPTY)|", "|" },
-	{ "$(A)$(", "a$(" },
+} expansions[] = {
+	/* rows of third_party/forked/golang/expansion's behaviour */
+	{ "", "" },	      { "plain", "plain" },
+	{ "$(A)", "a" },      { "x$(A)y$(B)z", "xaybz" },
+	{ "$(SECOND)", "s" }, { "$(A)$(A)", "aa" },
+	{ "$$(A)", "$(A)" },  { "$$$(A)", "$a" },
+	{ "$$$$", "$$" },     { "$(MISSING)", "$(MISSING)" },
+	{ "$(A", "$(A" },     { "$A", "$A" },
+	{ "$", "$" },	      { "$()", "$()" },
+	{ "$(EMPTY)|", "|" }, { "$(A)$(", "a$(" },
 };
 
 static void test_expand(void **state)
@@ -74,9 +67,10 @@ static void test_names(void **state)
 }
 
 /* As kubelet's envvars_test: a Service with two ports of two protocols. */
-static const char service_text[] =
-	"{\"metadata\":{\"name\":\"redis-master\",\"namespace\":\"ns\"},\"spec\":{\"clusterIP\":\"10.0.0.11\",\"ports\":["
-	"{\"name\":\"u-d-p\",\"port\":8083,\"protocol\":\"UDP\"},{\"name\":\"t\",\"port\":8084,\"protocol\":\"TCP\"}]}}";
+static const char service_text[] = "{\"metadata\":{\"name\":\"redis-master\",\"namespace\":\"ns\"},"
+				   "\"spec\":{\"clusterIP\":\"10.0.0.11\",\"ports\":["
+				   "{\"name\":\"u-d-p\",\"port\":8083,\"protocol\":\"UDP\"},{"
+				   "\"name\":\"t\",\"port\":8084,\"protocol\":\"TCP\"}]}}";
 static const struct {
 	const char *name, *value;
 } service_vars[] = {
@@ -116,13 +110,25 @@ static const struct {
 	const char *service;
 	bool links, applies;
 } visible[] = {
-	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"},\"spec\":{\"clusterIP\":\"10.0.0.1\"}}", true, true },
-	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"},\"spec\":{\"clusterIP\":\"10.0.0.1\"}}", false, false },
-	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"},\"spec\":{\"clusterIP\":\"None\"}}", true, false },
-	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"},\"spec\":{\"type\":\"ExternalName\"}}", true, false },
-	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"other\"},\"spec\":{\"clusterIP\":\"10.0.0.1\"}}", true, false },
-	{ "{\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\"},\"spec\":{\"clusterIP\":\"10.96.0.1\"}}", false,
-	  true },
+	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"},\"spec\":{\"clusterIP\":\"10.0.0."
+	  "1\"}"
+	  "}",
+	  true, true },
+	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"},\"spec\":{\"clusterIP\":\"10.0.0."
+	  "1\"}"
+	  "}",
+	  false, false },
+	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"},\"spec\":{\"clusterIP\":\"None\"}}",
+	  true, false },
+	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\"},\"spec\":{\"type\":\"ExternalName\"}"
+	  "}",
+	  true, false },
+	{ "{\"metadata\":{\"name\":\"a\",\"namespace\":\"other\"},\"spec\":{\"clusterIP\":\"10.0.0."
+	  "1\"}}",
+	  true, false },
+	{ "{\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\"},\"spec\":{"
+	  "\"clusterIP\":\"10.96.0.1\"}}",
+	  false, true },
 };
 
 static void test_service_visible(void **state)
@@ -131,15 +137,16 @@ static void test_service_visible(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(visible); i++) {
 		struct err e;
 		cleanup(json_decrefp) json_t *svc = jx_parse(str_of(visible[i].service), 4096, &e);
-		assert_int_equal(service_env_applies(svc, "ns", visible[i].links), visible[i].applies);
+		assert_int_equal(service_env_applies(svc, "ns", visible[i].links),
+				 visible[i].applies);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_expand),	      cmocka_unit_test(test_expand_limit),
-		cmocka_unit_test(test_names),	      cmocka_unit_test(test_service_vars),
+		cmocka_unit_test(test_expand),		cmocka_unit_test(test_expand_limit),
+		cmocka_unit_test(test_names),		cmocka_unit_test(test_service_vars),
 		cmocka_unit_test(test_service_visible),
 	};
 

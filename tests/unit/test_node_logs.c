@@ -67,7 +67,8 @@ static const struct {
 	const char *text;
 } reads[] = {
 	{ { .tail_lines = -1, .limit_bytes = -1 }, "one\ntwo\nthree\n" },
-	{ { .tail_lines = 2, .limit_bytes = -1 }, "three\n" }, /* the unfinished line is the last of two */
+	{ { .tail_lines = 2, .limit_bytes = -1 },
+	  "three\n" }, /* the unfinished line is the last of two */
 	{ { .tail_lines = 4, .limit_bytes = -1 }, "o\nthree\n" },
 	{ { .tail_lines = 0, .limit_bytes = -1 }, "" },
 	{ { .tail_lines = 100, .limit_bytes = -1 }, "one\ntwo\nthree\n" },

@@ -61,7 +61,8 @@ static void test_probe_verdicts(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(probe_rows); i++) {
-		struct probe_state s = { probe_rows[i].success, probe_rows[i].failure, probe_rows[i].initial };
+		struct probe_state s = { probe_rows[i].success, probe_rows[i].failure,
+					 probe_rows[i].initial };
 		for (size_t n = 0; probe_rows[i].results[n]; n++) {
 			enum verdict before = s.verdict;
 			bool changed = probe_state_feed(&s, probe_rows[i].results[n] == '+');
@@ -71,30 +72,34 @@ static void test_probe_verdicts(void **state)
 	}
 }
 
-#define RES(requests, limits) "{\"resources\":{\"requests\":{" requests "},\"limits\":{" limits "}}}"
+#define RES(requests, limits)                                                                      \
+	"{\"resources\":{\"requests\":{" requests "},\"limits\":{" limits "}}}"
 static const struct {
 	const char *containers;
 	enum qos qos;
 	int64_t shares, quota, memory, oom; /* of the first container, on a node of 1000 Mi */
 } resource_rows[] = {
 	{ RES("", ""), QOS_BEST_EFFORT, 2, 0, 0, 1000 },
-	{ RES("", "\"cpu\":\"500m\",\"memory\":\"64Mi\""), QOS_GUARANTEED, 512, 50000, 64 << 20, -997 },
-	{ RES("\"cpu\":\"1\",\"memory\":\"100Mi\"", "\"cpu\":\"2\",\"memory\":\"200Mi\""), QOS_BURSTABLE, 1024, 200000,
-	  200 << 20, 900 },
+	{ RES("", "\"cpu\":\"500m\",\"memory\":\"64Mi\""), QOS_GUARANTEED, 512, 50000, 64 << 20,
+	  -997 },
+	{ RES("\"cpu\":\"1\",\"memory\":\"100Mi\"", "\"cpu\":\"2\",\"memory\":\"200Mi\""),
+	  QOS_BURSTABLE, 1024, 200000, 200 << 20, 900 },
 	{ RES("\"cpu\":\"1m\"", "\"cpu\":\"1m\""), QOS_BURSTABLE, 2, 1000, 0, 999 },
 	{ RES("\"memory\":\"2000Mi\"", ""), QOS_BURSTABLE, 2, 0, 0, 3 },
-	{ RES("", "\"cpu\":\"1\",\"memory\":\"1Mi\"") "," RES("", ""), QOS_BURSTABLE, 1024, 100000, 1 << 20, 999 },
+	{ RES("", "\"cpu\":\"1\",\"memory\":\"1Mi\"") "," RES("", ""), QOS_BURSTABLE, 1024, 100000,
+	  1 << 20, 999 },
 };
 
 static void test_resources(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(resource_rows); i++) {
-		cleanup(freep) char *text = xasprintf("{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"containers\":[%s]}}",
-						      resource_rows[i].containers);
+		cleanup(freep) char *text =
+			xasprintf("{\"metadata\":{\"uid\":\"u\"},\"spec\":{\"containers\":[%s]}}",
+				  resource_rows[i].containers);
 		cleanup(json_decrefp) json_t *pod = parse(text);
-		struct cpu_memory r = container_resources(pod, json_array_get(jx_at(pod, "spec.containers"), 0),
-							  (int64_t)1000 << 20);
+		struct cpu_memory r = container_resources(
+			pod, json_array_get(jx_at(pod, "spec.containers"), 0), (int64_t)1000 << 20);
 		assert_int_equal(qos_of_pod(pod), resource_rows[i].qos);
 		assert_int_equal(r.cpu_shares, resource_rows[i].shares);
 		assert_int_equal(r.cpu_quota_us, resource_rows[i].quota);
@@ -105,7 +110,8 @@ static void test_resources(void **state)
 
 static void test_cgroup_path(void **state)
 {
-	cleanup(json_decrefp) json_t *pod = parse("{\"metadata\":{\"uid\":\"u-1\"},\"spec\":{\"containers\":[{}]}}");
+	cleanup(json_decrefp) json_t *pod =
+		parse("{\"metadata\":{\"uid\":\"u-1\"},\"spec\":{\"containers\":[{}]}}");
 	cleanup(freep) char *path = pod_cgroup_path(pod);
 
 	(void)state;
@@ -123,21 +129,28 @@ static char *join(const struct string_list *l)
 	return b.ptr ? buf_take(&b) : xstrdup("");
 }
 
-static const char resolv[] = "# comment\nsearch old.example\nnameserver 9.9.9.9\n\tnameserver  8.8.8.8 \nsearch a.example "
+static const char resolv[] = "# comment\nsearch old.example\nnameserver 9.9.9.9\n\tnameserver  "
+			     "8.8.8.8 \nsearch a.example "
 			     "b.example\noptions edns0 ndots:1\n";
 static const struct {
 	const char *spec, *servers, *searches, *options;
 } dns_rows[] = {
-	{ "{}", "10.96.0.10", "ns.svc.cluster.local svc.cluster.local cluster.local a.example b.example", "ndots:5" },
-	{ "{\"dnsPolicy\":\"Default\"}", "9.9.9.9 8.8.8.8", "a.example b.example", "edns0 ndots:1" },
+	{ "{}", "10.96.0.10",
+	  "ns.svc.cluster.local svc.cluster.local cluster.local a.example b.example", "ndots:5" },
+	{ "{\"dnsPolicy\":\"Default\"}", "9.9.9.9 8.8.8.8", "a.example b.example",
+	  "edns0 ndots:1" },
 	{ "{\"hostNetwork\":true}", "9.9.9.9 8.8.8.8", "a.example b.example", "edns0 ndots:1" },
 	{ "{\"hostNetwork\":true,\"dnsPolicy\":\"ClusterFirstWithHostNet\"}", "10.96.0.10",
 	  "ns.svc.cluster.local svc.cluster.local cluster.local a.example b.example", "ndots:5" },
-	{ "{\"dnsPolicy\":\"None\",\"dnsConfig\":{\"nameservers\":[\"1.1.1.1\"],\"searches\":[\"x\"],\"options\":[{\"name\":"
+	{ "{\"dnsPolicy\":\"None\",\"dnsConfig\":{\"nameservers\":[\"1.1.1.1\"],\"searches\":["
+	  "\"x\"]"
+	  ",\"options\":[{\"name\":"
 	  "\"use-vc\"},{\"name\":\"ndots\",\"value\":\"2\"}]}}",
 	  "1.1.1.1", "x", "use-vc ndots:2" },
-	{ "{\"dnsConfig\":{\"searches\":[\"x\",\"cluster.local\"],\"options\":[{\"name\":\"ndots\",\"value\":\"1\"}]}}",
-	  "10.96.0.10", "ns.svc.cluster.local svc.cluster.local cluster.local a.example b.example x", "ndots:1" },
+	{ "{\"dnsConfig\":{\"searches\":[\"x\",\"cluster.local\"],\"options\":[{\"name\":\"ndots\","
+	  "\"value\":\"1\"}]}}",
+	  "10.96.0.10",
+	  "ns.svc.cluster.local svc.cluster.local cluster.local a.example b.example x", "ndots:1" },
 };
 
 static void test_dns(void **state)
@@ -148,11 +161,13 @@ static void test_dns(void **state)
 	dns_config_parse(STR(resolv), &host);
 	for (size_t i = 0; i < ARRAY_LEN(dns_rows); i++) {
 		struct dns_cluster cluster = { "10.96.0.10", "cluster.local", &host };
-		cleanup(freep) char *text = xasprintf("{\"metadata\":{\"namespace\":\"ns\"},\"spec\":%s}", dns_rows[i].spec);
+		cleanup(freep) char *text = xasprintf(
+			"{\"metadata\":{\"namespace\":\"ns\"},\"spec\":%s}", dns_rows[i].spec);
 		cleanup(json_decrefp) json_t *pod = parse(text);
 		struct dns_config d;
 		dns_config_of_pod(pod, &cluster, &d);
-		cleanup(freep) char *servers = join(&d.servers), *searches = join(&d.searches), *options = join(&d.options);
+		cleanup(freep) char *servers = join(&d.servers), *searches = join(&d.searches),
+				    *options = join(&d.options);
 		assert_string_equal(servers, dns_rows[i].servers);
 		assert_string_equal(searches, dns_rows[i].searches);
 		assert_string_equal(options, dns_rows[i].options);
@@ -164,7 +179,8 @@ static void test_dns(void **state)
 static void test_hosts(void **state)
 {
 	cleanup(json_decrefp) json_t *pod =
-		parse("{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\"},\"spec\":{\"hostname\":\"h\",\"subdomain\":\"s\","
+		parse("{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\"},\"spec\":{\"hostname\":"
+		      "\"h\",\"subdomain\":\"s\","
 		      "\"hostAliases\":[{\"ip\":\"1.2.3.4\",\"hostnames\":[\"a\",\"b\"]}]}}");
 	struct buf out;
 
@@ -199,12 +215,9 @@ static const struct {
 	size_t len;
 	const char *message; /* NULL: refused */
 } frames[] = {
-	{ "\0\0\0\0\0", 5, "" },
-	{ "\0\0\0\0\3abc", 8, "abc" },
-	{ "\1\0\0\0\3abc", 8, NULL },
-	{ "\0\0\0\0\4abc", 8, NULL },
-	{ "\0\0\0\0\2abc", 8, NULL },
-	{ "\0\377\377\377\377abc", 8, NULL },
+	{ "\0\0\0\0\0", 5, "" },      { "\0\0\0\0\3abc", 8, "abc" },
+	{ "\1\0\0\0\3abc", 8, NULL }, { "\0\0\0\0\4abc", 8, NULL },
+	{ "\0\0\0\0\2abc", 8, NULL }, { "\0\377\377\377\377abc", 8, NULL },
 	{ "\0\0\0", 3, NULL },
 };
 
@@ -226,10 +239,14 @@ static void test_grpc_frames(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_backoff_doubles), cmocka_unit_test(test_probe_verdicts),
-		cmocka_unit_test(test_resources),	cmocka_unit_test(test_cgroup_path),
-		cmocka_unit_test(test_dns),		cmocka_unit_test(test_hosts),
-		cmocka_unit_test(test_hostname),	cmocka_unit_test(test_grpc_frames),
+		cmocka_unit_test(test_backoff_doubles),
+		cmocka_unit_test(test_probe_verdicts),
+		cmocka_unit_test(test_resources),
+		cmocka_unit_test(test_cgroup_path),
+		cmocka_unit_test(test_dns),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_hostname),
+		cmocka_unit_test(test_grpc_frames),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 static struct config config = { .dns_ip = "10.96.0.10", .cluster_domain = "cluster.local" };
-static struct node node = { .config = &config, .logs_dir = "/logs", .memory_bytes = (int64_t)1000 << 20 };
+static struct node node = { .config = &config,
+			    .logs_dir = "/logs",
+			    .memory_bytes = (int64_t)1000 << 20 };
 
 struct fixture {
 	struct pod pod;
@@ -21,17 +23,25 @@ struct fixture {
 
 static void make(struct fixture *f, const char *pod_spec, const char *ctr_spec)
 {
-	cleanup(freep) char *text =
-		xasprintf("{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"uid\":\"u\"},\"spec\":%s}", pod_spec);
+	cleanup(freep) char *text = xasprintf(
+		"{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"uid\":\"u\"},\"spec\":%s}",
+		pod_spec);
 	struct err e;
 
-	*f = (struct fixture){ .pod = { .node = &node, .name = "p", .ns = "ns", .uid = "u", .key = "p_ns(u)" } };
+	*f = (struct fixture){
+		.pod = { .node = &node, .name = "p", .ns = "ns", .uid = "u", .key = "p_ns(u)" }
+	};
 	f->pod.obj = jx_parse(str_of(text), 65536, &e);
 	assert_non_null(f->pod.obj);
 	json_t *spec = jx_parse(str_of(ctr_spec), 65536, &e);
 	assert_non_null(spec);
-	json_object_set_new(json_object_get(f->pod.obj, "spec"), "containers", json_pack("[o]", spec));
-	f->ctr = (struct ctr){ .pod = &f->pod, .name = "c", .spec = spec, .attempt = 3, .pulled_image_id = "sha256:1" };
+	json_object_set_new(json_object_get(f->pod.obj, "spec"), "containers",
+			    json_pack("[o]", spec));
+	f->ctr = (struct ctr){ .pod = &f->pod,
+			       .name = "c",
+			       .spec = spec,
+			       .attempt = 3,
+			       .pulled_image_id = "sha256:1" };
 	env_init(&f->env);
 	arena_init(&f->arena, CRI_SPEC_BYTES);
 }
@@ -57,9 +67,12 @@ static void test_container(void **state)
 
 	(void)state;
 	make(&f, "{}",
-	     "{\"command\":[\"run\",\"$(A)\"],\"args\":[\"$$(A)\"],\"workingDir\":\"/w\",\"tty\":true,\"resources\":{\"limits\":{"
-	     "\"cpu\":\"500m\",\"memory\":\"64Mi\"}},\"securityContext\":{\"runAsUser\":7,\"capabilities\":{\"add\":[\"NET_ADMIN\"],"
-	     "\"drop\":[\"ALL\"]},\"allowPrivilegeEscalation\":false,\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}}");
+	     "{\"command\":[\"run\",\"$(A)\"],\"args\":[\"$$(A)\"],\"workingDir\":\"/"
+	     "w\",\"tty\":true,\"resources\":{\"limits\":{"
+	     "\"cpu\":\"500m\",\"memory\":\"64Mi\"}},\"securityContext\":{\"runAsUser\":7,"
+	     "\"capabilities\":{\"add\":[\"NET_ADMIN\"],"
+	     "\"drop\":[\"ALL\"]},\"allowPrivilegeEscalation\":false,\"seccompProfile\":{\"type\":"
+	     "\"RuntimeDefault\"}}}");
 	env_set(&f.env, "A", "value");
 	Cri__ContainerConfig *c = config_of(&f, -1, &e);
 	const Cri__LinuxContainerSecurityContext *sc = c->linux_config->security_context;
@@ -78,7 +91,8 @@ static void test_container(void **state)
 	assert_int_equal(sc->seccomp->profile_type, CRI__PROFILE_TYPE__RUNTIME_DEFAULT);
 	assert_string_equal(cri_entry(c->labels, c->n_labels, LABEL_CONTAINER_NAME), "c");
 	assert_string_equal(cri_entry(c->labels, c->n_labels, LABEL_POD_UID), "u");
-	assert_string_equal(cri_entry(c->annotations, c->n_annotations, ANNOTATION_RESTART_COUNT), "3");
+	assert_string_equal(cri_entry(c->annotations, c->n_annotations, ANNOTATION_RESTART_COUNT),
+			    "3");
 	drop(&f);
 }
 
@@ -94,7 +108,8 @@ static const struct {
 	{ "{}", "{\"securityContext\":{\"runAsNonRoot\":true,\"runAsUser\":0}}", 1000, false },
 	{ "{\"securityContext\":{\"runAsNonRoot\":true}}", "{}", 0, false },
 	{ "{\"securityContext\":{\"runAsNonRoot\":true,\"runAsUser\":5}}", "{}", 0, true },
-	{ "{\"securityContext\":{\"runAsNonRoot\":true}}", "{\"securityContext\":{\"runAsNonRoot\":false}}", 0, true },
+	{ "{\"securityContext\":{\"runAsNonRoot\":true}}",
+	  "{\"securityContext\":{\"runAsNonRoot\":false}}", 0, true },
 };
 
 static void test_non_root(void **state)
@@ -114,11 +129,12 @@ static const struct {
 	Cri__NamespaceMode network, pid, ipc;
 	const char *hostname;
 } namespaces[] = {
-	{ "{}", CRI__NAMESPACE_MODE__POD, CRI__NAMESPACE_MODE__CONTAINER, CRI__NAMESPACE_MODE__POD, "p" },
-	{ "{\"hostNetwork\":true,\"hostPID\":true,\"hostIPC\":true}", CRI__NAMESPACE_MODE__NODE, CRI__NAMESPACE_MODE__NODE,
-	  CRI__NAMESPACE_MODE__NODE, "" },
-	{ "{\"shareProcessNamespace\":true,\"hostname\":\"h\"}", CRI__NAMESPACE_MODE__POD, CRI__NAMESPACE_MODE__POD,
-	  CRI__NAMESPACE_MODE__POD, "h" },
+	{ "{}", CRI__NAMESPACE_MODE__POD, CRI__NAMESPACE_MODE__CONTAINER, CRI__NAMESPACE_MODE__POD,
+	  "p" },
+	{ "{\"hostNetwork\":true,\"hostPID\":true,\"hostIPC\":true}", CRI__NAMESPACE_MODE__NODE,
+	  CRI__NAMESPACE_MODE__NODE, CRI__NAMESPACE_MODE__NODE, "" },
+	{ "{\"shareProcessNamespace\":true,\"hostname\":\"h\"}", CRI__NAMESPACE_MODE__POD,
+	  CRI__NAMESPACE_MODE__POD, CRI__NAMESPACE_MODE__POD, "h" },
 };
 
 static void test_sandbox(void **state)
@@ -128,7 +144,8 @@ static void test_sandbox(void **state)
 		struct fixture f;
 		make(&f, namespaces[i].pod, "{}");
 		Cri__PodSandboxConfig *c = cri_sandbox_config(&f.pod, 2, &f.arena);
-		const Cri__NamespaceOption *n = c->linux_config->security_context->namespace_options;
+		const Cri__NamespaceOption *n =
+			c->linux_config->security_context->namespace_options;
 		assert_int_equal(n->network, namespaces[i].network);
 		assert_int_equal(n->pid, namespaces[i].pid);
 		assert_int_equal(n->ipc, namespaces[i].ipc);
@@ -158,9 +175,12 @@ static void test_limit(void **state)
 static void test_hash(void **state)
 {
 	struct err e;
-	cleanup(json_decrefp) json_t *a = jx_parse(STR("{\"image\":\"x\",\"name\":\"c\"}"), 4096, &e);
-	cleanup(json_decrefp) json_t *b = jx_parse(STR("{\"name\":\"c\",\"image\":\"x\",\"resources\":{\"limits\":{}}}"), 4096, &e);
-	cleanup(json_decrefp) json_t *c = jx_parse(STR("{\"name\":\"c\",\"image\":\"y\"}"), 4096, &e);
+	cleanup(json_decrefp) json_t *a =
+		jx_parse(STR("{\"image\":\"x\",\"name\":\"c\"}"), 4096, &e);
+	cleanup(json_decrefp) json_t *b = jx_parse(
+		STR("{\"name\":\"c\",\"image\":\"x\",\"resources\":{\"limits\":{}}}"), 4096, &e);
+	cleanup(json_decrefp) json_t *c =
+		jx_parse(STR("{\"name\":\"c\",\"image\":\"y\"}"), 4096, &e);
 
 	(void)state;
 	assert_true(ctr_spec_hash(a) == ctr_spec_hash(b));
@@ -170,8 +190,9 @@ static void test_hash(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_container), cmocka_unit_test(test_non_root), cmocka_unit_test(test_sandbox),
-		cmocka_unit_test(test_limit),	  cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_container), cmocka_unit_test(test_non_root),
+		cmocka_unit_test(test_sandbox),	  cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_hash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,37 +8,51 @@
 #include <cmocka.h>
 
 /* One row: the containers as a picture, and what comes out.
- * Each container: kind (i init, s sidecar, m main), state (n none, r running, e exited), then for exits the code,
- * 'R' ready, 'S' started, 'W' waiting with a reason, 'L' ran before. */
+ * Each container: kind (i init, s sidecar, m main), state (n none, r running, e exited), then for
+ * exits the code, 'R' ready, 'S' started, 'W' waiting with a reason, 'L' ran before. */
 static const struct {
 	const char *policy, *ctrs;
 	enum pod_stage stage;
 	bool terminal;
 	const char *phase, *ready, *initialized, *message;
 } rows[] = {
-	{ "Always", "mn", POD_RUNNING, false, "Pending", "False", "True", "containers with unready status: [c0]" },
+	{ "Always", "mn", POD_RUNNING, false, "Pending", "False", "True",
+	  "containers with unready status: [c0]" },
 	{ "Always", "mrRS", POD_RUNNING, false, "Running", "True", "True", NULL },
-	{ "Always", "mrS", POD_RUNNING, false, "Running", "False", "True", "containers with unready status: [c0]" },
-	{ "Always", "mrRS mn", POD_RUNNING, false, "Pending", "False", "True", "containers with unready status: [c1]" },
-	{ "Always", "mrRS me1W", POD_RUNNING, false, "Running", "False", "True", "containers with unready status: [c1]" },
-	{ "Always", "me1W", POD_RUNNING, false, "Running", "False", "True", "containers with unready status: [c0]" },
-	{ "Always", "me0", POD_RUNNING, false, "Running", "False", "True", "containers with unready status: [c0]" },
-	{ "Always", "mnL", POD_RUNNING, false, "Running", "False", "True", "containers with unready status: [c0]" },
+	{ "Always", "mrS", POD_RUNNING, false, "Running", "False", "True",
+	  "containers with unready status: [c0]" },
+	{ "Always", "mrRS mn", POD_RUNNING, false, "Pending", "False", "True",
+	  "containers with unready status: [c1]" },
+	{ "Always", "mrRS me1W", POD_RUNNING, false, "Running", "False", "True",
+	  "containers with unready status: [c1]" },
+	{ "Always", "me1W", POD_RUNNING, false, "Running", "False", "True",
+	  "containers with unready status: [c0]" },
+	{ "Always", "me0", POD_RUNNING, false, "Running", "False", "True",
+	  "containers with unready status: [c0]" },
+	{ "Always", "mnL", POD_RUNNING, false, "Running", "False", "True",
+	  "containers with unready status: [c0]" },
 	{ "Never", "me0", POD_RUNNING, false, "Succeeded", "False", "True", NULL },
 	{ "Never", "me3", POD_RUNNING, false, "Failed", "False", "True", NULL },
-	{ "Never", "me3 mrRS", POD_RUNNING, false, "Running", "False", "True", "containers with unready status: [c0]" },
+	{ "Never", "me3 mrRS", POD_RUNNING, false, "Running", "False", "True",
+	  "containers with unready status: [c0]" },
 	{ "OnFailure", "me0", POD_RUNNING, false, "Succeeded", "False", "True", NULL },
-	{ "OnFailure", "me1W", POD_RUNNING, false, "Running", "False", "True", "containers with unready status: [c0]" },
+	{ "OnFailure", "me1W", POD_RUNNING, false, "Running", "False", "True",
+	  "containers with unready status: [c0]" },
 	{ "Always", "me143", POD_ENDED, false, "Failed", "False", "True", NULL },
 	{ "Always", "me0", POD_ENDED, false, "Succeeded", "False", "True", NULL },
-	{ "Always", "in mn", POD_RUNNING, false, "Pending", "False", "False", "containers with unready status: [c1]" },
-	{ "Always", "ir mn", POD_RUNNING, false, "Pending", "False", "False", "containers with unready status: [c1]" },
-	{ "Always", "ie0 mn", POD_RUNNING, false, "Pending", "False", "True", "containers with unready status: [c1]" },
+	{ "Always", "in mn", POD_RUNNING, false, "Pending", "False", "False",
+	  "containers with unready status: [c1]" },
+	{ "Always", "ir mn", POD_RUNNING, false, "Pending", "False", "False",
+	  "containers with unready status: [c1]" },
+	{ "Always", "ie0 mn", POD_RUNNING, false, "Pending", "False", "True",
+	  "containers with unready status: [c1]" },
 	{ "Always", "ie0 mrRS", POD_RUNNING, false, "Running", "True", "True", NULL },
-	{ "Always", "ie1W mn", POD_RUNNING, false, "Pending", "False", "False", "containers with unready status: [c1]" },
+	{ "Always", "ie1W mn", POD_RUNNING, false, "Pending", "False", "False",
+	  "containers with unready status: [c1]" },
 	{ "Never", "ie1 mn", POD_RUNNING, true, "Failed", "False", "False", NULL },
 	{ "Always", "srRS mrRS", POD_RUNNING, false, "Running", "True", "True", NULL },
-	{ "Always", "srR mn", POD_RUNNING, false, "Pending", "False", "False", "containers with unready status: [c1]" },
+	{ "Always", "srR mn", POD_RUNNING, false, "Pending", "False", "False",
+	  "containers with unready status: [c1]" },
 };
 
 static void ctr_of(struct ctr *c, struct pod *p, const char *picture, int nth)
@@ -65,7 +79,8 @@ static struct pod *pod_of(const char *policy, const char *picture)
 {
 	struct pod *p = xcalloc(1, sizeof(*p));
 
-	p->obj = json_pack("{s:{s:s}, s:{s:s}}", "metadata", "uid", "u", "spec", "restartPolicy", policy);
+	p->obj = json_pack("{s:{s:s}, s:{s:s}}", "metadata", "uid", "u", "spec", "restartPolicy",
+			   policy);
 	p->ctrs = xcalloc(8, sizeof(*p->ctrs));
 	for (const char *at = picture; at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL) {
 		ctr_of(&p->ctrs[p->n_ctrs], p, at, (int)p->n_ctrs);
@@ -94,9 +109,8 @@ static const json_t *condition(const json_t *status, const char *type)
 	size_t i;
 	const json_t *c;
 
-	json_array_foreach(jx_at(status, "conditions"), i, c)
-		if (c_eq(jx_str(c, "type"), type))
-			return c;
+	json_array_foreach(jx_at(status, "conditions"), i,
+			   c) if (c_eq(jx_str(c, "type"), type)) return c;
 	return NULL;
 }
 
@@ -110,10 +124,13 @@ static void test_rows(void **state)
 		cleanup(json_decrefp) json_t *s = pod_status_compute(p, "192.0.2.1", 1000);
 		assert_string_equal(jx_str(s, "phase"), rows[i].phase);
 		assert_string_equal(jx_str(condition(s, "Ready"), "status"), rows[i].ready);
-		assert_string_equal(jx_str(condition(s, "ContainersReady"), "status"), rows[i].ready);
-		assert_string_equal(jx_str(condition(s, "Initialized"), "status"), rows[i].initialized);
+		assert_string_equal(jx_str(condition(s, "ContainersReady"), "status"),
+				    rows[i].ready);
+		assert_string_equal(jx_str(condition(s, "Initialized"), "status"),
+				    rows[i].initialized);
 		if (rows[i].message)
-			assert_string_equal(jx_str(condition(s, "Ready"), "message"), rows[i].message);
+			assert_string_equal(jx_str(condition(s, "Ready"), "message"),
+					    rows[i].message);
 		pod_drop(p);
 	}
 }
@@ -154,14 +171,19 @@ static void test_transitions(void **state)
 	(void)state;
 	p->stage = POD_RUNNING;
 	json_object_set_new(p->obj, "status",
-			    jx_parse(STR("{\"conditions\":[{\"type\":\"example.com/gate\",\"status\":\"False\"}]}"), 4096, &e));
-	jx_set(p->obj, "spec.readinessGates", json_pack("[{s:s}]", "conditionType", "example.com/gate"));
+			    jx_parse(STR("{\"conditions\":[{\"type\":\"example.com/"
+					 "gate\",\"status\":\"False\"}]}"),
+				     4096, &e));
+	jx_set(p->obj, "spec.readinessGates",
+	       json_pack("[{s:s}]", "conditionType", "example.com/gate"));
 	p->pushed = pod_status_compute(p, "192.0.2.1", 1000);
 	assert_non_null(condition(p->pushed, "example.com/gate"));
 	p->ctrs[0].ready = true;
 	cleanup(json_decrefp) json_t *later = pod_status_compute(p, "192.0.2.1", 60000);
-	assert_string_equal(jx_str(condition(later, "ContainersReady"), "lastTransitionTime"), "1970-01-01T00:01:00Z");
-	assert_string_equal(jx_str(condition(later, "PodScheduled"), "lastTransitionTime"), "1970-01-01T00:00:01Z");
+	assert_string_equal(jx_str(condition(later, "ContainersReady"), "lastTransitionTime"),
+			    "1970-01-01T00:01:00Z");
+	assert_string_equal(jx_str(condition(later, "PodScheduled"), "lastTransitionTime"),
+			    "1970-01-01T00:00:01Z");
 	assert_string_equal(jx_str(condition(later, "Ready"), "reason"), "ReadinessGatesNotReady");
 	pod_drop(p);
 }
@@ -169,8 +191,10 @@ static void test_transitions(void **state)
 static void test_patch(void **state)
 {
 	struct err e;
-	cleanup(json_decrefp) json_t *old = jx_parse(STR("{\"phase\":\"Failed\",\"reason\":\"x\",\"podIP\":\"1\"}"), 4096, &e);
-	cleanup(json_decrefp) json_t *now = jx_parse(STR("{\"phase\":\"Running\",\"podIP\":\"1\"}"), 4096, &e);
+	cleanup(json_decrefp) json_t *old =
+		jx_parse(STR("{\"phase\":\"Failed\",\"reason\":\"x\",\"podIP\":\"1\"}"), 4096, &e);
+	cleanup(json_decrefp) json_t *now =
+		jx_parse(STR("{\"phase\":\"Running\",\"podIP\":\"1\"}"), 4096, &e);
 	cleanup(json_decrefp) json_t *patch = pod_status_patch(old, now);
 
 	(void)state;
@@ -181,7 +205,9 @@ static void test_patch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows), cmocka_unit_test(test_details), cmocka_unit_test(test_transitions),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_details),
+		cmocka_unit_test(test_transitions),
 		cmocka_unit_test(test_patch),
 	};
 

@@ -22,11 +22,14 @@ static json_t *parse(const char *text)
 }
 
 static const char objects_text[] =
-	"{\"configmaps/cm\":{\"kind\":\"ConfigMap\",\"data\":{\"a\":\"1\",\"b\":\"2\"},\"binaryData\":{\"bin\":\"AAEC\"}},"
+	"{\"configmaps/"
+	"cm\":{\"kind\":\"ConfigMap\",\"data\":{\"a\":\"1\",\"b\":\"2\"},\"binaryData\":{\"bin\":"
+	"\"AAEC\"}},"
 	"\"secrets/s\":{\"kind\":\"Secret\",\"data\":{\"pw\":\"c2VjcmV0\"}}}";
-static const char pod_text[] =
-	"{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"uid\":\"u\",\"labels\":{\"z\":\"1\",\"a\":\"x\\\"y\"},\"annotations\":{"
-	"\"k\":\"v\"}},\"spec\":{\"nodeName\":\"n1\",\"serviceAccountName\":\"sa\"},\"status\":{\"podIP\":\"10.0.0.1\"}}";
+static const char pod_text[] = "{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"uid\":\"u\","
+			       "\"labels\":{\"z\":\"1\",\"a\":\"x\\\"y\"},\"annotations\":{"
+			       "\"k\":\"v\"}},\"spec\":{\"nodeName\":\"n1\",\"serviceAccountName\":"
+			       "\"sa\"},\"status\":{\"podIP\":\"10.0.0.1\"}}";
 
 static const json_t *find_object(void *ctx, const char *resource, const char *name, bool *ret_known)
 {
@@ -54,23 +57,35 @@ static const struct {
 	enum err_reason reason;
 } payloads[] = {
 	{ "{\"configMap\":{\"name\":\"cm\"}}", "a=1@644;b=2@644;bin=...@644;", 0 },
-	{ "{\"configMap\":{\"name\":\"cm\",\"defaultMode\":256,\"items\":[{\"key\":\"b\",\"path\":\"x/y\",\"mode\":511}]}}", "x/y=2@777;", 0 },
-	{ "{\"configMap\":{\"name\":\"cm\",\"items\":[{\"key\":\"q\",\"path\":\"x\"}]}}", NULL, ERR_NOT_FOUND },
-	{ "{\"configMap\":{\"name\":\"cm\",\"optional\":true,\"items\":[{\"key\":\"q\",\"path\":\"x\"}]}}", "", 0 },
-	{ "{\"configMap\":{\"name\":\"cm\",\"items\":[{\"key\":\"a\",\"path\":\"../x\"}]}}", NULL, ERR_INVALID },
-	{ "{\"configMap\":{\"name\":\"cm\",\"items\":[{\"key\":\"a\",\"path\":\"/x\"}]}}", NULL, ERR_INVALID },
+	{ "{\"configMap\":{\"name\":\"cm\",\"defaultMode\":256,\"items\":[{\"key\":\"b\",\"path\":"
+	  "\"x/y\",\"mode\":511}]}}",
+	  "x/y=2@777;", 0 },
+	{ "{\"configMap\":{\"name\":\"cm\",\"items\":[{\"key\":\"q\",\"path\":\"x\"}]}}", NULL,
+	  ERR_NOT_FOUND },
+	{ "{\"configMap\":{\"name\":\"cm\",\"optional\":true,\"items\":[{\"key\":\"q\",\"path\":"
+	  "\"x\"}]}}",
+	  "", 0 },
+	{ "{\"configMap\":{\"name\":\"cm\",\"items\":[{\"key\":\"a\",\"path\":\"../x\"}]}}", NULL,
+	  ERR_INVALID },
+	{ "{\"configMap\":{\"name\":\"cm\",\"items\":[{\"key\":\"a\",\"path\":\"/x\"}]}}", NULL,
+	  ERR_INVALID },
 	{ "{\"configMap\":{\"name\":\"none\"}}", NULL, ERR_NOT_FOUND },
 	{ "{\"configMap\":{\"name\":\"none\",\"optional\":true}}", "", 0 },
 	{ "{\"configMap\":{\"name\":\"later\"}}", NULL, ERR_UNAVAILABLE },
 	{ "{\"secret\":{\"secretName\":\"s\",\"defaultMode\":256}}", "pw=secret@400;", 0 },
-	{ "{\"downwardAPI\":{\"items\":[{\"path\":\"l\",\"fieldRef\":{\"fieldPath\":\"metadata.labels\"}},{\"path\":\"c\","
+	{ "{\"downwardAPI\":{\"items\":[{\"path\":\"l\",\"fieldRef\":{\"fieldPath\":\"metadata."
+	  "labels\"}},{\"path\":\"c\","
 	  "\"resourceFieldRef\":{\"resource\":\"limits.cpu\"}}]}}",
 	  "l=a=\"x\\\"y\"\nz=\"1\"@644;c=2@644;", 0 },
-	{ "{\"downwardAPI\":{\"items\":[{\"path\":\"l\",\"fieldRef\":{\"fieldPath\":\"status.phase\"}}]}}", NULL, ERR_INVALID },
-	{ "{\"projected\":{\"defaultMode\":420,\"sources\":[{\"serviceAccountToken\":{\"path\":\"token\"}},{\"configMap\":{\"name\":\"cm\","
+	{ "{\"downwardAPI\":{\"items\":[{\"path\":\"l\",\"fieldRef\":{\"fieldPath\":\"status."
+	  "phase\"}}]}}",
+	  NULL, ERR_INVALID },
+	{ "{\"projected\":{\"defaultMode\":420,\"sources\":[{\"serviceAccountToken\":{\"path\":"
+	  "\"token\"}},{\"configMap\":{\"name\":\"cm\","
 	  "\"items\":[{\"key\":\"a\",\"path\":\"ca\"}]}},{\"secret\":{\"name\":\"s\"}}]}}",
 	  "token=tok@644;ca=1@644;pw=secret@644;", 0 },
-	{ "{\"projected\":{\"sources\":[{\"serviceAccountToken\":{\"audience\":\"none\"}}]}}", NULL, ERR_UNAVAILABLE },
+	{ "{\"projected\":{\"sources\":[{\"serviceAccountToken\":{\"audience\":\"none\"}}]}}", NULL,
+	  ERR_UNAVAILABLE },
 	{ "{\"projected\":{\"sources\":[{\"clusterTrustBundle\":{}}]}}", NULL, ERR_INVALID },
 };
 
@@ -115,11 +130,16 @@ static void test_payloads(void **state)
 static const struct {
 	const char *path, *value;
 } fields[] = {
-	{ "metadata.name", "p" },	       { "metadata.uid", "u" },
-	{ "spec.nodeName", "n1" },	       { "status.podIP", "10.0.0.1" },
-	{ "metadata.labels['a']", "x\"y" },    { "metadata.labels['none']", "" },
-	{ "metadata.annotations['k']", "v" },  { "metadata.labels['a", NULL },
-	{ "spec.containers", NULL },	       { "metadata.labels['']", "" },
+	{ "metadata.name", "p" },
+	{ "metadata.uid", "u" },
+	{ "spec.nodeName", "n1" },
+	{ "status.podIP", "10.0.0.1" },
+	{ "metadata.labels['a']", "x\"y" },
+	{ "metadata.labels['none']", "" },
+	{ "metadata.annotations['k']", "v" },
+	{ "metadata.labels['a", NULL },
+	{ "spec.containers", NULL },
+	{ "metadata.labels['']", "" },
 };
 
 static void test_fields(void **state)
@@ -201,7 +221,8 @@ static void test_host_paths(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(host_paths); i++) {
-		struct volume_task t = { .kind = TASK_HOST_PATH, .path = (char *)host_paths[i].path,
+		struct volume_task t = { .kind = TASK_HOST_PATH,
+					 .path = (char *)host_paths[i].path,
 					 .host_type = host_path_type_find(host_paths[i].type) };
 		struct err e;
 		assert_non_null(t.host_type);
@@ -213,7 +234,9 @@ static void test_host_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_payloads), cmocka_unit_test(test_fields), cmocka_unit_test(test_writer),
+		cmocka_unit_test(test_payloads),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_writer),
 		cmocka_unit_test(test_host_paths),
 	};
 

@@ -52,7 +52,8 @@ static int named_port(const struct ctr *c, const char *name, uint16_t *ret_port,
 	size_t i;
 	const json_t *p;
 
-	json_array_foreach(json_object_get(c->spec, "ports"), i, p) {
+	json_array_foreach(json_object_get(c->spec, "ports"), i, p)
+	{
 		if (!c_eq(jx_str(p, "name"), name))
 			continue;
 		*ret_port = (uint16_t)jx_int(p, "containerPort", 0);
@@ -61,7 +62,8 @@ static int named_port(const struct ctr *c, const char *name, uint16_t *ret_port,
 	return err_set(e, ERR_NOT_FOUND, "couldn't find port: %s", name);
 }
 
-int action_target(const struct action *a, const json_t *spec, const char **ret_ip, uint16_t *ret_port, struct err *e)
+int action_target(const struct action *a, const json_t *spec, const char **ret_ip,
+		  uint16_t *ret_port, struct err *e)
 {
 	const struct pod *p = a->ctr->pod;
 	const json_t *port = json_object_get(spec, "port");
@@ -94,9 +96,9 @@ static void on_exec(void *ctx, const void *response, const struct err *e)
 		action_end(a, false, "%s", e->message);
 		return;
 	}
-	action_end(a, r->exit_code == 0, "%.*s%.*s", (int)MIN(r->stdout.len, ACTION_OUTPUT_BYTES / 2),
-		   (const char *)r->stdout.data, (int)MIN(r->stderr.len, ACTION_OUTPUT_BYTES / 2),
-		   (const char *)r->stderr.data);
+	action_end(a, r->exit_code == 0, "%.*s%.*s",
+		   (int)MIN(r->stdout.len, ACTION_OUTPUT_BYTES / 2), (const char *)r->stdout.data,
+		   (int)MIN(r->stderr.len, ACTION_OUTPUT_BYTES / 2), (const char *)r->stderr.data);
 }
 
 static void exec_start(struct action *a, const json_t *spec)
@@ -106,12 +108,12 @@ static void exec_start(struct action *a, const json_t *spec)
 	cleanup(freep) char **words = xcalloc(json_array_size(command) + 1, sizeof(*words));
 	size_t i;
 
-	json_array_foreach(command, i, word)
-		words[q.n_cmd++] = (char *)json_string_value(word);
+	json_array_foreach(command, i, word) words[q.n_cmd++] = (char *)json_string_value(word);
 	q.cmd = words;
 	q.container_id = a->ctr->id;
 	q.timeout = (int64_t)((a->timeout_ms + 999) / 1000);
-	a->cri_call = cri_send(a->ctr->pod->node->cri, CRI_EXEC_SYNC, &q, a->timeout_ms, on_exec, a);
+	a->cri_call =
+		cri_send(a->ctr->pod->node->cri, CRI_EXEC_SYNC, &q, a->timeout_ms, on_exec, a);
 }
 
 static void exec_stop(struct action *a)
@@ -128,26 +130,32 @@ static void sleep_start(struct action *a, const json_t *spec)
 {
 	timer_stop(&a->timer);
 	a->timer = (struct timer){ .fire = on_slept, .ctx = a };
-	timer_start(a->ctr->pod->node->loop, &a->timer, (uint64_t)MAX(jx_int(spec, "seconds", 0), 0) * 1000);
+	timer_start(a->ctr->pod->node->loop, &a->timer,
+		    (uint64_t)MAX(jx_int(spec, "seconds", 0), 0) * 1000);
 }
 
 static const struct action_kind action_exec = { "exec", exec_start, exec_stop };
 static const struct action_kind action_sleep = { "sleep", sleep_start, NULL };
-static const struct action_kind *const kinds[] = { &action_http, &action_tcp, &action_exec, &action_grpc, &action_sleep };
+static const struct action_kind *const kinds[] = { &action_http, &action_tcp, &action_exec,
+						   &action_grpc, &action_sleep };
 
 static void on_timeout(struct timer *t)
 {
 	struct action *a = t->ctx;
-	action_end(a, false, "%s timed out after %llus", a->kind == &action_exec ? "command" : "request",
+	action_end(a, false, "%s timed out after %llus",
+		   a->kind == &action_exec ? "command" : "request",
 		   (unsigned long long)(a->timeout_ms / 1000));
 }
 
-struct action *action_run(struct ctr *c, const json_t *handler, uint64_t timeout_ms, action_done_fn *done, void *ctx)
+struct action *action_run(struct ctr *c, const json_t *handler, uint64_t timeout_ms,
+			  action_done_fn *done, void *ctx)
 {
 	struct action *a = xcalloc(1, sizeof(*a));
 	const json_t *spec = NULL;
 
-	*a = (struct action){ .ctr = c, .done = done, .ctx = ctx, .timeout_ms = timeout_ms, .end.run = on_end };
+	*a = (struct action){
+		.ctr = c, .done = done, .ctx = ctx, .timeout_ms = timeout_ms, .end.run = on_end
+	};
 	buf_init(&a->output, ACTION_OUTPUT_BYTES);
 	for (size_t i = 0; i < ARRAY_LEN(kinds) && !spec; i++) {
 		spec = json_object_get(handler, kinds[i]->member);

@@ -34,7 +34,7 @@ struct action_kind {
 };
 void action_end(struct action *a, bool ok, const char *fmt, ...) printf_like(3, 4);
 /* Where a handler points to: its host or the pod, and a port by number or name. */
-int action_target(const struct action *a, const json_t *spec, const char **ret_ip, uint16_t *ret_port, struct err *e)
-	must_check;
+int action_target(const struct action *a, const json_t *spec, const char **ret_ip,
+		  uint16_t *ret_port, struct err *e) must_check;
 
 extern const struct action_kind action_http, action_tcp, action_grpc; /* action_net.c */

@@ -15,10 +15,12 @@ static void client_stop(struct action *a)
 	tls_unref(a->tls);
 }
 
-static int client_open(struct action *a, const json_t *spec, bool https, bool h2, char *authority, size_t cap,
-		       struct err *e)
+static int client_open(struct action *a, const json_t *spec, bool https, bool h2, char *authority,
+		       size_t cap, struct err *e)
 {
-	struct http_client_config config = { .authority = authority, .h2 = h2, .connect_timeout_ms = a->timeout_ms };
+	struct http_client_config config = { .authority = authority,
+					     .h2 = h2,
+					     .connect_timeout_ms = a->timeout_ms };
 	struct tls_config tls = { .verify_peer = false };
 	const char *ip;
 	uint16_t port;
@@ -62,14 +64,16 @@ static size_t own_headers(const json_t *spec, struct http_header *out, char *nam
 	size_t i, n = 0;
 	const json_t *h;
 
-	json_array_foreach(json_object_get(spec, "httpHeaders"), i, h) {
+	json_array_foreach(json_object_get(spec, "httpHeaders"), i, h)
+	{
 		const char *name = jx_str_or(h, "name", "");
 		if (n == HEADERS_MAX || !strcasecmp(name, "host"))
 			continue;
 		names[n] = xstrdup(name);
 		for (char *p = names[n]; *p; p++)
 			*p = (char)tolower((unsigned char)*p);
-		out[n] = (struct http_header){ str_of(names[n]), str_of(jx_str_or(h, "value", "")) };
+		out[n] =
+			(struct http_header){ str_of(names[n]), str_of(jx_str_or(h, "value", "")) };
 		n++;
 	}
 	return n;
@@ -93,7 +97,10 @@ static void http_start(struct action *a, const json_t *spec)
 	size_t n = own_headers(spec, headers, names), own = n;
 	headers[n++] = (struct http_header){ STR("user-agent"), STR("kube-probe/1.33") };
 	headers[n++] = (struct http_header){ STR("accept"), STR("*/*") };
-	struct http_call_request r = { .method = "GET", .path = absolute, .headers = headers, .n_headers = n,
+	struct http_call_request r = { .method = "GET",
+				       .path = absolute,
+				       .headers = headers,
+				       .n_headers = n,
 				       .timeout_ms = a->timeout_ms };
 	a->http_call = http_client_send(a->client, &r, &http_ops, a);
 	for (size_t i = 0; i < own; i++)
@@ -154,7 +161,8 @@ static void tcp_stop(struct action *a)
 const struct action_kind action_tcp = { "tcpSocket", tcp_start, tcp_stop };
 
 /* grpc.health.v1.HealthCheckResponse.status */
-static const char *const serving_names[] = { "UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN" };
+static const char *const serving_names[] = { "UNKNOWN", "SERVING", "NOT_SERVING",
+					     "SERVICE_UNKNOWN" };
 #define SERVING 1
 
 static void on_grpc(void *ctx, struct str message, const struct err *e)
@@ -187,8 +195,9 @@ static void grpc_start(struct action *a, const json_t *spec)
 	request[0] = 0x0a;
 	request[1] = (char)len;
 	memcpy(request + 2, service, len);
-	a->grpc_call = grpc_unary(a->client, "/grpc.health.v1.Health/Check",
-				  (struct str){ request, len ? len + 2 : 0 }, a->timeout_ms, on_grpc, a);
+	a->grpc_call =
+		grpc_unary(a->client, "/grpc.health.v1.Health/Check",
+			   (struct str){ request, len ? len + 2 : 0 }, a->timeout_ms, on_grpc, a);
 }
 
 const struct action_kind action_grpc = { "grpc", grpc_start, client_stop };

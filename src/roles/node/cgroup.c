@@ -9,7 +9,8 @@
 #define MOUNT_ENTRY_BYTES 8192
 #define DEPTH_MAX 8 /* /kubepods/qos/pod/container, and what a container makes below */
 
-void cgroup_each(const char *path, void (*fn)(void *ctx, const char *dir, const char *controllers), void *ctx)
+void cgroup_each(const char *path, void (*fn)(void *ctx, const char *dir, const char *controllers),
+		 void *ctx)
 {
 	char text[MOUNT_ENTRY_BYTES];
 	struct mntent entry;
@@ -94,7 +95,8 @@ void cgroup_kill(const char *path)
 
 void cgroup_remove_root(void)
 {
-	static const char *const dirs[] = { CGROUP_ROOT "/burstable", CGROUP_ROOT "/besteffort", CGROUP_ROOT };
+	static const char *const dirs[] = { CGROUP_ROOT "/burstable", CGROUP_ROOT "/besteffort",
+					    CGROUP_ROOT };
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		cgroup_each(dirs[i], remove_dir, NULL);

@@ -48,14 +48,18 @@ static int parse_pod_fields(const json_t *root, struct cni_conf *c, struct err *
 		return err_wrap(e, "podCIDR");
 	/* .0 and .1 and the last one are never given out; a /30 has a single pod address left. */
 	if (c->prefix_bits < 8 || c->prefix_bits > 30)
-		return err_set(e, ERR_INVALID, "podCIDR: /%u is not between /8 and /30", c->prefix_bits);
+		return err_set(e, ERR_INVALID, "podCIDR: /%u is not between /8 and /30",
+			       c->prefix_bits);
 	if (node_ip && inet_pton(AF_INET, node_ip, &c->node_ip) != 1)
 		return err_set(e, ERR_INVALID, "nodeIP: '%.64s' is no IPv4 address", node_ip);
 	if (mtu < MTU_MIN || mtu > MTU_MAX)
-		return err_set(e, ERR_INVALID, "mtu: %lld is not between %d and %d", (long long)mtu, MTU_MIN, MTU_MAX);
+		return err_set(e, ERR_INVALID, "mtu: %lld is not between %d and %d", (long long)mtu,
+			       MTU_MIN, MTU_MAX);
 	c->mtu = (uint32_t)mtu;
 	if (!dir || dir[0] != '/' || strlen(dir) >= sizeof(c->ipam_dir))
-		return err_set(e, ERR_INVALID, "ipamDir: an absolute path under %zu bytes is needed", sizeof(c->ipam_dir));
+		return err_set(e, ERR_INVALID,
+			       "ipamDir: an absolute path under %zu bytes is needed",
+			       sizeof(c->ipam_dir));
 	snprintf(c->ipam_dir, sizeof(c->ipam_dir), "%s", dir);
 	return 0;
 }
@@ -87,11 +91,12 @@ int cni_conf_print(const struct cni_conf *c, struct buf *out)
 	inet_ntop(AF_INET, &c->range, range, sizeof(range));
 	inet_ntop(AF_INET, &c->node_ip, node, sizeof(node));
 	snprintf(cidr, sizeof(cidr), "%s/%u", range, c->prefix_bits);
-	json_t *plugin = json_pack("{s:s, s:s, s:i, s:s}", "type", "portico-cni", "podCIDR", cidr, "mtu",
-				   (int)c->mtu, "ipamDir", c->ipam_dir);
+	json_t *plugin = json_pack("{s:s, s:s, s:i, s:s}", "type", "portico-cni", "podCIDR", cidr,
+				   "mtu", (int)c->mtu, "ipamDir", c->ipam_dir);
 	if (c->node_ip.s_addr)
 		json_object_set_new(plugin, "nodeIP", json_string(node));
-	cleanup(json_decrefp) json_t *list = json_pack("{s:s, s:s, s:[o]}", "cniVersion", c->version, "name",
-						       "portico", "plugins", plugin);
+	cleanup(json_decrefp) json_t *list =
+		json_pack("{s:s, s:s, s:[o]}", "cniVersion", c->version, "name", "portico",
+			  "plugins", plugin);
 	return list ? jx_dump(list, out) : -1;
 }

@@ -52,7 +52,8 @@ static struct in_addr range_at(const struct cni_conf *c, uint32_t offset)
 }
 
 /* Reads an entry into text; *ret_netns points into it. False: no such entry. */
-static bool entry_read(const struct ipam *i, const char *name, char text[ENTRY_BYTES], char **ret_netns)
+static bool entry_read(const struct ipam *i, const char *name, char text[ENTRY_BYTES],
+		       char **ret_netns)
 {
 	cleanup(closep) int fd = openat(i->dir_fd, name, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd == -1 ? -1 : read(fd, text, ENTRY_BYTES - 1);
@@ -67,11 +68,13 @@ static bool entry_read(const struct ipam *i, const char *name, char text[ENTRY_B
 	return true;
 }
 
-static int entry_write(const struct ipam *i, const char *name, const char *id, const char *netns, struct err *e)
+static int entry_write(const struct ipam *i, const char *name, const char *id, const char *netns,
+		       struct err *e)
 {
 	char text[ENTRY_BYTES];
 	int len = snprintf(text, sizeof(text), "%s\n%s\n", id, netns);
-	cleanup(closep) int fd = openat(i->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	cleanup(closep) int fd =
+		openat(i->dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (len >= (int)sizeof(text))
 		return err_set(e, ERR_INVALID, "container id and namespace path are too long");
@@ -125,7 +128,8 @@ static bool entry_is_free(const struct ipam *i, const char *name)
 	return !entry_read(i, name, text, &netns) || access(netns, F_OK) == -1;
 }
 
-static int take_next(const struct ipam *i, const char *id, const char *netns, struct in_addr *ret_ip, struct err *e)
+static int take_next(const struct ipam *i, const char *id, const char *netns,
+		     struct in_addr *ret_ip, struct err *e)
 {
 	uint32_t usable = range_size(i->conf) - RESERVED_FIRST - 1;
 	uint32_t last = last_read(i);
@@ -144,11 +148,12 @@ static int take_next(const struct ipam *i, const char *id, const char *netns, st
 		return 0;
 	}
 	inet_ntop(AF_INET, &i->conf->range, name, sizeof(name));
-	return err_set(e, ERR_UNAVAILABLE, "no address is left in %s/%u", name, i->conf->prefix_bits);
+	return err_set(e, ERR_UNAVAILABLE, "no address is left in %s/%u", name,
+		       i->conf->prefix_bits);
 }
 
-int ipam_take(const struct cni_conf *c, const char *container_id, const char *netns, struct in_addr *ret_ip,
-	      struct err *e)
+int ipam_take(const struct cni_conf *c, const char *container_id, const char *netns,
+	      struct in_addr *ret_ip, struct err *e)
 {
 	struct ipam i;
 	int rc = ipam_open(&i, c, e);
@@ -159,7 +164,8 @@ int ipam_take(const struct cni_conf *c, const char *container_id, const char *ne
 	return rc;
 }
 
-int ipam_find(const struct cni_conf *c, const char *container_id, struct in_addr *ret_ip, struct err *e)
+int ipam_find(const struct cni_conf *c, const char *container_id, struct in_addr *ret_ip,
+	      struct err *e)
 {
 	struct ipam i;
 	int rc = ipam_open(&i, c, e);

@@ -15,7 +15,8 @@ const char *pod_link_name(const char *container_id, char out[IFNAMSIZ])
 
 	for (const char *p = container_id; *p; p++)
 		h = (h ^ (uint8_t)*p) * 0x100000001b3u;
-	snprintf(out, IFNAMSIZ, POD_LINK_PREFIX "%012llx", (unsigned long long)(h & 0xffffffffffffu));
+	snprintf(out, IFNAMSIZ, POD_LINK_PREFIX "%012llx",
+		 (unsigned long long)(h & 0xffffffffffffu));
 	return out;
 }
 
@@ -54,8 +55,8 @@ static int wire_host(struct nl *nl, const struct cni_conf *c, const char *name, 
 	return nl_route_replace(nl, &route, e);
 }
 
-static int wire_pod(struct nl *nl, const char *ifname, struct in_addr ip, const uint8_t host_mac[MAC_BYTES],
-		    struct err *e)
+static int wire_pod(struct nl *nl, const char *ifname, struct in_addr ip,
+		    const uint8_t host_mac[MAC_BYTES], struct err *e)
 {
 	struct in_addr gateway = { htonl(GATEWAY_IP) };
 	struct nl_route to_gateway = { .dst = gateway, .prefix_bits = 32, .link = ifname };
@@ -63,13 +64,14 @@ static int wire_pod(struct nl *nl, const char *ifname, struct in_addr ip, const 
 
 	if (nl_link_up(nl, "lo", e) < 0 || nl_addr_add(nl, ifname, ip, 32, e) < 0 ||
 	    nl_link_up(nl, ifname, e) < 0 || nl_route_replace(nl, &to_gateway, e) < 0 ||
-	    nl_route_replace(nl, &dflt, e) < 0 || nl_neigh_replace(nl, ifname, gateway, host_mac, e) < 0)
+	    nl_route_replace(nl, &dflt, e) < 0 ||
+	    nl_neigh_replace(nl, ifname, gateway, host_mac, e) < 0)
 		return -1;
 	return 0;
 }
 
-static int pair_wire(const struct cni_conf *c, struct nl *host, const struct nl_veth *v, struct in_addr ip,
-		     int home_fd, struct err *e)
+static int pair_wire(const struct cni_conf *c, struct nl *host, const struct nl_veth *v,
+		     struct in_addr ip, int home_fd, struct err *e)
 {
 	struct nl pod;
 
@@ -84,8 +86,8 @@ static int pair_wire(const struct cni_conf *c, struct nl *host, const struct nl_
 	return netns_enter(home_fd, e) < 0 ? -1 : rc;
 }
 
-int pod_link_add(const struct cni_conf *c, const char *container_id, const char *netns, const char *ifname,
-		 struct in_addr ip, struct err *e)
+int pod_link_add(const struct cni_conf *c, const char *container_id, const char *netns,
+		 const char *ifname, struct in_addr ip, struct err *e)
 {
 	cleanup(closep) int home_fd = netns_open("/proc/self/ns/net", e);
 	cleanup(closep) int ns_fd = home_fd == -1 ? -1 : netns_open(netns, e);

@@ -7,13 +7,13 @@
 #include <stdio.h>
 
 /* protobuf-c's initialisers take memory of the right size; this gives it from an arena. */
-#define NEW(a, name)                                                         \
-	({                                                                   \
-		__typeof__(name##__descriptor) *d_ = &name##__descriptor;    \
-		void *m_ = arena_alloc((a), d_->sizeof_message);             \
-		if (m_)                                                      \
-			name##__init(m_);                                    \
-		m_;                                                          \
+#define NEW(a, name)                                                                               \
+	({                                                                                         \
+		__typeof__(name##__descriptor) *d_ = &name##__descriptor;                          \
+		void *m_ = arena_alloc((a), d_->sizeof_message);                                   \
+		if (m_)                                                                            \
+			name##__init(m_);                                                          \
+		m_;                                                                                \
 	})
 
 struct spec {
@@ -28,16 +28,17 @@ static void *spec_check(struct spec *s, void *p)
 }
 
 /* The fallback keeps the code free of NULL checks: the result is thrown away when failed is set. */
-#define SPEC_NEW(s, name)                                                   \
-	({                                                                  \
-		static char spare_[1024] __attribute__((aligned(16)));      \
-		void *n_ = spec_check((s), NEW((s)->a, name));              \
-		if (!n_)                                                    \
-			name##__init((void *)(n_ = spare_));                \
-		n_;                                                         \
+#define SPEC_NEW(s, name)                                                                          \
+	({                                                                                         \
+		static char spare_[1024] __attribute__((aligned(16)));                             \
+		void *n_ = spec_check((s), NEW((s)->a, name));                                     \
+		if (!n_)                                                                           \
+			name##__init((void *)(n_ = spare_));                                       \
+		n_;                                                                                \
 	})
 
-static void put_entry(struct spec *s, Cri__StringEntry ***list, size_t *n, size_t cap, const char *key, const char *value)
+static void put_entry(struct spec *s, Cri__StringEntry ***list, size_t *n, size_t cap,
+		      const char *key, const char *value)
 {
 	if (!*list)
 		*list = spec_check(s, arena_alloc(s->a, cap * sizeof(**list)));
@@ -66,9 +67,8 @@ static char **borrow_strings(struct spec *s, const json_t *array, size_t *ret_n)
 	const json_t *v;
 
 	*ret_n = 0;
-	json_array_foreach(array, i, v)
-		if (out && json_is_string(v))
-			out[(*ret_n)++] = (char *)json_string_value(v);
+	json_array_foreach(array, i, v) if (out && json_is_string(v)) out[(*ret_n)++] =
+		(char *)json_string_value(v);
 	return out;
 }
 
@@ -89,9 +89,10 @@ static Cri__NamespaceOption *namespaces(struct spec *s, const json_t *pod)
 		n->network = CRI__NAMESPACE_MODE__NODE;
 	if (jx_bool(pod, "spec.hostIPC", false))
 		n->ipc = CRI__NAMESPACE_MODE__NODE;
-	n->pid = jx_bool(pod, "spec.hostPID", false)		     ? CRI__NAMESPACE_MODE__NODE :
-		 jx_bool(pod, "spec.shareProcessNamespace", false) ? CRI__NAMESPACE_MODE__POD :
-								      CRI__NAMESPACE_MODE__CONTAINER;
+	n->pid = jx_bool(pod, "spec.hostPID", false) ? CRI__NAMESPACE_MODE__NODE
+		 : jx_bool(pod, "spec.shareProcessNamespace", false)
+			 ? CRI__NAMESPACE_MODE__POD
+			 : CRI__NAMESPACE_MODE__CONTAINER;
 	return n;
 }
 
@@ -99,13 +100,12 @@ static int64_t *supplemental_groups(struct spec *s, const json_t *pod, size_t *r
 {
 	const json_t *groups = jx_at(pod, "spec.securityContext.supplementalGroups"), *g;
 	int64_t fs_group = jx_int(pod, "spec.securityContext.fsGroup", -1);
-	int64_t *out = spec_check(s, arena_alloc(s->a, (json_array_size(groups) + 1) * sizeof(*out)));
+	int64_t *out =
+		spec_check(s, arena_alloc(s->a, (json_array_size(groups) + 1) * sizeof(*out)));
 	size_t i;
 
 	*ret_n = 0;
-	json_array_foreach(groups, i, g)
-		if (out)
-			out[(*ret_n)++] = json_integer_value(g);
+	json_array_foreach(groups, i, g) if (out) out[(*ret_n)++] = json_integer_value(g);
 	if (out && fs_group >= 0)
 		out[(*ret_n)++] = fs_group;
 	return out;
@@ -119,9 +119,9 @@ static Cri__SecurityProfile *seccomp(struct spec *s, const json_t *container, co
 	Cri__SecurityProfile *out = SPEC_NEW(s, cri__security_profile);
 	const char *type = jx_str_or(p, "type", "Unconfined");
 
-	out->profile_type = c_eq(type, "RuntimeDefault") ? CRI__PROFILE_TYPE__RUNTIME_DEFAULT :
-			    c_eq(type, "Localhost")	 ? CRI__PROFILE_TYPE__LOCALHOST :
-							   CRI__PROFILE_TYPE__UNCONFINED;
+	out->profile_type = c_eq(type, "RuntimeDefault") ? CRI__PROFILE_TYPE__RUNTIME_DEFAULT
+			    : c_eq(type, "Localhost")	 ? CRI__PROFILE_TYPE__LOCALHOST
+							 : CRI__PROFILE_TYPE__UNCONFINED;
 	out->localhost_ref = (char *)jx_str_or(p, "localhostProfile", "");
 	return out;
 }
@@ -133,9 +133,9 @@ static bool any_privileged(const json_t *pod)
 	const json_t *c;
 
 	for (size_t l = 0; l < ARRAY_LEN(lists); l++)
-		json_array_foreach(jx_at(pod, lists[l]), i, c)
-			if (jx_bool(c, "securityContext.privileged", false))
-				return true;
+		json_array_foreach(
+			jx_at(pod, lists[l]), i,
+			c) if (jx_bool(c, "securityContext.privileged", false)) return true;
 	return false;
 }
 
@@ -151,14 +151,16 @@ static Cri__LinuxPodSandboxConfig *sandbox_linux(struct spec *s, const struct po
 	l->security_context = sc;
 	sc->namespace_options = namespaces(s, p->obj);
 	sc->run_as_user = optional_int(s, jx_int(p->obj, "spec.securityContext.runAsUser", -1));
-	sc->run_as_group = sc->run_as_user ? optional_int(s, jx_int(p->obj, "spec.securityContext.runAsGroup", -1)) :
-					     NULL;
+	sc->run_as_group =
+		sc->run_as_user
+			? optional_int(s, jx_int(p->obj, "spec.securityContext.runAsGroup", -1))
+			: NULL;
 	sc->supplemental_groups = supplemental_groups(s, p->obj, &sc->n_supplemental_groups);
 	sc->privileged = any_privileged(p->obj);
 	sc->seccomp = seccomp(s, NULL, p->obj);
 	json_array_foreach(sysctls, i, sysctl)
-		put_entry(s, &l->sysctls, &l->n_sysctls, json_array_size(sysctls), jx_str_or(sysctl, "name", ""),
-			  jx_str_or(sysctl, "value", ""));
+		put_entry(s, &l->sysctls, &l->n_sysctls, json_array_size(sysctls),
+			  jx_str_or(sysctl, "name", ""), jx_str_or(sysctl, "value", ""));
 	return l;
 }
 
@@ -249,8 +251,10 @@ static char **expand_list(struct spec *s, const json_t *array, const struct env 
 	const json_t *v;
 
 	*ret_n = 0;
-	json_array_foreach(array, i, v) {
-		cleanup(freep) char *text = json_is_string(v) ? env_expand(json_string_value(v), env, NULL) : NULL;
+	json_array_foreach(array, i, v)
+	{
+		cleanup(freep) char *text =
+			json_is_string(v) ? env_expand(json_string_value(v), env, NULL) : NULL;
 		if (out && text)
 			out[(*ret_n)++] = spec_check(s, arena_strndup(s->a, text, strlen(text)));
 	}
@@ -318,10 +322,10 @@ static Cri__LinuxContainerSecurityContext *ctr_security(struct spec *s, const st
 	sc->seccomp = seccomp(s, c->spec, c->pod->obj);
 	if (caps) {
 		sc->capabilities = SPEC_NEW(s, cri__capability);
-		sc->capabilities->add_capabilities =
-			borrow_strings(s, json_object_get(caps, "add"), &sc->capabilities->n_add_capabilities);
-		sc->capabilities->drop_capabilities =
-			borrow_strings(s, json_object_get(caps, "drop"), &sc->capabilities->n_drop_capabilities);
+		sc->capabilities->add_capabilities = borrow_strings(
+			s, json_object_get(caps, "add"), &sc->capabilities->n_add_capabilities);
+		sc->capabilities->drop_capabilities = borrow_strings(
+			s, json_object_get(caps, "drop"), &sc->capabilities->n_drop_capabilities);
 	}
 	return sc;
 }
@@ -336,11 +340,14 @@ static int check_non_root(const struct ctr *c, int64_t image_uid, struct err *e)
 	if (!wanted || user > 0)
 		return 0;
 	if (user == 0)
-		return err_set(e, ERR_INVALID, "container's runAsUser breaks non-root policy (pod: \"%s\", container: %s)",
-			       c->pod->key, c->name);
+		return err_set(
+			e, ERR_INVALID,
+			"container's runAsUser breaks non-root policy (pod: \"%s\", container: %s)",
+			c->pod->key, c->name);
 	if (image_uid <= 0)
 		return err_set(e, ERR_INVALID,
-			       "container has runAsNonRoot and image will run as root (pod: \"%s\", container: %s)",
+			       "container has runAsNonRoot and image will run as root (pod: "
+			       "\"%s\", container: %s)",
 			       c->pod->key, c->name);
 	return 0;
 }
@@ -356,11 +363,14 @@ static void put_identity(struct spec *s, const struct ctr *c, Cri__ContainerConf
 	out->log_path = spec_check(s, arena_printf(s->a, "%s/%u.log", c->name, c->attempt));
 	put_labels(s, c->pod, &out->labels, &out->n_labels);
 	put_entry(s, &out->labels, &out->n_labels, 4, LABEL_CONTAINER_NAME, c->name);
-	put_entry(s, &out->annotations, &out->n_annotations, 2, ANNOTATION_RESTART_COUNT, spec_check(s, attempt));
-	put_entry(s, &out->annotations, &out->n_annotations, 2, ANNOTATION_HASH, spec_check(s, hash));
+	put_entry(s, &out->annotations, &out->n_annotations, 2, ANNOTATION_RESTART_COUNT,
+		  spec_check(s, attempt));
+	put_entry(s, &out->annotations, &out->n_annotations, 2, ANNOTATION_HASH,
+		  spec_check(s, hash));
 }
 
-Cri__ContainerConfig *cri_ctr_config(const struct ctr *c, const struct ctr_inputs *in, struct arena *a, struct err *e)
+Cri__ContainerConfig *cri_ctr_config(const struct ctr *c, const struct ctr_inputs *in,
+				     struct arena *a, struct err *e)
 {
 	struct spec s = { a, false };
 	Cri__ContainerConfig *out = SPEC_NEW(&s, cri__container_config);
@@ -370,7 +380,8 @@ Cri__ContainerConfig *cri_ctr_config(const struct ctr *c, const struct ctr_input
 	put_identity(&s, c, out);
 	out->image = SPEC_NEW(&s, cri__image_spec);
 	out->image->image = c->pulled_image_id;
-	out->command = expand_list(&s, json_object_get(c->spec, "command"), in->env, &out->n_command);
+	out->command =
+		expand_list(&s, json_object_get(c->spec, "command"), in->env, &out->n_command);
 	out->args = expand_list(&s, json_object_get(c->spec, "args"), in->env, &out->n_args);
 	out->working_dir = (char *)jx_str_or(c->spec, "workingDir", "");
 	put_env(&s, out, in->env);
@@ -382,7 +393,8 @@ Cri__ContainerConfig *cri_ctr_config(const struct ctr *c, const struct ctr_input
 	out->linux_config->resources = ctr_resources(&s, c);
 	out->linux_config->security_context = ctr_security(&s, c);
 	if (s.failed) {
-		err_set(e, ERR_TOO_LARGE, "the container's configuration is larger than %u bytes", CRI_SPEC_BYTES);
+		err_set(e, ERR_TOO_LARGE, "the container's configuration is larger than %u bytes",
+			CRI_SPEC_BYTES);
 		return NULL;
 	}
 	return out;

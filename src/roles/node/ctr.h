@@ -1,4 +1,5 @@
-/* ctr.h - the life of one container: started, watched, stopped. Each wakes its pod when something changed. */
+/* ctr.h - the life of one container: started, watched, stopped. Each wakes its pod when something
+ * changed. */
 #pragma once
 
 #include "roles/node/cri.h"
@@ -11,7 +12,7 @@ void ctr_done(struct ctr *c); /* forgets it; the runtime keeps what runs */
 void ctr_step(struct ctr *c);
 /* Asks it to end within grace_ms, and kills it then. Repeated with less grace, that holds. */
 void ctr_stop(struct ctr *c, uint64_t grace_ms);
-bool ctr_busy(const struct ctr *c); /* runs, or a step is under way */
+bool ctr_busy(const struct ctr *c);    /* runs, or a step is under way */
 void ctr_abandon_start(struct ctr *c); /* drops a start that has no container yet */
 
 /* ctr_watch.c: what the runtime says. */

@@ -30,15 +30,18 @@ void ctr_mounts_done(struct ctr_mounts *m)
 }
 
 /* Takes host_path. */
-static void mounts_add(struct ctr_mounts *m, char *host_path, const char *container_path, bool readonly, int propagation)
+static void mounts_add(struct ctr_mounts *m, char *host_path, const char *container_path,
+		       bool readonly, int propagation)
 {
 	m->at = xrealloc(m->at, (m->n + 1) * sizeof(*m->at));
-	m->at[m->n++] = (struct ctr_mount){ host_path, xstrdup(container_path), readonly, propagation };
+	m->at[m->n++] =
+		(struct ctr_mount){ host_path, xstrdup(container_path), readonly, propagation };
 }
 
 static int open_beneath(int root_fd, const char *path)
 {
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+				.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
 
 	return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 }
@@ -49,11 +52,14 @@ static int make_beneath(int root_fd, const char *path, struct err *e)
 	for (size_t at = 0; path[at];) {
 		at += strspn(path + at, "/");
 		size_t end = at + strcspn(path + at, "/");
-		cleanup(freep) char *upto = xstrndup(path, end), *parent = xstrndup(path, at ? at : 0);
+		cleanup(freep) char *upto = xstrndup(path, end),
+				    *parent = xstrndup(path, at ? at : 0);
 		cleanup(closep) int have = open_beneath(root_fd, upto);
-		cleanup(closep) int dir = have == -1 ? open_beneath(root_fd, parent[0] ? parent : ".") : -1;
+		cleanup(closep) int dir =
+			have == -1 ? open_beneath(root_fd, parent[0] ? parent : ".") : -1;
 		cleanup(freep) char *name = xstrndup(path + at, end - at);
-		if (have == -1 && (dir == -1 || (mkdirat(dir, name, SUBPATH_DIR_MODE) == -1 && errno != EEXIST)))
+		if (have == -1 &&
+		    (dir == -1 || (mkdirat(dir, name, SUBPATH_DIR_MODE) == -1 && errno != EEXIST)))
 			return err_errno(e, errno, "create subPath '%s'", path);
 		at = end;
 	}
@@ -61,7 +67,8 @@ static int make_beneath(int root_fd, const char *path, struct err *e)
 }
 
 /* Binds root/path to a place of our own: a link that the pod changes later cannot redirect it. */
-static char *subpath_bind(struct ctr *c, const char *root, const char *path, size_t nth, bool may_create, struct err *e)
+static char *subpath_bind(struct ctr *c, const char *root, const char *path, size_t nth,
+			  bool may_create, struct err *e)
 {
 	cleanup(closep) int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cleanup(freep) char *dir = pod_dir(c->pod);
@@ -80,8 +87,8 @@ static char *subpath_bind(struct ctr *c, const char *root, const char *path, siz
 	if (dir_make(place_dir, 0750, e) < 0)
 		return NULL;
 	umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW); /* of an earlier run */
-	if (S_ISDIR(st.st_mode) ? mkdir(place, 0750) == -1 && errno != EEXIST :
-				  mknod(place, S_IFREG | 0640, 0) == -1 && errno != EEXIST)
+	if (S_ISDIR(st.st_mode) ? mkdir(place, 0750) == -1 && errno != EEXIST
+				: mknod(place, S_IFREG | 0640, 0) == -1 && errno != EEXIST)
 		return err_errno(e, errno, "create '%s'", place), NULL;
 	snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", fd);
 	if (mount(fd_path, place, NULL, MS_BIND | MS_REC, NULL) == -1)
@@ -95,18 +102,20 @@ static int propagation_of(const json_t *mount)
 
 	if (c_eq(p, "HostToContainer"))
 		return CRI__MOUNT_PROPAGATION__PROPAGATION_HOST_TO_CONTAINER;
-	return c_eq(p, "Bidirectional") ? CRI__MOUNT_PROPAGATION__PROPAGATION_BIDIRECTIONAL :
-					  CRI__MOUNT_PROPAGATION__PROPAGATION_PRIVATE;
+	return c_eq(p, "Bidirectional") ? CRI__MOUNT_PROPAGATION__PROPAGATION_BIDIRECTIONAL
+					: CRI__MOUNT_PROPAGATION__PROPAGATION_PRIVATE;
 }
 
-static int add_volume_mount(struct ctr *c, const struct env *env, const json_t *m, size_t nth, struct ctr_mounts *out,
-			    struct err *e)
+static int add_volume_mount(struct ctr *c, const struct env *env, const json_t *m, size_t nth,
+			    struct ctr_mounts *out, struct err *e)
 {
 	const char *name = jx_str_or(m, "name", ""), *target = jx_str_or(m, "mountPath", "");
 	const char *expr = jx_str(m, "subPathExpr");
 	const char *root = volume_path(c->pod->volumes, name);
-	cleanup(freep) char *sub = expr ? env_expand(expr, env, NULL) : xstrdup(jx_str_or(m, "subPath", ""));
-	cleanup(freep) char *absolute = target[0] == '/' ? xstrdup(target) : xasprintf("/%s", target);
+	cleanup(freep) char *sub =
+		expr ? env_expand(expr, env, NULL) : xstrdup(jx_str_or(m, "subPath", ""));
+	cleanup(freep) char *absolute =
+		target[0] == '/' ? xstrdup(target) : xasprintf("/%s", target);
 
 	if (!root)
 		return err_set(e, ERR_INVALID, "volume \"%s\" of a mount does not exist", name);
@@ -114,8 +123,10 @@ static int add_volume_mount(struct ctr *c, const struct env *env, const json_t *
 	if (sub && sub[0]) {
 		free(host);
 		if (!path_is_inside(sub))
-			return err_set(e, ERR_INVALID, "subPath '%s' must be relative and without '..'", sub);
-		host = subpath_bind(c, root, sub, nth, volume_allows_creation(c->pod->volumes, name), e);
+			return err_set(e, ERR_INVALID,
+				       "subPath '%s' must be relative and without '..'", sub);
+		host = subpath_bind(c, root, sub, nth,
+				    volume_allows_creation(c->pod->volumes, name), e);
 		if (!host)
 			return -1;
 	}
@@ -151,7 +162,8 @@ static int add_hosts_file(struct ctr *c, struct ctr_mounts *out, struct err *e)
 		rc = dir_make(dir, 0755, e);
 	}
 	/* Written in place: containers that run already have this very file mounted. */
-	cleanup(closep) int fd = rc < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	cleanup(closep) int fd =
+		rc < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (rc == 0 && (fd == -1 || write(fd, text.ptr, text.len) != (ssize_t)text.len))
 		rc = err_errno(e, errno, "write '%s'", path);
 	buf_done(&text);
@@ -168,10 +180,12 @@ char *ctr_termination_log(const struct ctr *c, unsigned attempt)
 	return xasprintf("%s/containers/%s/%u.termination-log", dir, c->name, attempt);
 }
 
-static int add_termination_log(struct ctr *c, unsigned attempt, struct ctr_mounts *out, struct err *e)
+static int add_termination_log(struct ctr *c, unsigned attempt, struct ctr_mounts *out,
+			       struct err *e)
 {
 	const char *target = jx_str_or(c->spec, "terminationMessagePath", "/dev/termination-log");
-	cleanup(freep) char *dir = pod_dir(c->pod), *sub = xasprintf("%s/containers/%s", dir, c->name);
+	cleanup(freep) char *dir = pod_dir(c->pod),
+			    *sub = xasprintf("%s/containers/%s", dir, c->name);
 	cleanup(freep) char *path = ctr_termination_log(c, attempt);
 
 	if (!target[0])
@@ -186,16 +200,16 @@ static int add_termination_log(struct ctr *c, unsigned attempt, struct ctr_mount
 	return 0;
 }
 
-int ctr_mounts_build(struct ctr *c, const struct env *env, struct ctr_mounts *ret_mounts, struct err *e)
+int ctr_mounts_build(struct ctr *c, const struct env *env, struct ctr_mounts *ret_mounts,
+		     struct err *e)
 {
 	struct ctr_mounts out = { 0 };
 	const json_t *m;
 	size_t i;
 	int rc = 0;
 
-	json_array_foreach(json_object_get(c->spec, "volumeMounts"), i, m)
-		if (rc == 0)
-			rc = add_volume_mount(c, env, m, i, &out, e);
+	json_array_foreach(json_object_get(c->spec, "volumeMounts"), i, m) if (rc == 0) rc =
+		add_volume_mount(c, env, m, i, &out, e);
 	if (rc == 0)
 		rc = add_hosts_file(c, &out, e);
 	if (rc == 0)

@@ -1,4 +1,5 @@
-/* ctr_mounts.h - what is mounted into a container: volumes, sub-paths, hosts file, termination log. */
+/* ctr_mounts.h - what is mounted into a container: volumes, sub-paths, hosts file, termination log.
+ */
 #pragma once
 
 #include "base/err.h"
@@ -17,5 +18,6 @@ struct ctr_mounts {
 	size_t n;
 };
 void ctr_mounts_done(struct ctr_mounts *m);
-int ctr_mounts_build(struct ctr *c, const struct env *env, struct ctr_mounts *ret_mounts, struct err *e) must_check;
+int ctr_mounts_build(struct ctr *c, const struct env *env, struct ctr_mounts *ret_mounts,
+		     struct err *e) must_check;
 char *ctr_termination_log(const struct ctr *c, unsigned attempt); /* host path, on the heap */

@@ -18,7 +18,9 @@
 
 void ctr_init(struct ctr *c, struct pod *p, const json_t *spec, enum ctr_kind kind)
 {
-	*c = (struct ctr){ .pod = p, .spec = spec, .kind = kind, .image_uid = -1, .pid_io = { .fd = -1 } };
+	*c = (struct ctr){
+		.pod = p, .spec = spec, .kind = kind, .image_uid = -1, .pid_io = { .fd = -1 }
+	};
 	c->name = xstrdup(jx_str_or(spec, "name", ""));
 	c->spec_hash = ctr_spec_hash(spec);
 }
@@ -68,9 +70,12 @@ static void on_post_start(void *ctx, const struct err *e)
 	c->hook = NULL;
 	c->op = CTR_IDLE;
 	if (e) {
-		event_ctr(c, "Warning", "FailedPostStartHook", "PostStartHook failed: %s", e->message);
+		event_ctr(c, "Warning", "FailedPostStartHook", "PostStartHook failed: %s",
+			  e->message);
 		event_ctr(c, "Normal", "Killing", "FailedPostStartHook");
-		ctr_stop(c, (uint64_t)jx_int(c->pod->obj, "spec.terminationGracePeriodSeconds", 30) * 1000);
+		ctr_stop(c,
+			 (uint64_t)jx_int(c->pod->obj, "spec.terminationGracePeriodSeconds", 30) *
+				 1000);
 	} else if (c->state == CTR_RUNNING) {
 		probes_start(c);
 	}
@@ -85,7 +90,8 @@ static void on_started(void *ctx, const void *response, const struct err *e)
 	(void)response;
 	c->call = NULL;
 	if (e) {
-		cleanup(freep) char *text = xasprintf("failed to start container \"%s\": %s", c->id, e->message);
+		cleanup(freep) char *text =
+			xasprintf("failed to start container \"%s\": %s", c->id, e->message);
 		event_ctr(c, "Warning", "Failed", "Error: %s", e->message);
 		start_fail(c, "RunContainerError", text);
 		ctr_check(c);
@@ -180,7 +186,9 @@ static void on_image(void *ctx, const struct image_result *r)
 	}
 	free(c->pulled_image_id);
 	c->pulled_image_id = xstrdup(r->id);
-	c->image_uid = r->username[0] ? 1 /* a name: not known to be root */ : r->uid < 0 ? 0 : r->uid;
+	c->image_uid = r->username[0] ? 1 /* a name: not known to be root */
+		       : r->uid < 0   ? 0
+				      : r->uid;
 	c->spec_hash = ctr_spec_hash(c->spec);
 	int rc = ctr_env_build(c, &env, &e);
 	if (rc == 0) {
@@ -220,10 +228,12 @@ static bool is_backed_off(struct ctr *c)
 
 	if (!wait_ms)
 		return false;
-	cleanup(freep) char *text = xasprintf("back-off %s restarting failed container=%s pod=%s",
-					      duration_text(c->backoff.delay_ms, delay), c->name, c->pod->key);
+	cleanup(freep) char *text =
+		xasprintf("back-off %s restarting failed container=%s pod=%s",
+			  duration_text(c->backoff.delay_ms, delay), c->name, c->pod->key);
 	if (!c_eq(c->waiting_message, text))
-		event_ctr(c, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s", c->name,
+		event_ctr(c, "Warning", "BackOff",
+			  "Back-off restarting failed container %s in pod %s", c->name,
 			  c->pod->key);
 	ctr_wait_reason(c, "CrashLoopBackOff", text);
 	pod_wake_after(c->pod, wait_ms);

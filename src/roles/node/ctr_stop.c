@@ -26,7 +26,8 @@ static void on_retry(struct timer *t)
 		send_stop(c);
 }
 
-/* The end itself is told by the container's status, which is asked for; only then is stopping over. */
+/* The end itself is told by the container's status, which is asked for; only then is stopping over.
+ */
 static void on_stopped(void *ctx, const void *response, const struct err *e)
 {
 	struct ctr *c = ctx;
@@ -85,7 +86,8 @@ static void on_grace_over(struct timer *t)
 	hook_over(c);
 }
 
-/* A second request while the first is under way: only a nearer end matters, and the runtime takes the nearest. */
+/* A second request while the first is under way: only a nearer end matters, and the runtime takes
+ * the nearest. */
 static void stop_sooner(struct ctr *c, uint64_t stop_by_ms)
 {
 	Cri__StopContainerRequest q = CRI__STOP_CONTAINER_REQUEST__INIT;

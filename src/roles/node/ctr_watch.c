@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RECHECK_MS 20	      /* the process has ended, the runtime is about to notice */
+#define RECHECK_MS 20 /* the process has ended, the runtime is about to notice */
 #define RETRY_MS 1000
 #define INFO_BYTES (1u << 20) /* a container's verbose status holds its whole runtime spec */
 #define FALLBACK_LOG_LINES 80 /* kubelet's limits for FallbackToLogsOnError */
@@ -98,17 +98,20 @@ void ctr_check(struct ctr *c)
 	c->status_call = cri_send(c->pod->node->cri, CRI_CONTAINER_STATUS, &q, 0, on_status, c);
 }
 
-/* What the container left in its termination log, or with FallbackToLogsOnError the end of its log. */
+/* What the container left in its termination log, or with FallbackToLogsOnError the end of its log.
+ */
 static char *termination_message(const struct ctr *c, int exit_code)
 {
-	cleanup(freep) char *path = ctr_termination_log(c, c->attempt), *log = ctr_log_path(c, c->attempt);
+	cleanup(freep) char *path = ctr_termination_log(c, c->attempt),
+			    *log = ctr_log_path(c, c->attempt);
 	struct buf text;
 	struct err e;
 
 	buf_init(&text, TERMINATION_LOG_BYTES);
 	if (file_read(path, &text, &e) < 0)
 		buf_clear(&text);
-	bool fallback = exit_code != 0 && c_eq(jx_str(c->spec, "terminationMessagePolicy"), "FallbackToLogsOnError");
+	bool fallback = exit_code != 0 &&
+			c_eq(jx_str(c->spec, "terminationMessagePolicy"), "FallbackToLogsOnError");
 	if (!text.len && fallback)
 		log_tail(log, FALLBACK_LOG_LINES, FALLBACK_LOG_BYTES, &text);
 	return text.len ? buf_take(&text) : (buf_done(&text), NULL);
@@ -141,7 +144,9 @@ static void apply_exit(struct ctr *c, const Cri__ContainerStatus *s)
 			  .id = xstrdup(c->id),
 			  .code = s->exit_code,
 			  .reason = xstrdup(reason),
-			  .message = message ? message : s->message[0] ? xstrdup(s->message) : NULL,
+			  .message = message	     ? message
+				     : s->message[0] ? xstrdup(s->message)
+						     : NULL,
 			  .started_at_ms = s->started_at / 1000000,
 			  .finished_at_ms = s->finished_at / 1000000,
 		  });
@@ -155,7 +160,8 @@ void ctr_vanished(struct ctr *c)
 			  .id = xstrdup(c->id),
 			  .code = 137,
 			  .reason = xstrdup("ContainerStatusUnknown"),
-			  .message = xstrdup("The container could not be located when the pod was terminated"),
+			  .message = xstrdup(
+				  "The container could not be located when the pod was terminated"),
 			  .started_at_ms = c->started_at_ms,
 			  .finished_at_ms = wall_now_ms(),
 		  });

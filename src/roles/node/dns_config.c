@@ -119,12 +119,12 @@ static void add_strings(struct string_list *l, const json_t *array)
 	size_t i;
 	const json_t *s;
 
-	json_array_foreach(array, i, s)
-		if (json_is_string(s))
-			string_list_add(l, json_string_value(s));
+	json_array_foreach(array, i, s) if (json_is_string(s))
+		string_list_add(l, json_string_value(s));
 }
 
-void dns_config_of_pod(const json_t *pod, const struct dns_cluster *c, struct dns_config *ret_config)
+void dns_config_of_pod(const json_t *pod, const struct dns_cluster *c,
+		       struct dns_config *ret_config)
 {
 	const char *policy = jx_str_or(pod, "spec.dnsPolicy", "ClusterFirst");
 	bool host_network = jx_bool(pod, "spec.hostNetwork", false);
@@ -132,15 +132,15 @@ void dns_config_of_pod(const json_t *pod, const struct dns_cluster *c, struct dn
 	struct dns_config d = { 0 };
 	size_t i;
 
-	if (c_eq(policy, "ClusterFirstWithHostNet") || (c_eq(policy, "ClusterFirst") && !host_network))
+	if (c_eq(policy, "ClusterFirstWithHostNet") ||
+	    (c_eq(policy, "ClusterFirst") && !host_network))
 		add_cluster(pod, c, &d);
 	else if (!c_eq(policy, "None"))
 		add_host(c->host, &d);
 	add_strings(&d.servers, json_object_get(own, "nameservers"));
 	add_strings(&d.searches, json_object_get(own, "searches"));
-	json_array_foreach(json_object_get(own, "options"), i, option)
-		if (jx_str(option, "name"))
-			option_set(&d.options, jx_str(option, "name"), jx_str(option, "value"));
+	json_array_foreach(json_object_get(own, "options"), i, option) if (jx_str(option, "name"))
+		option_set(&d.options, jx_str(option, "name"), jx_str(option, "value"));
 	*ret_config = d;
 }
 
@@ -159,19 +159,20 @@ static void hosts_print_own(const json_t *pod, const char *ip, const char *domai
 
 	pod_hostname(pod, hostname);
 	buf_puts(out, "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n"
-		      "::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\n"
+		      "::1\tlocalhost ip6-localhost "
+		      "ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\n"
 		      "fe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n");
 	if (!ip || !ip[0])
 		return;
 	if (subdomain[0])
-		buf_printf(out, "%s\t%s.%s.%s.svc.%s\t%s\n", ip, hostname, subdomain, jx_namespace(pod), domain,
-			   hostname);
+		buf_printf(out, "%s\t%s.%s.%s.svc.%s\t%s\n", ip, hostname, subdomain,
+			   jx_namespace(pod), domain, hostname);
 	else
 		buf_printf(out, "%s\t%s\n", ip, hostname);
 }
 
-void hosts_file_print(const json_t *pod, const char *pod_ip, const char *cluster_domain, const char *base,
-		      struct buf *out)
+void hosts_file_print(const json_t *pod, const char *pod_ip, const char *cluster_domain,
+		      const char *base, struct buf *out)
 {
 	const json_t *aliases = jx_at(pod, "spec.hostAliases"), *alias, *name;
 	size_t i, n;
@@ -182,7 +183,8 @@ void hosts_file_print(const json_t *pod, const char *pod_ip, const char *cluster
 		hosts_print_own(pod, pod_ip, cluster_domain, out);
 	if (json_array_size(aliases))
 		buf_puts(out, "\n# Entries added by HostAliases.\n");
-	json_array_foreach(aliases, i, alias) {
+	json_array_foreach(aliases, i, alias)
+	{
 		buf_puts(out, jx_str_or(alias, "ip", ""));
 		json_array_foreach(json_object_get(alias, "hostnames"), n, name)
 			buf_printf(out, "\t%s", json_string_value(name));

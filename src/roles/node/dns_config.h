@@ -13,7 +13,8 @@ struct string_list {
 	char *at[DNS_LIST_MAX];
 	size_t n;
 };
-void string_list_add(struct string_list *l, const char *s); /* drops duplicates and what is past the maximum */
+void string_list_add(struct string_list *l,
+		     const char *s); /* drops duplicates and what is past the maximum */
 void string_list_done(struct string_list *l);
 
 struct dns_config {
@@ -23,13 +24,14 @@ void dns_config_done(struct dns_config *d);
 /* resolv.conf(5) text. */
 void dns_config_parse(struct str resolv_conf, struct dns_config *ret_config);
 struct dns_cluster {
-	const char *server, *domain;  /* of the cluster */
+	const char *server, *domain;   /* of the cluster */
 	const struct dns_config *host; /* the machine's own */
 };
-void dns_config_of_pod(const json_t *pod, const struct dns_cluster *cluster, struct dns_config *ret_config);
+void dns_config_of_pod(const json_t *pod, const struct dns_cluster *cluster,
+		       struct dns_config *ret_config);
 
 /* The pod's host name: spec.hostname, else its name, cut to 63 bytes. */
 void pod_hostname(const json_t *pod, char out[64]);
 /* The managed /etc/hosts. For host-network pods `base` is the machine's file; otherwise NULL. */
-void hosts_file_print(const json_t *pod, const char *pod_ip, const char *cluster_domain, const char *base,
-		      struct buf *out);
+void hosts_file_print(const json_t *pod, const char *pod_ip, const char *cluster_domain,
+		      const char *base, struct buf *out);

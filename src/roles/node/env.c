@@ -50,7 +50,8 @@ static const char *lookup(struct str name, const struct env *first, const struct
 }
 
 /* `at` stands behind a '$'. Returns how much of it was used. */
-static size_t expand_one(const char *at, struct buf *out, const struct env *first, const struct env *second)
+static size_t expand_one(const char *at, struct buf *out, const struct env *first,
+			 const struct env *second)
 {
 	const char *end = *at == '(' ? strchr(at, ')') : NULL;
 

@@ -16,9 +16,10 @@ struct builder {
 	struct err *e;
 };
 
-/* An object named by the pod; NULL with an error set, or without one when it is optional and missing. */
-static const json_t *object_get(struct builder *b, const char *resource, const char *what, const json_t *ref,
-				bool *ret_skip)
+/* An object named by the pod; NULL with an error set, or without one when it is optional and
+ * missing. */
+static const json_t *object_get(struct builder *b, const char *resource, const char *what,
+				const json_t *ref, bool *ret_skip)
 {
 	const char *name = jx_str_or(ref, "name", "");
 	bool known;
@@ -71,7 +72,8 @@ static int value_of_key(struct builder *b, size_t kind, const json_t *ref, char 
 	if (*ret_value || jx_bool(ref, "optional", false))
 		return 0;
 	return err_set(b->e, ERR_NOT_FOUND, "couldn't find key %s in %s %s/%s", key,
-		       key_refs[kind].secret ? "Secret" : "ConfigMap", b->ctr->pod->ns, jx_str_or(ref, "name", ""));
+		       key_refs[kind].secret ? "Secret" : "ConfigMap", b->ctr->pod->ns,
+		       jx_str_or(ref, "name", ""));
 }
 
 char *resource_field_value(const struct node *n, const json_t *container, const json_t *ref)
@@ -115,9 +117,12 @@ static int value_from(struct builder *b, const json_t *from, char **ret_value)
 		if (ref)
 			return value_of_key(b, i, ref, ret_value);
 	}
-	*ret_value = field ? field_value(b->ctr->pod, field) :
-		     resource ? resource_field_value(b->ctr->pod->node, b->ctr->spec, resource) : NULL;
-	return *ret_value ? 0 : err_set(b->e, ERR_INVALID, "valueFrom: %s cannot be resolved", field ? field : "source");
+	*ret_value = field	? field_value(b->ctr->pod, field)
+		     : resource ? resource_field_value(b->ctr->pod->node, b->ctr->spec, resource)
+				: NULL;
+	return *ret_value ? 0
+			  : err_set(b->e, ERR_INVALID, "valueFrom: %s cannot be resolved",
+				    field ? field : "source");
 }
 
 static void add_all_keys(struct builder *b, const json_t *obj, const char *prefix, bool secret)
@@ -125,7 +130,8 @@ static void add_all_keys(struct builder *b, const json_t *obj, const char *prefi
 	const char *key;
 	json_t *unused;
 
-	json_object_foreach(json_object_get(obj, "data"), key, unused) {
+	json_object_foreach(json_object_get(obj, "data"), key, unused)
+	{
 		cleanup(freep) char *name = xasprintf("%s%s", prefix, key);
 		cleanup(freep) char *value = object_key(obj, key, secret);
 		if (value && env_name_valid(name))
@@ -138,8 +144,8 @@ static int add_env_from(struct builder *b, const json_t *source)
 	const json_t *config = json_object_get(source, "configMapRef");
 	const json_t *secret = json_object_get(source, "secretRef");
 	bool skip;
-	const json_t *obj = config ? object_get(b, "configmaps", "configmap", config, &skip) :
-				     object_get(b, "secrets", "secret", secret, &skip);
+	const json_t *obj = config ? object_get(b, "configmaps", "configmap", config, &skip)
+				   : object_get(b, "secrets", "secret", secret, &skip);
 
 	if (!obj)
 		return skip ? 0 : -1;
@@ -159,7 +165,8 @@ static int add_env(struct builder *b, const json_t *item)
 	} else {
 		value = env_expand(jx_str_or(item, "value", ""), b->out, b->services);
 		if (!value)
-			return err_set(b->e, ERR_TOO_LARGE, "environment variable %s is too long", name);
+			return err_set(b->e, ERR_TOO_LARGE, "environment variable %s is too long",
+				       name);
 	}
 	if (value)
 		env_set(b->out, name, value);
@@ -181,7 +188,8 @@ static bool add_service(void *ctx, const json_t *service)
 	return true;
 }
 
-/* default/kubernetes yields to a Service "kubernetes" of the pod's own namespace, which comes second. */
+/* default/kubernetes yields to a Service "kubernetes" of the pod's own namespace, which comes
+ * second. */
 static void collect_services(const struct pod *p, struct env *services)
 {
 	struct service_walk w = { p, jx_bool(p->obj, "spec.enableServiceLinks", true), services };
@@ -197,12 +205,10 @@ static int build(struct builder *b)
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(json_object_get(b->ctr->spec, "envFrom"), i, item)
-		if (add_env_from(b, item) < 0)
-			return -1;
-	json_array_foreach(json_object_get(b->ctr->spec, "env"), i, item)
-		if (add_env(b, item) < 0)
-			return -1;
+	json_array_foreach(json_object_get(b->ctr->spec, "envFrom"), i,
+			   item) if (add_env_from(b, item) < 0) return -1;
+	json_array_foreach(json_object_get(b->ctr->spec, "env"), i,
+			   item) if (add_env(b, item) < 0) return -1;
 	for (i = 0; i < b->services->n; i++)
 		if (!env_get(b->out, b->services->at[i].name))
 			env_set(b->out, b->services->at[i].name, b->services->at[i].value);

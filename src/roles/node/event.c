@@ -6,7 +6,8 @@
 
 #define EVENT_MESSAGE_BYTES 1024 /* kube-apiserver refuses longer ones */
 
-static void event_write(const struct pod *p, const char *type, const char *reason, const char *fmt, va_list ap)
+static void event_write(const struct pod *p, const char *type, const char *reason, const char *fmt,
+			va_list ap)
 {
 	char text[EVENT_MESSAGE_BYTES];
 

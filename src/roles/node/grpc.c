@@ -17,10 +17,12 @@ struct grpc_call {
 };
 
 static const enum err_reason reasons[] = {
-	[1] = ERR_TIMEOUT,	    [2] = ERR_INTERNAL,	      [3] = ERR_BAD_REQUEST, [4] = ERR_TIMEOUT,
-	[5] = ERR_NOT_FOUND,	    [6] = ERR_ALREADY_EXISTS, [7] = ERR_FORBIDDEN,   [8] = ERR_TOO_MANY_REQUESTS,
-	[9] = ERR_CONFLICT,	    [10] = ERR_CONFLICT,      [11] = ERR_BAD_REQUEST, [12] = ERR_METHOD_NOT_ALLOWED,
-	[13] = ERR_INTERNAL,	    [14] = ERR_UNAVAILABLE,   [15] = ERR_INTERNAL,   [16] = ERR_UNAUTHORIZED,
+	[1] = ERR_TIMEOUT,	 [2] = ERR_INTERNAL,	      [3] = ERR_BAD_REQUEST,
+	[4] = ERR_TIMEOUT,	 [5] = ERR_NOT_FOUND,	      [6] = ERR_ALREADY_EXISTS,
+	[7] = ERR_FORBIDDEN,	 [8] = ERR_TOO_MANY_REQUESTS, [9] = ERR_CONFLICT,
+	[10] = ERR_CONFLICT,	 [11] = ERR_BAD_REQUEST,      [12] = ERR_METHOD_NOT_ALLOWED,
+	[13] = ERR_INTERNAL,	 [14] = ERR_UNAVAILABLE,      [15] = ERR_INTERNAL,
+	[16] = ERR_UNAUTHORIZED,
 };
 
 enum err_reason grpc_reason(unsigned status)
@@ -36,7 +38,8 @@ int grpc_unframe(struct str body, struct str *ret_message, struct err *e)
 		return err_set(e, ERR_INTERNAL, "gRPC: the answer has no message");
 	size_t len = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
 	if (p[0] != 0)
-		return err_set(e, ERR_INTERNAL, "gRPC: the answer is compressed, which was not offered");
+		return err_set(e, ERR_INTERNAL,
+			       "gRPC: the answer is compressed, which was not offered");
 	if (len != body.len - GRPC_FRAME_HEAD_BYTES)
 		return err_set(e, ERR_INTERNAL, "gRPC: the answer's length is wrong");
 	*ret_message = (struct str){ body.ptr + GRPC_FRAME_HEAD_BYTES, len };
@@ -95,11 +98,13 @@ static void on_data(void *ctx, struct str bytes)
 static int judge(struct grpc_call *c, struct str *ret_message, struct err *e)
 {
 	if (c->status < 0)
-		return err_set(e, ERR_UNAVAILABLE, "gRPC: HTTP status %d without grpc-status", c->http_status);
+		return err_set(e, ERR_UNAVAILABLE, "gRPC: HTTP status %d without grpc-status",
+			       c->http_status);
 	if (c->status != GRPC_OK)
 		return err_set(e, grpc_reason((unsigned)c->status), "%s", c->message);
 	if (c->body.overflow)
-		return err_set(e, ERR_TOO_LARGE, "gRPC: the answer is larger than %u bytes", GRPC_MESSAGE_BYTES);
+		return err_set(e, ERR_TOO_LARGE, "gRPC: the answer is larger than %u bytes",
+			       GRPC_MESSAGE_BYTES);
 	return grpc_unframe(buf_str(&c->body), ret_message, e);
 }
 
@@ -126,8 +131,8 @@ static void on_done(void *ctx, const struct err *e, struct http_headers trailers
 
 static const struct http_call_ops call_ops = { on_response, on_data, on_done };
 
-struct grpc_call *grpc_unary(struct http_client *client, const char *path, struct str message, uint64_t timeout_ms,
-			     grpc_done_fn *done, void *ctx)
+struct grpc_call *grpc_unary(struct http_client *client, const char *path, struct str message,
+			     uint64_t timeout_ms, grpc_done_fn *done, void *ctx)
 {
 	struct grpc_call *c = xcalloc(1, sizeof(*c));
 	char timeout[32];
@@ -136,7 +141,8 @@ struct grpc_call *grpc_unary(struct http_client *client, const char *path, struc
 		{ STR("te"), STR("trailers") },
 		{ STR("grpc-timeout"), STR_NONE },
 	};
-	uint8_t head[GRPC_FRAME_HEAD_BYTES] = { 0, (uint8_t)(message.len >> 24), (uint8_t)(message.len >> 16),
+	uint8_t head[GRPC_FRAME_HEAD_BYTES] = { 0, (uint8_t)(message.len >> 24),
+						(uint8_t)(message.len >> 16),
 						(uint8_t)(message.len >> 8), (uint8_t)message.len };
 	struct buf body;
 
@@ -148,8 +154,11 @@ struct grpc_call *grpc_unary(struct http_client *client, const char *path, struc
 	/* At most eight digits are allowed. */
 	snprintf(timeout, sizeof(timeout), "%llum", (unsigned long long)MIN(timeout_ms, 99999999u));
 	headers[2].value = str_of(timeout);
-	struct http_call_request r = { .method = "POST", .path = path, .headers = headers,
-				       .n_headers = ARRAY_LEN(headers), .body = buf_str(&body),
+	struct http_call_request r = { .method = "POST",
+				       .path = path,
+				       .headers = headers,
+				       .n_headers = ARRAY_LEN(headers),
+				       .body = buf_str(&body),
 				       .timeout_ms = timeout_ms };
 	c->http = http_client_send(client, &r, &call_ops, c);
 	buf_done(&body);

@@ -3,13 +3,14 @@
 
 #include "net/http_client.h"
 
-#define GRPC_MESSAGE_BYTES (20u << 20) /* containerd caps ExecSync's output at 16 MiB, twice gRPC's default message */
+/* containerd caps ExecSync's output at 16 MiB, twice gRPC's default message. */
+#define GRPC_MESSAGE_BYTES (20u << 20)
 
 /* `e` NULL: status OK, `message` is the answer (borrowed). Otherwise e->message is grpc-message. */
 typedef void grpc_done_fn(void *ctx, struct str message, const struct err *e);
 struct grpc_call;
-struct grpc_call *grpc_unary(struct http_client *c, const char *path, struct str message, uint64_t timeout_ms,
-			     grpc_done_fn *done, void *ctx);
+struct grpc_call *grpc_unary(struct http_client *c, const char *path, struct str message,
+			     uint64_t timeout_ms, grpc_done_fn *done, void *ctx);
 void grpc_cancel(struct grpc_call *call); /* no call-back; NULL is nothing */
 
 /* Pure parts. */

@@ -25,11 +25,12 @@ static int write_sysctl(const char *path, const char *value, struct err *e)
 	return 0;
 }
 
-/* A chain "FORWARD" of iptables whose policy or rules drop (Docker's do) judges pods' packets, too: it has to be told.
- * Without such a chain there is nothing to do. */
+/* A chain "FORWARD" of iptables whose policy or rules drop (Docker's do) judges pods' packets, too:
+ * it has to be told. Without such a chain there is nothing to do. */
 static void forward_listing(struct buf *out)
 {
-	static const char *const list[] = { "nft", "-a", "list", "chain", "ip", "filter", "FORWARD", NULL };
+	static const char *const list[] = { "nft", "-a",     "list",	"chain",
+					    "ip",  "filter", "FORWARD", NULL };
 	struct err none;
 
 	if (program_run(list, STR_NONE, out, &none) < 0)
@@ -38,9 +39,10 @@ static void forward_listing(struct buf *out)
 
 static int forward_accept(struct err *e)
 {
-	static const char rules[] =
-		"insert rule ip filter FORWARD iifname \"" POD_LINK_PREFIX "*\" counter accept comment \"" COMMENT "\"\n"
-		"insert rule ip filter FORWARD oifname \"" POD_LINK_PREFIX "*\" counter accept comment \"" COMMENT "\"\n";
+	static const char rules[] = "insert rule ip filter FORWARD iifname \"" POD_LINK_PREFIX
+				    "*\" counter accept comment \"" COMMENT "\"\n"
+				    "insert rule ip filter FORWARD oifname \"" POD_LINK_PREFIX
+				    "*\" counter accept comment \"" COMMENT "\"\n";
 	struct buf listing;
 	int rc = 0;
 
@@ -59,18 +61,22 @@ int host_net_setup(const struct host_net *h, struct err *e)
 	if (write_sysctl("/proc/sys/net/ipv4/ip_forward", "1", e) < 0)
 		return -1;
 	buf_init(&rules, RULES_BYTES);
-	/* Declared and deleted first: the file then replaces whatever an earlier run left, in one transaction. */
+	/* Declared and deleted first: the file then replaces whatever an earlier run left, in one
+	 * transaction. */
 	buf_printf(&rules,
 		   "table ip portico\ndelete table ip portico\ntable ip portico {\n"
-		   "\tchain postrouting {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
-		   "\t\tip saddr %s ip daddr != %s ip daddr != 224.0.0.0/4 counter masquerade\n\t}\n}\n",
+		   "\tchain postrouting {\n\t\ttype nat hook postrouting priority srcnat; policy "
+		   "accept;\n"
+		   "\t\tip saddr %s ip daddr != %s ip daddr != 224.0.0.0/4 counter "
+		   "masquerade\n\t}\n}\n",
 		   h->pod_cidr, h->cluster_cidr);
 	int rc = program_run(nft_stdin, buf_str(&rules), NULL, e);
 	buf_done(&rules);
 	return rc < 0 ? err_wrap(e, "masquerade") : forward_accept(e);
 }
 
-/* Deletes our rules from the FORWARD chain of others: the listing has "… comment "portico pods" # handle N". */
+/* Deletes our rules from the FORWARD chain of others: the listing has "… comment "portico pods" #
+ * handle N". */
 static int forward_forget(struct err *e)
 {
 	struct buf listing, rules;
@@ -95,7 +101,8 @@ static int forward_forget(struct err *e)
 
 int host_net_teardown(struct err *e)
 {
-	int rc = program_run(nft_stdin, STR("table ip portico\ndelete table ip portico\n"), NULL, e);
+	int rc =
+		program_run(nft_stdin, STR("table ip portico\ndelete table ip portico\n"), NULL, e);
 
 	return forward_forget(e) < 0 ? -1 : rc;
 }
@@ -111,8 +118,8 @@ static bool default_link(char out[IFNAMSIZ])
 	bool found = false;
 
 	while (f && !found && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%63s %lx %lx %x %d %d %d %lx", name, &dst, &gateway, &flags, &refs, &use, &metric,
-			   &mask) != 8)
+		if (sscanf(line, "%63s %lx %lx %x %d %d %d %lx", name, &dst, &gateway, &flags,
+			   &refs, &use, &metric, &mask) != 8)
 			continue;
 		found = dst == 0 && mask == 0;
 		snprintf(out, IFNAMSIZ, "%.15s", name);

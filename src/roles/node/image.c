@@ -108,7 +108,8 @@ static void on_pulled(void *ctx, const void *response, const struct err *e)
 	backoff_next(&s->backoff, s->failed_at_ms);
 	free(s->message);
 	s->message = xstrdup(e->message);
-	event_ctr(w->ctr, "Warning", "Failed", "Failed to pull image \"%s\": %s", image, e->message);
+	event_ctr(w->ctr, "Warning", "Failed", "Failed to pull image \"%s\": %s", image,
+		  e->message);
 	cleanup(freep) char *message = xstrdup(e->message);
 	wait_fail(w, "ErrImagePull", message);
 }
@@ -121,8 +122,8 @@ static void pull(struct image_wait *w)
 	Cri__PullImageRequest q = CRI__PULL_IMAGE_REQUEST__INIT;
 
 	if (s && backoff_wait_ms(&s->backoff, s->failed_at_ms, wall_now_ms())) {
-		cleanup(freep) char *text = xasprintf("Back-off pulling image \"%s\": ErrImagePull: %s", image,
-						      s->message);
+		cleanup(freep) char *text = xasprintf(
+			"Back-off pulling image \"%s\": ErrImagePull: %s", image, s->message);
 		event_ctr(w->ctr, "Normal", "BackOff", "Back-off pulling image \"%s\"", image);
 		wait_fail(w, "ImagePullBackOff", text);
 		return;
@@ -136,17 +137,20 @@ static void pull(struct image_wait *w)
 
 static void present(struct image_wait *w, const Cri__Image *image)
 {
-	struct image_result r = { .ok = true, .id = image->id, .uid = image->uid ? image->uid->value : -1,
+	struct image_result r = { .ok = true,
+				  .id = image->id,
+				  .uid = image->uid ? image->uid->value : -1,
 				  .username = image->username };
 	double seconds = (double)(loop_now_ms(w->images->node->loop) - w->began_at_ms) / 1000;
 
 	if (w->pulled)
 		event_ctr(w->ctr, "Normal", "Pulled",
-			  "Successfully pulled image \"%s\" in %.3gs (%.3gs including waiting). Image size: %llu bytes.",
+			  "Successfully pulled image \"%s\" in %.3gs (%.3gs including waiting). "
+			  "Image size: %llu bytes.",
 			  ctr_image(w->ctr), seconds, seconds, (unsigned long long)image->size);
 	else
-		event_ctr(w->ctr, "Normal", "Pulled", "Container image \"%s\" already present on machine",
-			  ctr_image(w->ctr));
+		event_ctr(w->ctr, "Normal", "Pulled",
+			  "Container image \"%s\" already present on machine", ctr_image(w->ctr));
 	wait_end(w, &r);
 }
 
@@ -158,14 +162,15 @@ static void on_status(void *ctx, const void *response, const struct err *e)
 
 	w->call = NULL;
 	if (e) {
-		cleanup(freep) char *text = xasprintf("Failed to inspect image \"%s\": %s", image, e->message);
+		cleanup(freep) char *text =
+			xasprintf("Failed to inspect image \"%s\": %s", image, e->message);
 		event_ctr(w->ctr, "Warning", "InspectFailed", "%s", text);
 		wait_fail(w, "ImageInspectError", text);
 	} else if (r->image && r->image->id[0]) {
 		present(w, r->image);
 	} else if (c_eq(pull_policy(w->ctr), "Never")) {
-		cleanup(freep) char *text = xasprintf("Container image \"%s\" is not present with pull policy of Never",
-						      image);
+		cleanup(freep) char *text = xasprintf(
+			"Container image \"%s\" is not present with pull policy of Never", image);
 		event_ctr(w->ctr, "Warning", "ErrImageNeverPull", "%s", text);
 		wait_fail(w, "ErrImageNeverPull", text);
 	} else if (w->pulled) {
@@ -199,7 +204,9 @@ struct image_wait *image_ensure(struct images *i, struct ctr *c, image_done_fn *
 {
 	struct image_wait *w = xcalloc(1, sizeof(*w));
 
-	*w = (struct image_wait){ .images = i, .ctr = c, .done = done, .ctx = ctx, .begin.run = on_begin };
+	*w = (struct image_wait){
+		.images = i, .ctr = c, .done = done, .ctx = ctx, .begin.run = on_begin
+	};
 	loop_defer(i->node->loop, &w->begin);
 	return w;
 }

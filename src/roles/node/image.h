@@ -9,10 +9,10 @@
 
 struct image_result {
 	bool ok;
-	const char *id;		       /* of the runtime: "sha256:…" */
-	int64_t uid;		       /* the image's user; -1 when it has none or a name */
-	const char *username;	       /* "" when it is a number or not set */
-	const char *reason, *message;  /* when not ok: "ErrImageNeverPull", … */
+	const char *id;		      /* of the runtime: "sha256:…" */
+	int64_t uid;		      /* the image's user; -1 when it has none or a name */
+	const char *username;	      /* "" when it is a number or not set */
+	const char *reason, *message; /* when not ok: "ErrImageNeverPull", … */
 };
 typedef void image_done_fn(void *ctx, const struct image_result *r);
 

@@ -12,7 +12,7 @@
 
 #define PENDING_MAX_BYTES (256u << 10) /* queued for a slow client: reading waits */
 #define TURN_MAX_BYTES (256u << 10)    /* read in one go, then others get their turn */
-#define POLL_MS 1000		       /* a container's end and a rotated file are noticed at the latest then */
+#define POLL_MS 1000 /* a container's end and a rotated file are noticed at the latest then */
 
 struct log_stream {
 	struct node *node;
@@ -108,7 +108,8 @@ static void pump(struct log_stream *s)
 
 	while (http_reply_pending(s->x) < PENDING_MAX_BYTES && !over)
 		if (!pump_some(s, &over)) {
-			/* Whether it ran was asked before the reading: nothing written since is missed. */
+			/* Whether it ran was asked before the reading: nothing written since is
+			 * missed. */
 			over = over || !running;
 			break;
 		}
@@ -191,15 +192,17 @@ static int64_t choose_attempt(struct http_exchange *x, const struct ctr *c, bool
 	if (previous && c->last.id)
 		return (int64_t)c->attempt - 1;
 	if (previous)
-		kubelet_reply(x, 400, "previous terminated container \"%s\" in pod \"%s\" not found", c->name,
-			   c->pod->name);
+		kubelet_reply(x, 400,
+			      "previous terminated container \"%s\" in pod \"%s\" not found",
+			      c->name, c->pod->name);
 	else if (has_current)
 		return c->attempt;
 	else if (c->last.id)
 		return (int64_t)c->attempt - 1;
 	else
-		kubelet_reply(x, 400, "container \"%s\" in pod \"%s\" is waiting to start: %s", c->name, c->pod->name,
-			   c->waiting_reason ? c->waiting_reason : "ContainerCreating");
+		kubelet_reply(x, 400, "container \"%s\" in pod \"%s\" is waiting to start: %s",
+			      c->name, c->pod->name,
+			      c->waiting_reason ? c->waiting_reason : "ContainerCreating");
 	return -1;
 }
 
@@ -214,10 +217,16 @@ void kubelet_logs(struct node *n, struct http_exchange *x, struct str rest)
 	if (attempt < 0)
 		return;
 	struct log_stream *s = xcalloc(1, sizeof(*s));
-	*s = (struct log_stream){ .node = n, .x = x, .ns = xstrdup(c->pod->ns), .pod = xstrdup(c->pod->name),
-				  .ctr = xstrdup(c->name), .id = xstrdup(c->id),
-				  .path = ctr_log_path(c, (unsigned)attempt), .watch = { .fd = -1 },
-				  .timer = { .fire = on_poll, .ctx = s }, .reader = { .fd = -1 } };
+	*s = (struct log_stream){ .node = n,
+				  .x = x,
+				  .ns = xstrdup(c->pod->ns),
+				  .pod = xstrdup(c->pod->name),
+				  .ctr = xstrdup(c->name),
+				  .id = xstrdup(c->id),
+				  .path = ctr_log_path(c, (unsigned)attempt),
+				  .watch = { .fd = -1 },
+				  .timer = { .fire = on_poll, .ctx = s },
+				  .reader = { .fd = -1 } };
 	o.follow = o.follow && !o.previous;
 	if (log_reader_open(&s->reader, s->path, &o, &e) < 0 || (o.follow && watch(s, &e) < 0)) {
 		stream_free(s);

@@ -49,8 +49,9 @@ static void list_pods(struct node *n, struct http_exchange *x, struct str rest)
 	(void)rest;
 	for (struct map_iter it = { 0 }; map_next(&n->pods, &it);)
 		json_array_append(items, ((struct pod *)it.value)->obj);
-	cleanup(json_decrefp) json_t *list = json_pack("{s:s, s:s, s:{}, s:o}", "kind", "PodList", "apiVersion", "v1",
-						       "metadata", "items", items);
+	cleanup(json_decrefp) json_t *list =
+		json_pack("{s:s, s:s, s:{}, s:o}", "kind", "PodList", "apiVersion", "v1",
+			  "metadata", "items", items);
 	cleanup(freep) char *text = jx_dump_text(list);
 	http_reply(x, 200, &type, 1, str_of(text));
 }
@@ -73,7 +74,8 @@ static bool name_has(X509_NAME *name, int nid, const char *wanted)
 {
 	for (int at = -1; (at = X509_NAME_get_index_by_NID(name, nid, at)) >= 0;) {
 		const ASN1_STRING *v = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
-		struct str text = { (const char *)ASN1_STRING_get0_data(v), (size_t)ASN1_STRING_length(v) };
+		struct str text = { (const char *)ASN1_STRING_get0_data(v),
+				    (size_t)ASN1_STRING_length(v) };
 		if (str_eq_c(text, wanted))
 			return true;
 	}
@@ -101,9 +103,12 @@ static void on_request(void *ctx, struct http_exchange *x)
 		if (tree ? !str_starts(path, prefix) : !str_eq(path, prefix))
 			continue;
 		if (routes[i].open || may_enter(x))
-			routes[i].handle(s->node, x, (struct str){ path.ptr + prefix.len, path.len - prefix.len });
+			routes[i].handle(
+				s->node, x,
+				(struct str){ path.ptr + prefix.len, path.len - prefix.len });
 		else
-			kubelet_reply(x, http_peer_cert(x) ? 403 : 401, http_peer_cert(x) ? "Forbidden" : "Unauthorized");
+			kubelet_reply(x, http_peer_cert(x) ? 403 : 401,
+				      http_peer_cert(x) ? "Forbidden" : "Unauthorized");
 		return;
 	}
 	kubelet_reply(x, 404, "404 page not found");
@@ -122,7 +127,8 @@ static size_t split(struct http_exchange *x, struct str rest, const char *parts[
 	return rest.ptr ? 0 : n;
 }
 
-static struct pod *find_pod(struct node *n, struct http_exchange *x, const char *ns, const char *name, const char *uid)
+static struct pod *find_pod(struct node *n, struct http_exchange *x, const char *ns,
+			    const char *name, const char *uid)
 {
 	struct pod *p = pods_find(n, ns, name);
 
@@ -156,7 +162,8 @@ struct ctr *kubelet_find_ctr(struct node *n, struct http_exchange *x, struct str
 	struct pod *p = find_pod(n, x, part[0], part[1], parts == 4 ? part[2] : NULL);
 	struct ctr *c = p ? pod_ctr(p, part[parts - 1]) : NULL;
 	if (p && !c)
-		kubelet_reply(x, 404, "container %s is not valid for pod %s", part[parts - 1], p->name);
+		kubelet_reply(x, 404, "container %s is not valid for pod %s", part[parts - 1],
+			      p->name);
 	return c;
 }
 
@@ -176,8 +183,11 @@ static struct tls *open_tls(const struct node *n, struct err *e)
 
 	if (read_pem(n, "kubelet.crt", &cert, e) == 0 && read_pem(n, "kubelet.key", &key, e) == 0 &&
 	    read_pem(n, "ca.crt", &ca, e) == 0) {
-		struct tls_config c = { .cert_pem = buf_str(&cert), .key_pem = buf_str(&key), .ca_pem = buf_str(&ca),
-					.verify_peer = true, .alpn = alpn };
+		struct tls_config c = { .cert_pem = buf_str(&cert),
+					.key_pem = buf_str(&key),
+					.ca_pem = buf_str(&ca),
+					.verify_peer = true,
+					.alpn = alpn };
 		t = tls_server_new(&c, e);
 	}
 	buf_done(&cert);
@@ -199,8 +209,11 @@ static int listen_fd(struct err *e)
 struct kubelet_server *kubelet_server_new(struct node *n, struct err *e)
 {
 	struct kubelet_server *s = xcalloc(1, sizeof(*s));
-	struct http_server_config config = { .request = on_request, .ctx = s, .body_max = BODY_MAX,
-					     .connections_max = CONNECTIONS_MAX, .idle_ms = IDLE_MS };
+	struct http_server_config config = { .request = on_request,
+					     .ctx = s,
+					     .body_max = BODY_MAX,
+					     .connections_max = CONNECTIONS_MAX,
+					     .idle_ms = IDLE_MS };
 
 	s->node = n;
 	s->tls = open_tls(n, e);

@@ -1,5 +1,5 @@
-/* exec, attach and port-forward: the runtime says where its streaming server listens, and the request, upgrade and
- * all, is passed on to it byte for byte. */
+/* exec, attach and port-forward: the runtime says where its streaming server listens, and the
+ * request, upgrade and all, is passed on to it byte for byte. */
 #include "net/http_client.h"
 #include "roles/node/kubelet_server.h"
 #include "roles/node/pod.h"
@@ -37,7 +37,8 @@ static void on_client_gone(void *ctx)
 static bool is_upgrade_header(struct str name)
 {
 	return str_eq(name, STR("upgrade")) || str_eq(name, STR("connection")) ||
-	       str_eq(name, STR("x-stream-protocol-version")) || str_starts(name, STR("sec-websocket-"));
+	       str_eq(name, STR("x-stream-protocol-version")) ||
+	       str_starts(name, STR("sec-websocket-"));
 }
 
 static void on_upgraded(void *ctx, struct conn *far, struct http_headers headers)
@@ -76,7 +77,8 @@ static int url_parse(const char *url, struct addr *ret_to, const char **ret_path
 	struct str rest = str_of(url), scheme = STR("http://");
 
 	if (!str_starts(rest, scheme))
-		return err_set(e, ERR_INTERNAL, "the runtime's streaming address '%.128s' is not understood", url);
+		return err_set(e, ERR_INTERNAL,
+			       "the runtime's streaming address '%.128s' is not understood", url);
 	const char *host = url + scheme.len;
 	size_t len = strcspn(host, "/");
 	cleanup(freep) char *text = xstrndup(host, len);
@@ -105,7 +107,8 @@ static void on_url(void *ctx, const void *response, const struct err *e)
 		return;
 	}
 	for (size_t i = 0; i < q->headers.n && call.n_headers < UPGRADE_HEADERS_MAX; i++)
-		if (is_upgrade_header(q->headers.at[i].name) && !str_eq(q->headers.at[i].name, STR("connection")))
+		if (is_upgrade_header(q->headers.at[i].name) &&
+		    !str_eq(q->headers.at[i].name, STR("connection")))
 			keep[call.n_headers++] = q->headers.at[i];
 	to.authority = addr_text(&to.to, authority);
 	call.method = str_eq(q->method, STR("GET")) ? "GET" : "POST";
@@ -157,7 +160,8 @@ void kubelet_exec(struct node *n, struct http_exchange *x, struct str rest)
 	if (!c)
 		return;
 	while (q.n_cmd < COMMAND_WORDS_MAX &&
-	       (words[q.n_cmd] = http_query_get_nth(http_request_of(x)->query, "command", q.n_cmd, http_arena(x))))
+	       (words[q.n_cmd] = http_query_get_nth(http_request_of(x)->query, "command", q.n_cmd,
+						    http_arena(x))))
 		q.n_cmd++;
 	if (!q.n_cmd) {
 		kubelet_reply(x, 400, "you must specify at least 1 command");

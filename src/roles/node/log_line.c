@@ -12,13 +12,16 @@ int log_line_parse(struct str line, struct log_line *ret_line)
 	struct str tag = rest.ptr ? str_cut(rest, ' ', &rest) : STR_NONE;
 	bool known = str_eq(stream, STR("stdout")) || str_eq(stream, STR("stderr"));
 
-	if (!known || !tag.len || (tag.ptr[0] != 'P' && tag.ptr[0] != 'F') || (tag.len > 1 && tag.ptr[1] != ':'))
+	if (!known || !tag.len || (tag.ptr[0] != 'P' && tag.ptr[0] != 'F') ||
+	    (tag.len > 1 && tag.ptr[1] != ':'))
 		return -1;
-	*ret_line = (struct log_line){ time, stream, rest.ptr ? rest : (struct str){ "", 0 }, tag.ptr[0] == 'P' };
+	*ret_line = (struct log_line){ time, stream, rest.ptr ? rest : (struct str){ "", 0 },
+				       tag.ptr[0] == 'P' };
 	return 0;
 }
 
-/* time_parse knows whole and fractional seconds, but keeps milliseconds: the fraction is read here. */
+/* time_parse knows whole and fractional seconds, but keeps milliseconds: the fraction is read here.
+ */
 int log_time_parse(struct str text, int64_t *ret_unix_ns)
 {
 	char stamp[STAMP_BYTES];

@@ -1,6 +1,7 @@
 /* log_line.h - one line of a container log as the runtime writes it. Pure.
  *
- * CRI logging format: "2016-10-06T00:17:09.669794202Z stdout P|F[:tag] text". P: the line goes on in the next one.
+ * CRI logging format: "2016-10-06T00:17:09.669794202Z stdout P|F[:tag] text". P: the line goes on
+ * in the next one.
  */
 #pragma once
 

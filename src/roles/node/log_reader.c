@@ -31,7 +31,8 @@ static off_t tail_offset(int fd, int64_t lines, struct err *e)
 	return lines > 0 ? 0 : st.st_size;
 }
 
-int log_reader_open(struct log_reader *r, const char *path, const struct log_options *o, struct err *e)
+int log_reader_open(struct log_reader *r, const char *path, const struct log_options *o,
+		    struct err *e)
 {
 	*r = (struct log_reader){ .options = *o, .left_bytes = o->limit_bytes };
 	r->fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -72,7 +73,8 @@ static void put_line(struct log_reader *r, struct buf *out, struct str line)
 
 	if (log_line_parse(line, &l) < 0)
 		return;
-	if (r->options.since_unix_ns && (log_time_parse(l.time, &at_ns) < 0 || at_ns < r->options.since_unix_ns))
+	if (r->options.since_unix_ns &&
+	    (log_time_parse(l.time, &at_ns) < 0 || at_ns < r->options.since_unix_ns))
 		return;
 	if (r->options.timestamps) {
 		put(r, out, l.time);

@@ -19,7 +19,8 @@ struct log_rotation {
 	struct timer timer;
 };
 
-/* Removes the oldest rotated files of a log until at most `keep` are left. Their names sort by age. */
+/* Removes the oldest rotated files of a log until at most `keep` are left. Their names sort by age.
+ */
 static void prune(const char *path, size_t keep)
 {
 	const char *slash = strrchr(path, '/');

@@ -16,7 +16,8 @@ struct usage {
 	bool cpu_known, memory_known;
 };
 
-/* The number behind `key` in a flat keyed file, or the whole file's number when key is NULL; -1 if absent. */
+/* The number behind `key` in a flat keyed file, or the whole file's number when key is NULL; -1 if
+ * absent. */
 static int64_t read_number(const char *dir, const char *file, const char *key)
 {
 	cleanup(freep) char *path = xasprintf("%s/%s", dir, file);
@@ -65,7 +66,8 @@ static const struct counter {
 } counters[] = {
 	{ "cpu.stat", "usage_usec", "cpuacct", "cpuacct.usage", NULL, put_cpu },
 	{ "memory.current", NULL, "memory", "memory.usage_in_bytes", NULL, put_memory },
-	{ "memory.stat", "inactive_file", "memory", "memory.stat", "total_inactive_file", put_inactive },
+	{ "memory.stat", "inactive_file", "memory", "memory.stat", "total_inactive_file",
+	  put_inactive },
 };
 
 static void collect(void *ctx, const char *dir, const char *controllers)
@@ -76,7 +78,8 @@ static void collect(void *ctx, const char *dir, const char *controllers)
 		const struct counter *c = &counters[i];
 		if (!v2 && !strstr(controllers, c->v1_controller))
 			continue;
-		int64_t value = read_number(dir, v2 ? c->file : c->v1_file, v2 ? c->key : c->v1_key);
+		int64_t value =
+			read_number(dir, v2 ? c->file : c->v1_file, v2 ? c->key : c->v1_key);
 		if (value >= 0)
 			c->put(ctx, value, v2);
 	}
@@ -100,7 +103,8 @@ static void put_sample(struct buf *out, const char *what, const char *labels, co
 	if (u->cpu_known)
 		buf_printf(out, "%s_cpu_usage_seconds_total%s %.6f\n", what, labels, u->cpu_s);
 	if (u->memory_known)
-		buf_printf(out, "%s_memory_working_set_bytes%s %" PRId64 "\n", what, labels, working_set(u));
+		buf_printf(out, "%s_memory_working_set_bytes%s %" PRId64 "\n", what, labels,
+			   working_set(u));
 }
 
 static void put_pod(struct buf *out, const struct pod *p)
@@ -115,11 +119,12 @@ static void put_pod(struct buf *out, const struct pod *p)
 		if (c->state != CTR_RUNNING)
 			continue;
 		cleanup(freep) char *path = xasprintf("%s/%s", group, c->id);
-		cleanup(freep) char *names = xasprintf("{container=\"%s\",namespace=\"%s\",pod=\"%s\"}", c->name, p->ns,
-						       p->name);
+		cleanup(freep) char *names = xasprintf(
+			"{container=\"%s\",namespace=\"%s\",pod=\"%s\"}", c->name, p->ns, p->name);
 		struct usage one = usage_of(path);
 		put_sample(out, "container", names, &one);
-		buf_printf(out, "container_start_time_seconds%s %.3f\n", names, (double)c->started_at_ms / 1000);
+		buf_printf(out, "container_start_time_seconds%s %.3f\n", names,
+			   (double)c->started_at_ms / 1000);
 	}
 }
 
@@ -146,8 +151,8 @@ static struct usage machine_usage(void)
 	FILE *f = fopen("/proc/stat", "re");
 
 	/* user, nice, system, idle, iowait, irq, softirq */
-	if (f && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5],
-			&t[6]) == 7) {
+	if (f && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu", &t[0], &t[1], &t[2], &t[3],
+			&t[4], &t[5], &t[6]) == 7) {
 		u.cpu_s = (double)(t[0] + t[1] + t[2] + t[5] + t[6]) / (double)sysconf(_SC_CLK_TCK);
 		u.cpu_known = true;
 	}
@@ -159,7 +164,8 @@ static struct usage machine_usage(void)
 
 void kubelet_resource_metrics(struct node *n, struct http_exchange *x, struct str rest)
 {
-	const struct http_header type = { STR("content-type"), STR("text/plain; version=0.0.4; charset=utf-8") };
+	const struct http_header type = { STR("content-type"),
+					  STR("text/plain; version=0.0.4; charset=utf-8") };
 	struct usage machine = machine_usage();
 	struct buf out;
 

@@ -18,7 +18,8 @@ struct request {
 	char body[REQUEST_BYTES];
 };
 
-static void request_begin(struct request *r, uint16_t type, uint16_t flags, const void *fixed, size_t len)
+static void request_begin(struct request *r, uint16_t type, uint16_t flags, const void *fixed,
+			  size_t len)
 {
 	memset(r, 0, sizeof(*r));
 	r->head.nlmsg_type = type;
@@ -93,7 +94,8 @@ static int request_run(struct nl *nl, struct request *r)
 		if (n == -1)
 			return errno;
 		const struct nlmsghdr *h = (const struct nlmsghdr *)answer;
-		if (!NLMSG_OK(h, (size_t)n) || h->nlmsg_seq != nl->seq || h->nlmsg_type != NLMSG_ERROR)
+		if (!NLMSG_OK(h, (size_t)n) || h->nlmsg_seq != nl->seq ||
+		    h->nlmsg_type != NLMSG_ERROR)
 			continue;
 		return -((const struct nlmsgerr *)NLMSG_DATA(h))->error;
 	}
@@ -150,7 +152,9 @@ int nl_link_del(struct nl *nl, const char *name, struct err *e)
 int nl_link_up(struct nl *nl, const char *name, struct err *e)
 {
 	struct request r;
-	struct ifinfomsg link = { .ifi_index = (int)link_index(name, e), .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	struct ifinfomsg link = { .ifi_index = (int)link_index(name, e),
+				  .ifi_flags = IFF_UP,
+				  .ifi_change = IFF_UP };
 
 	if (!link.ifi_index)
 		return -1;
@@ -159,10 +163,12 @@ int nl_link_up(struct nl *nl, const char *name, struct err *e)
 	return err ? err_errno(e, err, "bring interface '%s' up", name) : 0;
 }
 
-int nl_addr_add(struct nl *nl, const char *link, struct in_addr ip, unsigned prefix_bits, struct err *e)
+int nl_addr_add(struct nl *nl, const char *link, struct in_addr ip, unsigned prefix_bits,
+		struct err *e)
 {
 	struct request r;
-	struct ifaddrmsg a = { .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix_bits,
+	struct ifaddrmsg a = { .ifa_family = AF_INET,
+			       .ifa_prefixlen = (uint8_t)prefix_bits,
 			       .ifa_index = link_index(link, e) };
 
 	if (!a.ifa_index)
@@ -201,11 +207,13 @@ int nl_route_replace(struct nl *nl, const struct nl_route *route, struct err *e)
 	return err ? err_errno(e, err, "add a route on '%s'", route->link) : 0;
 }
 
-int nl_neigh_replace(struct nl *nl, const char *link, struct in_addr ip, const uint8_t mac[MAC_BYTES],
-		     struct err *e)
+int nl_neigh_replace(struct nl *nl, const char *link, struct in_addr ip,
+		     const uint8_t mac[MAC_BYTES], struct err *e)
 {
 	struct request r;
-	struct ndmsg n = { .ndm_family = AF_INET, .ndm_state = NUD_PERMANENT, .ndm_ifindex = (int)link_index(link, e) };
+	struct ndmsg n = { .ndm_family = AF_INET,
+			   .ndm_state = NUD_PERMANENT,
+			   .ndm_ifindex = (int)link_index(link, e) };
 
 	if (!n.ndm_ifindex)
 		return -1;

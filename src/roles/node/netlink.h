@@ -15,7 +15,8 @@ struct nl {
 	int fd;
 	uint32_t seq;
 };
-int nl_init(struct nl *nl, struct err *e) must_check; /* of the calling thread's network namespace */
+int nl_init(struct nl *nl,
+	    struct err *e) must_check; /* of the calling thread's network namespace */
 void nl_done(struct nl *nl);
 
 struct nl_veth {
@@ -25,7 +26,8 @@ struct nl_veth {
 	uint32_t mtu;
 };
 int nl_veth_add(struct nl *nl, const struct nl_veth *v, struct err *e) must_check;
-int nl_link_del(struct nl *nl, const char *name, struct err *e) must_check; /* a missing one is success */
+int nl_link_del(struct nl *nl, const char *name,
+		struct err *e) must_check; /* a missing one is success */
 int nl_link_up(struct nl *nl, const char *name, struct err *e) must_check;
 int nl_addr_add(struct nl *nl, const char *link, struct in_addr ip, unsigned prefix_bits,
 		struct err *e) must_check;
@@ -35,5 +37,5 @@ struct nl_route {
 	const char *link;
 };
 int nl_route_replace(struct nl *nl, const struct nl_route *r, struct err *e) must_check;
-int nl_neigh_replace(struct nl *nl, const char *link, struct in_addr ip, const uint8_t mac[MAC_BYTES],
-		     struct err *e) must_check;
+int nl_neigh_replace(struct nl *nl, const char *link, struct in_addr ip,
+		     const uint8_t mac[MAC_BYTES], struct err *e) must_check;

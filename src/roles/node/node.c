@@ -31,7 +31,8 @@ struct network_job {
 	struct timer retry;
 };
 
-/* The runtime runs a plugin "loopback" for every pod before ours: both names lead to this program. */
+/* The runtime runs a plugin "loopback" for every pod before ours: both names lead to this program.
+ */
 static int link_plugins(const struct config *c, struct err *e)
 {
 	static const char *const names[] = { "portico-cni", "loopback" };
@@ -81,7 +82,8 @@ static void on_network_run(struct work *w)
 	struct network_job *j = container_of(w, struct network_job, work);
 	struct host_net h = { j->cidr, j->node->config->cluster_cidr };
 
-	j->failed = host_net_setup(&h, &j->error) < 0 || write_conflist(j->node, j->cidr, &j->error) < 0;
+	j->failed = host_net_setup(&h, &j->error) < 0 ||
+		    write_conflist(j->node, j->cidr, &j->error) < 0;
 }
 
 static void on_network_retry(struct timer *t)
@@ -123,8 +125,10 @@ static void on_pod_cidr(struct node *n, const char *cidr)
 		return;
 	}
 	n->network = j = xcalloc(1, sizeof(*j));
-	*j = (struct network_job){ .work = { .run = on_network_run, .done = on_network_done }, .node = n,
-				   .cidr = xstrdup(cidr), .retry = { .fire = on_network_retry, .ctx = j } };
+	*j = (struct network_job){ .work = { .run = on_network_run, .done = on_network_done },
+				   .node = n,
+				   .cidr = xstrdup(cidr),
+				   .retry = { .fire = on_network_retry, .ctx = j } };
 	loop_work(n->loop, &j->work);
 }
 
@@ -152,7 +156,8 @@ static void on_services_synced(void *ctx)
 	wake_all(ctx);
 }
 
-static const struct informer_handlers service_handlers = { .synced = on_services_synced, .transform = shrink_service };
+static const struct informer_handlers service_handlers = { .synced = on_services_synced,
+							   .transform = shrink_service };
 static const struct informer_options all_services = { 0 };
 
 static int make_dirs(struct node *n, struct err *e)
@@ -166,9 +171,14 @@ static int node_start(struct role_ctx *ctx, struct err *e)
 {
 	struct node *n = xcalloc(1, sizeof(*n));
 
-	*n = (struct node){ .role = ctx, .loop = ctx->loop, .kube = ctx->kube, .config = ctx->config,
-			    .name = ctx->config->node_name, .ip = ctx->config->node_ip,
-			    .memory_bytes = machine_memory_bytes(), .milli_cpus = machine_milli_cpus() };
+	*n = (struct node){ .role = ctx,
+			    .loop = ctx->loop,
+			    .kube = ctx->kube,
+			    .config = ctx->config,
+			    .name = ctx->config->node_name,
+			    .ip = ctx->config->node_ip,
+			    .memory_bytes = machine_memory_bytes(),
+			    .milli_cpus = machine_milli_cpus() };
 	ctx->state = n;
 	map_init(&n->pods);
 	if (!n->name || !n->ip)
@@ -181,7 +191,8 @@ static int node_start(struct role_ctx *ctx, struct err *e)
 		return -1;
 	n->images = images_new(n);
 	n->objects = objects_new(n->kube);
-	n->service_informer = informer_new(n->kube, GVR_SERVICES, &all_services, &service_handlers, n);
+	n->service_informer =
+		informer_new(n->kube, GVR_SERVICES, &all_services, &service_handlers, n);
 	n->server = kubelet_server_new(n, e);
 	if (!n->server)
 		return err_wrap(e, "kubelet endpoints");

@@ -1,4 +1,5 @@
-/* node.h - what the parts of the node role share: clients, directories, the pods. Private to the role. */
+/* node.h - what the parts of the node role share: clients, directories, the pods. Private to the
+ * role. */
 #pragma once
 
 #include "base/map.h"
@@ -31,7 +32,7 @@ struct node {
 
 	struct map pods; /* uid → struct pod */
 	struct informer *pod_informer, *service_informer;
-	bool network_ready;    /* the CNI configuration is in place */
+	bool network_ready; /* the CNI configuration is in place */
 
 	struct images *images;
 	struct objects *objects;

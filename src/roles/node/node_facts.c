@@ -45,7 +45,8 @@ static char *os_image(void)
 	char *name = NULL;
 
 	buf_init(&text, FACT_BYTES);
-	struct str rest = file_read("/etc/os-release", &text, &none) < 0 ? STR_NONE : buf_str(&text);
+	struct str rest =
+		file_read("/etc/os-release", &text, &none) < 0 ? STR_NONE : buf_str(&text);
 	while (rest.ptr && !name) {
 		struct str value, key = str_cut(str_cut(rest, '\n', &rest), '=', &value);
 		if (!str_eq_c(key, "PRETTY_NAME") || !value.ptr)
@@ -72,10 +73,11 @@ json_t *node_info(const char *runtime_version)
 	struct utsname u;
 
 	uname(&u);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "machineID", machine, "systemUUID",
-			 system[0] ? system : machine, "bootID", boot, "kernelVersion", u.release, "osImage", os,
-			 "containerRuntimeVersion", runtime_version, "kubeletVersion", "v1.33.0",
-			 "kubeProxyVersion", "v1.33.0", "operatingSystem", "linux", "architecture",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "machineID", machine,
+			 "systemUUID", system[0] ? system : machine, "bootID", boot,
+			 "kernelVersion", u.release, "osImage", os, "containerRuntimeVersion",
+			 runtime_version, "kubeletVersion", "v1.33.0", "kubeProxyVersion",
+			 "v1.33.0", "operatingSystem", "linux", "architecture",
 			 architecture(u.machine));
 }
 
@@ -83,13 +85,16 @@ json_t *node_capacity(const struct node *n)
 {
 	struct statvfs fs;
 	char cpu[32], memory[32], disk[32], pods[16];
-	uint64_t disk_kib = statvfs(n->config->data_dir, &fs) == 0 ? (uint64_t)fs.f_blocks * fs.f_frsize / 1024 : 0;
+	uint64_t disk_kib = statvfs(n->config->data_dir, &fs) == 0
+				    ? (uint64_t)fs.f_blocks * fs.f_frsize / 1024
+				    : 0;
 
 	snprintf(cpu, sizeof(cpu), "%lld", (long long)n->milli_cpus / 1000);
 	snprintf(memory, sizeof(memory), "%lldKi", (long long)n->memory_bytes / 1024);
 	snprintf(disk, sizeof(disk), "%lluKi", (unsigned long long)disk_kib);
 	snprintf(pods, sizeof(pods), "%d", PODS_MAX);
-	return json_pack("{s:s, s:s, s:s, s:s}", "cpu", cpu, "ephemeral-storage", disk, "memory", memory, "pods", pods);
+	return json_pack("{s:s, s:s, s:s, s:s}", "cpu", cpu, "ephemeral-storage", disk, "memory",
+			 memory, "pods", pods);
 }
 
 json_t *node_labels(const char *node_name)
@@ -97,7 +102,8 @@ json_t *node_labels(const char *node_name)
 	struct utsname u;
 
 	uname(&u);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "beta.kubernetes.io/arch", architecture(u.machine),
-			 "beta.kubernetes.io/os", "linux", "kubernetes.io/arch", architecture(u.machine),
-			 "kubernetes.io/hostname", node_name, "kubernetes.io/os", "linux");
+	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "beta.kubernetes.io/arch",
+			 architecture(u.machine), "beta.kubernetes.io/os", "linux",
+			 "kubernetes.io/arch", architecture(u.machine), "kubernetes.io/hostname",
+			 node_name, "kubernetes.io/os", "linux");
 }

@@ -55,7 +55,8 @@ static void entry_changed(struct entry *en)
 {
 	if (!en->known)
 		return;
-	list_for(pos, tmp, &en->users) {
+	list_for(pos, tmp, &en->users)
+	{
 		struct object_user *u = list_entry(pos, struct object_user, link);
 		u->changed(u->ctx);
 	}
@@ -82,14 +83,19 @@ static void on_synced(void *ctx)
 	entry_changed(en);
 }
 
-static const struct informer_handlers handlers = { on_added, on_updated, on_added, on_synced, NULL };
+static const struct informer_handlers handlers = { on_added, on_updated, on_added, on_synced,
+						   NULL };
 
-static struct entry *entry_new(struct objects *o, struct kube_gvr gvr, char *key, const char *ns, const char *name)
+static struct entry *entry_new(struct objects *o, struct kube_gvr gvr, char *key, const char *ns,
+			       const char *name)
 {
 	struct entry *en = xcalloc(1, sizeof(*en));
 	struct informer_options options;
 
-	*en = (struct entry){ .objects = o, .key = key, .ns = xstrdup(ns), .name = xstrdup(name),
+	*en = (struct entry){ .objects = o,
+			      .key = key,
+			      .ns = xstrdup(ns),
+			      .name = xstrdup(name),
 			      .selector = xasprintf("metadata.name=%s", name) };
 	list_init(&en->users);
 	options = (struct informer_options){ .ns = en->ns, .field_selector = en->selector };
@@ -98,8 +104,8 @@ static struct entry *entry_new(struct objects *o, struct kube_gvr gvr, char *key
 	return en;
 }
 
-struct object_user *object_use(struct objects *o, struct kube_gvr gvr, const char *ns, const char *name,
-			       void (*changed)(void *ctx), void *ctx)
+struct object_user *object_use(struct objects *o, struct kube_gvr gvr, const char *ns,
+			       const char *name, void (*changed)(void *ctx), void *ctx)
 {
 	char *key = xasprintf("%s/%s/%s", gvr.resource, ns, name);
 	struct entry *en = map_get_c(&o->entries, key);

@@ -47,7 +47,7 @@ struct ctr {
 	struct ctr_exit exit; /* of this run, when state is CTR_EXITED */
 	struct ctr_exit last; /* of the run before */
 	pid_t pid;
-	struct io pid_io;     /* a pidfd: readable when the process has ended */
+	struct io pid_io;	 /* a pidfd: readable when the process has ended */
 	struct timer exit_timer; /* asks again while the runtime has not noticed yet */
 	struct cri_call *status_call;
 
@@ -56,39 +56,39 @@ struct ctr {
 	struct cri_call *call;
 	struct image_wait *image_wait;
 	struct hook *hook;
-	struct timer stop_timer;      /* a preStop hook may use the grace period, no more */
-	uint64_t stop_by_ms;	      /* loop time: when the grace period ends */
+	struct timer stop_timer; /* a preStop hook may use the grace period, no more */
+	uint64_t stop_by_ms;	 /* loop time: when the grace period ends */
 	bool stop_sent;
 	char *pulled_image_id;
-	int64_t image_uid;	      /* user of the image; -1 = unknown */
+	int64_t image_uid; /* user of the image; -1 = unknown */
 
 	/* what the API is told */
 	char *waiting_reason, *waiting_message;
 	bool ready, started;
-	int64_t failed_at_ms;	      /* of a start that failed before there was a container */
+	int64_t failed_at_ms; /* of a start that failed before there was a container */
 	struct backoff backoff;
 	struct probe *probes[N_PROBE_KINDS];
 	bool log_rotating;
 };
 
 enum pod_stage {
-	POD_ADOPTING,	 /* the runtime is being asked what it has */
-	POD_RUNNING,	 /* working towards the spec */
-	POD_KILLING,	 /* containers are being stopped */
-	POD_CLEANING,	 /* sandbox, volumes, cgroup */
-	POD_ENDED,	 /* nothing runs; waits for the API object to go */
-	POD_REMOVING,	 /* object gone: the last traces are removed */
+	POD_ADOPTING, /* the runtime is being asked what it has */
+	POD_RUNNING,  /* working towards the spec */
+	POD_KILLING,  /* containers are being stopped */
+	POD_CLEANING, /* sandbox, volumes, cgroup */
+	POD_ENDED,    /* nothing runs; waits for the API object to go */
+	POD_REMOVING, /* object gone: the last traces are removed */
 };
 
 struct pod {
 	struct node *node;
-	json_t *obj;	 /* the newest API object; an orphan's has only metadata */
+	json_t *obj;		     /* the newest API object; an orphan's has only metadata */
 	char *uid, *ns, *name, *key; /* key: "name_ns(uid)", as kubelet writes pods in messages */
-	bool gone;	 /* no longer in the API */
-	bool terminal;	 /* phase Succeeded or Failed: never run again */
+	bool gone;		     /* no longer in the API */
+	bool terminal;		     /* phase Succeeded or Failed: never run again */
 	char *fail_reason, *fail_message; /* of the pod as a whole: DeadlineExceeded */
 	enum pod_stage stage;
-	int pending;	 /* calls of adopting, cleaning or removing that are under way */
+	int pending; /* calls of adopting, cleaning or removing that are under way */
 
 	struct ctr *ctrs; /* init containers first, in order */
 	size_t n_ctrs;

@@ -10,13 +10,13 @@
 /* The API's last word on a container; NULL if there is none. */
 static const json_t *known_status(const struct ctr *c)
 {
-	const char *list = c->kind == CTR_MAIN ? "status.containerStatuses" : "status.initContainerStatuses";
+	const char *list =
+		c->kind == CTR_MAIN ? "status.containerStatuses" : "status.initContainerStatuses";
 	size_t i;
 	const json_t *s;
 
-	json_array_foreach(jx_at(c->pod->obj, list), i, s)
-		if (c_eq(jx_str(s, "name"), c->name))
-			return s;
+	json_array_foreach(jx_at(c->pod->obj, list), i,
+			   s) if (c_eq(jx_str(s, "name"), c->name)) return s;
 	return NULL;
 }
 
@@ -99,7 +99,8 @@ static void on_ctr_status(void *ctx, const void *response, const struct err *e)
 		ctr_apply_status(c, response);
 	if (c->state == CTR_RUNNING) {
 		bool same = c_eq(plain_id(jx_str(s, "containerID")), c->id);
-		probes_resume(c, same && jx_bool(s, "ready", false), same && jx_bool(s, "started", false));
+		probes_resume(c, same && jx_bool(s, "ready", false),
+			      same && jx_bool(s, "started", false));
 	}
 	one_done(c->pod);
 }
@@ -113,7 +114,8 @@ static void ask_ctr(struct ctr *c)
 	c->status_call = cri_send(c->pod->node->cri, CRI_CONTAINER_STATUS, &q, 0, on_ctr_status, c);
 }
 
-static void adopt_ctr(struct ctr *c, const struct runtime_ctr *newest, const struct runtime_ctr *before)
+static void adopt_ctr(struct ctr *c, const struct runtime_ctr *newest,
+		      const struct runtime_ctr *before)
 {
 	const json_t *s = known_status(c);
 
@@ -170,7 +172,8 @@ static void adopt_sandbox(struct pod *p, const struct runtime_pod *r)
 	p->sandbox_attempt = r->sandbox_attempt;
 	q.pod_sandbox_id = p->sandbox_id;
 	p->pending++;
-	p->sandbox_call = cri_send(p->node->cri, CRI_POD_SANDBOX_STATUS, &q, 0, on_sandbox_status, p);
+	p->sandbox_call =
+		cri_send(p->node->cri, CRI_POD_SANDBOX_STATUS, &q, 0, on_sandbox_status, p);
 }
 
 /* Of a pod that the API no longer has, the containers' names are all there is to go by. */

@@ -42,7 +42,8 @@ static bool stop_ctrs(struct pod *p, bool sidecars)
 void pod_step_killing(struct pod *p)
 {
 	/* Sidecars serve the others to their end. */
-	if (stop_ctrs(p, false) && stop_ctrs(p, true) && !p->sandbox_call && !volumes_busy(p->volumes))
+	if (stop_ctrs(p, false) && stop_ctrs(p, true) && !p->sandbox_call &&
+	    !volumes_busy(p->volumes))
 		p->stage = POD_CLEANING;
 }
 
@@ -88,7 +89,8 @@ void pod_step_cleaning(struct pod *p)
 		return;
 	}
 	q.pod_sandbox_id = p->sandbox_id;
-	p->sandbox_call = cri_send(p->node->cri, CRI_STOP_POD_SANDBOX, &q, 0, on_sandbox_stopped, p);
+	p->sandbox_call =
+		cri_send(p->node->cri, CRI_STOP_POD_SANDBOX, &q, 0, on_sandbox_stopped, p);
 }
 
 static void on_deleted(void *ctx, int status, const json_t *obj, const struct err *e)
@@ -106,12 +108,13 @@ static void on_deleted(void *ctx, int status, const json_t *obj, const struct er
 static void delete_object(struct pod *p)
 {
 	cleanup(freep) char *path = kube_path(GVR_PODS, p->ns, p->name, NULL);
-	cleanup(json_decrefp) json_t *options = json_pack("{s:s, s:s, s:i, s:{s:s}}", "kind", "DeleteOptions",
-							  "apiVersion", "v1", "gracePeriodSeconds", 0,
-							  "preconditions", "uid", p->uid);
+	cleanup(json_decrefp) json_t *options =
+		json_pack("{s:s, s:s, s:i, s:{s:s}}", "kind", "DeleteOptions", "apiVersion", "v1",
+			  "gracePeriodSeconds", 0, "preconditions", "uid", p->uid);
 
 	p->delete_sent = true;
-	p->push_call = kube_request(p->node->kube, "DELETE", path, KUBE_JSON, options, on_deleted, p);
+	p->push_call =
+		kube_request(p->node->kube, "DELETE", path, KUBE_JSON, options, on_deleted, p);
 }
 
 struct removal {
@@ -156,7 +159,9 @@ static void on_sandbox_removed(void *ctx, const void *response, const struct err
 		return;
 	}
 	struct removal *r = xcalloc(1, sizeof(*r));
-	*r = (struct removal){ .work = { .run = on_logs_run, .done = on_logs_gone }, .pod = p, .logs = pod_log_dir(p) };
+	*r = (struct removal){ .work = { .run = on_logs_run, .done = on_logs_gone },
+			       .pod = p,
+			       .logs = pod_log_dir(p) };
 	p->pending++;
 	loop_work(p->node->loop, &r->work);
 }
@@ -172,7 +177,8 @@ static void remove_traces(struct pod *p)
 		return;
 	}
 	q.pod_sandbox_id = p->sandbox_id;
-	p->sandbox_call = cri_send(p->node->cri, CRI_REMOVE_POD_SANDBOX, &q, 0, on_sandbox_removed, p);
+	p->sandbox_call =
+		cri_send(p->node->cri, CRI_REMOVE_POD_SANDBOX, &q, 0, on_sandbox_removed, p);
 }
 
 void pod_step_ended(struct pod *p)

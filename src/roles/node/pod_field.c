@@ -2,7 +2,8 @@
 #include "codec/jx.h"
 #include "roles/node/volume_payload.h"
 
-#define LIMIT_FIELD_BYTES (512u << 10) /* kube-apiserver allows 256 KiB of annotations; quoting may double it */
+/* Kube-apiserver allows 256 KiB of annotations; quoting may double it. */
+#define LIMIT_FIELD_BYTES (512u << 10)
 
 /* metadata.labels as a file: key="value" lines, sorted by key. */
 static char *map_lines(const json_t *map)
@@ -14,9 +15,11 @@ static char *map_lines(const json_t *map)
 
 	buf_init(&out, LIMIT_FIELD_BYTES);
 	buf_puts(&out, "");
-	json_object_foreach((json_t *)map, key, value) {
+	json_object_foreach((json_t *)map, key, value)
+	{
 		size_t at = 0;
-		while (at < json_array_size(keys) && strcmp(json_string_value(json_array_get(keys, at)), key) < 0)
+		while (at < json_array_size(keys) &&
+		       strcmp(json_string_value(json_array_get(keys, at)), key) < 0)
 			at++;
 		json_array_insert_new(keys, at, json_string(key));
 	}
@@ -46,8 +49,8 @@ static char *subscript(const json_t *pod, const char *path, const char *prefix)
 char *pod_field_value(const json_t *pod, const char *path)
 {
 	static const char *const plain[] = {
-		"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
-		"status.hostIP", "status.podIP",
+		"metadata.name",	   "metadata.namespace", "metadata.uid", "spec.nodeName",
+		"spec.serviceAccountName", "status.hostIP",	 "status.podIP",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(plain); i++)

@@ -37,7 +37,8 @@ static void on_pushed(void *ctx, int status, const json_t *obj, const struct err
 
 void pod_push(struct pod *p)
 {
-	if (p->gone || p->push_call || p->delete_sent || p->stage == POD_ADOPTING || timer_active(&p->push_timer))
+	if (p->gone || p->push_call || p->delete_sent || p->stage == POD_ADOPTING ||
+	    timer_active(&p->push_timer))
 		return;
 	json_t *status = pod_status_compute(p, p->node->ip, wall_now_ms());
 	if (json_equal(status, p->pushed)) {
@@ -50,5 +51,6 @@ void pod_push(struct pod *p)
 	json_decref(p->pushed);
 	p->pushed = status;
 	cleanup(freep) char *path = kube_path(GVR_PODS, p->ns, p->name, "status");
-	p->push_call = kube_request(p->node->kube, "PATCH", path, KUBE_MERGE_PATCH, patch, on_pushed, p);
+	p->push_call =
+		kube_request(p->node->kube, "PATCH", path, KUBE_MERGE_PATCH, patch, on_pushed, p);
 }

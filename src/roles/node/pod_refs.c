@@ -22,7 +22,8 @@ static void use(struct pod_refs *r, struct kube_gvr gvr, const char *name)
 
 	if (!name || !name[0] || map_get_c(&r->users, key))
 		return;
-	map_put_c(&r->users, key, object_use(r->pod->node->objects, gvr, r->pod->ns, name, on_changed, r->pod));
+	map_put_c(&r->users, key,
+		  object_use(r->pod->node->objects, gvr, r->pod->ns, name, on_changed, r->pod));
 }
 
 static void use_volume_source(struct pod_refs *r, const json_t *holder)
@@ -38,7 +39,8 @@ static void use_volumes(struct pod_refs *r, const json_t *volumes)
 	size_t i, n;
 	const json_t *v, *source;
 
-	json_array_foreach(volumes, i, v) {
+	json_array_foreach(volumes, i, v)
+	{
 		use_volume_source(r, v);
 		json_array_foreach(jx_at(v, "projected.sources"), n, source)
 			use_volume_source(r, source);
@@ -50,12 +52,15 @@ static void use_containers(struct pod_refs *r, const json_t *containers)
 	size_t i, n;
 	const json_t *c, *item;
 
-	json_array_foreach(containers, i, c) {
-		json_array_foreach(json_object_get(c, "envFrom"), n, item) {
+	json_array_foreach(containers, i, c)
+	{
+		json_array_foreach(json_object_get(c, "envFrom"), n, item)
+		{
 			use(r, GVR_CONFIG_MAPS, jx_str(item, "configMapRef.name"));
 			use(r, GVR_SECRETS, jx_str(item, "secretRef.name"));
 		}
-		json_array_foreach(json_object_get(c, "env"), n, item) {
+		json_array_foreach(json_object_get(c, "env"), n, item)
+		{
 			use(r, GVR_CONFIG_MAPS, jx_str(item, "valueFrom.configMapKeyRef.name"));
 			use(r, GVR_SECRETS, jx_str(item, "valueFrom.secretKeyRef.name"));
 		}
@@ -87,7 +92,8 @@ void pod_refs_free(struct pod_refs *r)
 	free(r);
 }
 
-const json_t *pod_refs_get(const struct pod_refs *r, const char *resource, const char *name, bool *ret_known)
+const json_t *pod_refs_get(const struct pod_refs *r, const char *resource, const char *name,
+			   bool *ret_known)
 {
 	cleanup(freep) char *key = xasprintf("%s/%s", resource, name);
 	const struct object_user *u = map_get_c(&r->users, key);

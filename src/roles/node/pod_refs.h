@@ -8,4 +8,5 @@ struct pod_refs;
 struct pod_refs *pod_refs_new(struct pod *p);
 void pod_refs_free(struct pod_refs *r);
 /* resource: "configmaps" or "secrets". *ret_known false: not yet answered. */
-const json_t *pod_refs_get(const struct pod_refs *r, const char *resource, const char *name, bool *ret_known);
+const json_t *pod_refs_get(const struct pod_refs *r, const char *resource, const char *name,
+			   bool *ret_known);

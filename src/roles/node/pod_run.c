@@ -50,8 +50,10 @@ static void restart_changed(struct pod *p)
 		if (c->kind == CTR_INIT || c->state != CTR_RUNNING || c->op != CTR_IDLE ||
 		    ctr_spec_hash(c->spec) == c->spec_hash)
 			continue;
-		event_ctr(c, "Normal", "Killing", "Container %s definition changed, will be restarted", c->name);
-		ctr_stop(c, (uint64_t)jx_int(p->obj, "spec.terminationGracePeriodSeconds", 30) * 1000);
+		event_ctr(c, "Normal", "Killing",
+			  "Container %s definition changed, will be restarted", c->name);
+		ctr_stop(c,
+			 (uint64_t)jx_int(p->obj, "spec.terminationGracePeriodSeconds", 30) * 1000);
 	}
 }
 
@@ -86,13 +88,15 @@ void pod_step_running(struct pod *p)
 		p->stage = POD_KILLING;
 		return;
 	}
-	if (!informer_synced(p->node->service_informer) || (!p->node->network_ready && !host_network))
+	if (!informer_synced(p->node->service_informer) ||
+	    (!p->node->network_ready && !host_network))
 		return;
 	restart_changed(p);
 	bool mounted = volumes_step(p->volumes);
 	if (!pod_sandbox_step(p) || !mounted)
 		return;
-	/* Once containers of the pod have run, init containers are not looked at again; sidecars are. */
+	/* Once containers of the pod have run, init containers are not looked at again; sidecars
+	 * are. */
 	if (!run_init(p) && !any_main_ran(p))
 		return;
 	for (size_t i = 0; i < p->n_ctrs; i++)

@@ -11,7 +11,8 @@
 
 static void sandbox_fail(struct pod *p, const char *message)
 {
-	event_pod(p, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", message);
+	event_pod(p, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s",
+		  message);
 	p->sandbox_failed_at_ms = wall_now_ms();
 	pod_wake(p);
 }
@@ -27,7 +28,9 @@ static void on_status(void *ctx, const void *response, const struct err *e)
 		return;
 	}
 	free(p->sandbox_ip);
-	p->sandbox_ip = r->status->network && r->status->network->ip[0] ? xstrdup(r->status->network->ip) : NULL;
+	p->sandbox_ip = r->status->network && r->status->network->ip[0]
+				? xstrdup(r->status->network->ip)
+				: NULL;
 	p->sandbox_ready = true;
 	p->sandbox_ready_at_ms = loop_now_ms(p->node->loop);
 	pod_wake(p);
@@ -125,7 +128,8 @@ bool pod_sandbox_step(struct pod *p)
 	if (p->sandbox_id) {
 		remove_old(p);
 		forget_init(p);
-		event_pod(p, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+		event_pod(p, "Normal", "SandboxChanged",
+			  "Pod sandbox changed, it will be killed and re-created.");
 	}
 	if (sandbox_run(p, &e) < 0)
 		sandbox_fail(p, e.message);

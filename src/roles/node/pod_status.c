@@ -37,7 +37,8 @@ bool ctr_wants_restart(const struct ctr *c)
 
 	if (c->kind == CTR_SIDECAR)
 		return true;
-	/* A started run whose result is unknown, and an init container that failed, count as failures. */
+	/* A started run whose result is unknown, and an init container that failed, count as
+	 * failures. */
 	if (c->state == CTR_EXITED && c->exit.code == 0)
 		return c->kind == CTR_MAIN && c_eq(policy, "Always");
 	return !c_eq(policy, "Never");
@@ -68,7 +69,8 @@ static bool ctr_waits(const struct ctr *c)
 {
 	if (c->state == CTR_NONE)
 		return true;
-	return c->state == CTR_EXITED && c->waiting_reason && !c->pod->terminal && c->pod->stage == POD_RUNNING;
+	return c->state == CTR_EXITED && c->waiting_reason && !c->pod->terminal &&
+	       c->pod->stage == POD_RUNNING;
 }
 
 struct tally {
@@ -159,7 +161,8 @@ static json_t *terminated_json(const struct ctr_exit *x)
 
 static json_t *waiting_json(const struct ctr *c)
 {
-	const char *dflt = pod_has_init(c->pod) && c->kind == CTR_MAIN ? "PodInitializing" : "ContainerCreating";
+	const char *dflt = pod_has_init(c->pod) && c->kind == CTR_MAIN ? "PodInitializing"
+								       : "ContainerCreating";
 	json_t *w = json_object();
 
 	if (c->waiting_message && c->waiting_message[0])
@@ -245,9 +248,7 @@ static const json_t *condition_find(const json_t *conditions, const char *type)
 	size_t i;
 	const json_t *c;
 
-	json_array_foreach(conditions, i, c)
-		if (c_eq(jx_str(c, "type"), type))
-			return c;
+	json_array_foreach(conditions, i, c) if (c_eq(jx_str(c, "type"), type)) return c;
 	return NULL;
 }
 
@@ -344,13 +345,14 @@ static char *gates_missing(const struct pod *p, const json_t *old)
 	size_t i;
 
 	buf_init(&b, ERR_MESSAGE_BYTES);
-	json_array_foreach(gates, i, gate) {
+	json_array_foreach(gates, i, gate)
+	{
 		const char *type = jx_str_or(gate, "conditionType", "");
 		const json_t *found = condition_find(old, type);
 		if (c_eq(jx_str(found, "status"), "True"))
 			continue;
-		buf_printf(&b, "%scorresponding condition of pod readiness gate \"%s\" %s", b.len ? ", " : "", type,
-			   found ? "is not True" : "does not exist.");
+		buf_printf(&b, "%scorresponding condition of pod readiness gate \"%s\" %s",
+			   b.len ? ", " : "", type, found ? "is not True" : "does not exist.");
 	}
 	if (b.len)
 		return buf_take(&b);
@@ -360,8 +362,8 @@ static char *gates_missing(const struct pod *p, const json_t *old)
 
 static bool is_own_condition(const char *type)
 {
-	static const char *const own[] = { "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady",
-					   "PodScheduled" };
+	static const char *const own[] = { "PodReadyToStartContainers", "Initialized", "Ready",
+					   "ContainersReady", "PodScheduled" };
 
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		if (c_eq(own[i], type))
@@ -378,7 +380,10 @@ static void put_conditions(json_t *status, const struct pod *p, const char *phas
 	struct condition ready = containers_ready(p, phase);
 	size_t i;
 
-	put_condition(out, old, (struct condition){ "PodReadyToStartContainers", NULL, p->sandbox_ready, NULL }, now_ms);
+	put_condition(
+		out, old,
+		(struct condition){ "PodReadyToStartContainers", NULL, p->sandbox_ready, NULL },
+		now_ms);
 	put_condition(out, old, initialized(p, phase), now_ms);
 	ready.type = "Ready";
 	if (ready.on && (ready.message = gates_missing(p, known))) {
@@ -388,9 +393,8 @@ static void put_conditions(json_t *status, const struct pod *p, const char *phas
 	put_condition(out, old, ready, now_ms);
 	put_condition(out, old, containers_ready(p, phase), now_ms);
 	put_condition(out, old, (struct condition){ "PodScheduled", NULL, true, NULL }, now_ms);
-	json_array_foreach(known, i, other)
-		if (!is_own_condition(jx_str(other, "type")))
-			json_array_append_new(out, json_deep_copy(other));
+	json_array_foreach(known, i, other) if (!is_own_condition(jx_str(other, "type")))
+		json_array_append_new(out, json_deep_copy(other));
 	json_object_set_new(status, "conditions", out);
 }
 
@@ -430,9 +434,11 @@ json_t *pod_status_patch(const json_t *old, const json_t *status)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)old, key, value)
-		if (!json_object_get(status, key) && !c_eq(key, "ephemeralContainerStatuses") &&
-		    !c_eq(key, "observedGeneration") && !c_eq(key, "nominatedNodeName"))
-			json_object_set_new(patch, key, json_null());
+	json_object_foreach((json_t *)old, key,
+			    value) if (!json_object_get(status, key) &&
+				       !c_eq(key, "ephemeralContainerStatuses") &&
+				       !c_eq(key, "observedGeneration") &&
+				       !c_eq(key, "nominatedNodeName"))
+		json_object_set_new(patch, key, json_null());
 	return patch;
 }

@@ -1,6 +1,7 @@
 /* pod_status.h - the status of a pod as the API shows it, computed from what the node knows. Pure.
  *
- * Kubernetes: pkg/kubelet/kubelet_pods.go (phase, container statuses), pkg/kubelet/status/generate.go.
+ * Kubernetes: pkg/kubelet/kubelet_pods.go (phase, container statuses),
+ * pkg/kubelet/status/generate.go.
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* pod_steps.h - what pod_worker.c calls at each stage; each looks, does what is due, and returns. */
+/* pod_steps.h - what pod_worker.c calls at each stage; each looks, does what is due, and returns.
+ */
 #pragma once
 
 #include "roles/node/pod.h"

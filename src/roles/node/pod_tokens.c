@@ -36,7 +36,8 @@ void pod_tokens_free(struct pod_tokens *ts)
 {
 	if (!ts)
 		return;
-	list_for(pos, tmp, &ts->all) {
+	list_for(pos, tmp, &ts->all)
+	{
 		struct token *t = list_entry(pos, struct token, link);
 		kube_cancel(t->call);
 		timer_stop(&t->renew);
@@ -57,7 +58,8 @@ static void on_answer(void *ctx, int status, const json_t *obj, const struct err
 	(void)status;
 	t->call = NULL;
 	if (e || !jx_str(obj, "status.token")) {
-		event_pod(p, "Warning", "FailedMount", "failed to fetch token: %s", e ? e->message : "empty answer");
+		event_pod(p, "Warning", "FailedMount", "failed to fetch token: %s",
+			  e ? e->message : "empty answer");
 		timer_start(p->node->loop, &t->renew, RETRY_MS);
 		return;
 	}
@@ -75,13 +77,15 @@ static void request(struct token *t)
 	struct pod *p = t->tokens->pod;
 	const char *account = jx_str_or(p->obj, "spec.serviceAccountName", "default");
 	cleanup(freep) char *path = kube_path(GVR_SERVICE_ACCOUNTS, p->ns, account, "token");
-	cleanup(json_decrefp) json_t *body = json_pack(
-		"{s:s, s:s, s:{s:I, s:{s:s, s:s, s:s, s:s}}}", "apiVersion", "authentication.k8s.io/v1", "kind",
-		"TokenRequest", "spec", "expirationSeconds", (json_int_t)t->expiration_s, "boundObjectRef",
-		"apiVersion", "v1", "kind", "Pod", "name", p->name, "uid", p->uid);
+	cleanup(json_decrefp) json_t *body =
+		json_pack("{s:s, s:s, s:{s:I, s:{s:s, s:s, s:s, s:s}}}", "apiVersion",
+			  "authentication.k8s.io/v1", "kind", "TokenRequest", "spec",
+			  "expirationSeconds", (json_int_t)t->expiration_s, "boundObjectRef",
+			  "apiVersion", "v1", "kind", "Pod", "name", p->name, "uid", p->uid);
 
 	if (t->audience[0])
-		json_object_set_new(json_object_get(body, "spec"), "audiences", json_pack("[s]", t->audience));
+		json_object_set_new(json_object_get(body, "spec"), "audiences",
+				    json_pack("[s]", t->audience));
 	t->call = kube_request(p->node->kube, "POST", path, KUBE_JSON, body, on_answer, t);
 }
 
@@ -95,13 +99,16 @@ const char *pod_token(struct pod_tokens *ts, const json_t *source)
 	const char *audience = jx_str_or(source, "audience", "");
 	int64_t expiration_s = jx_int(source, "expirationSeconds", EXPIRATION_DEFAULT_S);
 
-	list_for(pos, tmp, &ts->all) {
+	list_for(pos, tmp, &ts->all)
+	{
 		struct token *t = list_entry(pos, struct token, link);
 		if (c_eq(t->audience, audience) && t->expiration_s == expiration_s)
 			return t->value;
 	}
 	struct token *t = xcalloc(1, sizeof(*t));
-	*t = (struct token){ .tokens = ts, .audience = xstrdup(audience), .expiration_s = expiration_s };
+	*t = (struct token){ .tokens = ts,
+			     .audience = xstrdup(audience),
+			     .expiration_s = expiration_s };
 	t->renew = (struct timer){ .fire = on_renew, .ctx = t };
 	list_append(&ts->all, &t->link);
 	request(t);

@@ -16,7 +16,8 @@ static void (*const steps[])(struct pod *p) = {
 
 bool pod_is_dying(const struct pod *p)
 {
-	return p->gone || p->terminal || p->fail_reason || jx_str(p->obj, "metadata.deletionTimestamp");
+	return p->gone || p->terminal || p->fail_reason ||
+	       jx_str(p->obj, "metadata.deletionTimestamp");
 }
 
 static void on_sync(struct defer *d)
@@ -63,15 +64,15 @@ struct ctr *pod_ctr(struct pod *p, const char *name)
 
 static void make_ctrs(struct pod *p)
 {
-	const json_t *init = jx_at(p->obj, "spec.initContainers"), *mains = jx_at(p->obj, "spec.containers"), *c;
+	const json_t *init = jx_at(p->obj, "spec.initContainers"),
+		     *mains = jx_at(p->obj, "spec.containers"), *c;
 	size_t i;
 
 	p->ctrs = xcalloc(json_array_size(init) + json_array_size(mains) + 1, sizeof(*p->ctrs));
 	json_array_foreach(init, i, c)
 		ctr_init(&p->ctrs[p->n_ctrs++], p, c,
 			 c_eq(jx_str(c, "restartPolicy"), "Always") ? CTR_SIDECAR : CTR_INIT);
-	json_array_foreach(mains, i, c)
-		ctr_init(&p->ctrs[p->n_ctrs++], p, c, CTR_MAIN);
+	json_array_foreach(mains, i, c) ctr_init(&p->ctrs[p->n_ctrs++], p, c, CTR_MAIN);
 }
 
 static int64_t start_time_of(const json_t *obj)
@@ -85,11 +86,15 @@ struct pod *pod_new(struct node *n, const char *uid, const char *ns, const char 
 {
 	struct pod *p = xcalloc(1, sizeof(*p));
 
-	*p = (struct pod){ .node = n, .uid = xstrdup(uid), .ns = xstrdup(ns), .name = xstrdup(name),
-			   .key = xasprintf("%s_%s(%s)", name, ns, uid), .start_at_ms = start_time_of(obj) };
-	p->obj = obj ? json_incref(obj) :
-		       json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "apiVersion", "v1", "kind", "Pod", "metadata", "name",
-				 name, "namespace", ns, "uid", uid);
+	*p = (struct pod){ .node = n,
+			   .uid = xstrdup(uid),
+			   .ns = xstrdup(ns),
+			   .name = xstrdup(name),
+			   .key = xasprintf("%s_%s(%s)", name, ns, uid),
+			   .start_at_ms = start_time_of(obj) };
+	p->obj = obj ? json_incref(obj)
+		     : json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "apiVersion", "v1", "kind", "Pod",
+				 "metadata", "name", name, "namespace", ns, "uid", uid);
 	p->gone = !obj;
 	p->sync_defer.run = on_sync;
 	p->sync_timer = (struct timer){ .fire = on_timer, .ctx = p };
@@ -128,7 +133,8 @@ static void rebind_ctrs(struct pod *p, const char *list)
 	size_t i;
 	const json_t *c;
 
-	json_array_foreach(jx_at(p->obj, list), i, c) {
+	json_array_foreach(jx_at(p->obj, list), i, c)
+	{
 		struct ctr *ctr = pod_ctr(p, jx_str_or(c, "name", ""));
 		if (ctr)
 			ctr->spec = c;

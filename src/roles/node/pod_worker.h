@@ -16,6 +16,6 @@ void pod_adopted(struct pod *p); /* the runtime's containers are known: work may
 
 void pod_wake(struct pod *p);
 void pod_wake_after(struct pod *p, uint64_t after_ms); /* keeps an earlier wake-up */
-void pod_objects_changed(struct pod *p); /* a ConfigMap, Secret or token of it */
-struct ctr *pod_ctr(struct pod *p, const char *name); /* NULL if there is none */
+void pod_objects_changed(struct pod *p);	       /* a ConfigMap, Secret or token of it */
+struct ctr *pod_ctr(struct pod *p, const char *name);  /* NULL if there is none */
 bool pod_is_dying(const struct pod *p);

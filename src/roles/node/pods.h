@@ -7,4 +7,5 @@
 /* Asks the runtime what it has, then begins to watch the API. */
 void pods_start(struct node *n);
 void pods_stop(struct node *n); /* containers go on */
-struct pod *pods_find(const struct node *n, const char *ns, const char *name); /* NULL if there is none */
+struct pod *pods_find(const struct node *n, const char *ns,
+		      const char *name); /* NULL if there is none */

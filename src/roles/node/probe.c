@@ -8,7 +8,8 @@
 #include "roles/node/pod_worker.h"
 #include "roles/node/probe_state.h"
 
-#define EAGER_FIRST_MS 25 /* a container that has just started is asked again soon whether it is ready */
+/* A container that has just started is asked again soon whether it is ready. */
+#define EAGER_FIRST_MS 25
 
 struct probe {
 	struct ctr *ctr;
@@ -58,7 +59,8 @@ static uint64_t seconds_ms(const json_t *spec, const char *name, int64_t dflt)
 	return (uint64_t)MAX(jx_int(spec, name, dflt), 0) * 1000;
 }
 
-static void probe_start(struct ctr *c, enum probe_kind kind, enum verdict verdict, uint64_t delay_ms)
+static void probe_start(struct ctr *c, enum probe_kind kind, enum verdict verdict,
+			uint64_t delay_ms)
 {
 	json_t *spec = json_object_get(c->spec, kinds[kind].member);
 	struct probe *p = xcalloc(1, sizeof(*p));
@@ -67,10 +69,12 @@ static void probe_start(struct ctr *c, enum probe_kind kind, enum verdict verdic
 		.ctr = c,
 		.kind = kind,
 		.spec = json_incref(spec),
-		.state = { (int)jx_int(spec, "successThreshold", 1), (int)jx_int(spec, "failureThreshold", 3), verdict },
+		.state = { (int)jx_int(spec, "successThreshold", 1),
+			   (int)jx_int(spec, "failureThreshold", 3), verdict },
 		.period_ms = MAX(seconds_ms(spec, "periodSeconds", 10), 1000u),
 		.timeout_ms = MAX(seconds_ms(spec, "timeoutSeconds", 1), 1000u),
-		.eager_ms = kind == PROBE_READINESS && verdict != VERDICT_SUCCESS ? EAGER_FIRST_MS : 0,
+		.eager_ms =
+			kind == PROBE_READINESS && verdict != VERDICT_SUCCESS ? EAGER_FIRST_MS : 0,
 		.timer = { .fire = on_timer, .ctx = p },
 	};
 	c->probes[kind] = p;
@@ -79,7 +83,8 @@ static void probe_start(struct ctr *c, enum probe_kind kind, enum verdict verdic
 
 static uint64_t initial_delay_ms(const struct ctr *c, enum probe_kind kind)
 {
-	uint64_t delay = seconds_ms(json_object_get(c->spec, kinds[kind].member), "initialDelaySeconds", 0);
+	uint64_t delay =
+		seconds_ms(json_object_get(c->spec, kinds[kind].member), "initialDelaySeconds", 0);
 	uint64_t age = (uint64_t)MAX(wall_now_ms() - c->started_at_ms, 0);
 
 	return delay > age ? delay - age : 0;
@@ -90,7 +95,8 @@ static void startup_over(struct ctr *c, enum verdict readiness)
 {
 	c->started = true;
 	if (json_object_get(c->spec, kinds[PROBE_LIVENESS].member))
-		probe_start(c, PROBE_LIVENESS, VERDICT_SUCCESS, initial_delay_ms(c, PROBE_LIVENESS));
+		probe_start(c, PROBE_LIVENESS, VERDICT_SUCCESS,
+			    initial_delay_ms(c, PROBE_LIVENESS));
 	if (json_object_get(c->spec, kinds[PROBE_READINESS].member)) {
 		c->ready = readiness == VERDICT_SUCCESS;
 		probe_start(c, PROBE_READINESS, readiness, initial_delay_ms(c, PROBE_READINESS));
@@ -133,8 +139,8 @@ static void verdict_changed(struct probe *p)
 		c->ready = v == VERDICT_SUCCESS;
 		pod_wake(c->pod);
 	} else if (v == VERDICT_FAILURE) {
-		event_ctr(c, "Normal", "Killing", "Container %s failed %s probe, will be restarted", c->name,
-			  kinds[p->kind].word);
+		event_ctr(c, "Normal", "Killing", "Container %s failed %s probe, will be restarted",
+			  c->name, kinds[p->kind].word);
 		ctr_stop(c, grace_ms); /* stops the probes */
 	} else if (p->kind == PROBE_STARTUP) {
 		probe_stop(c, PROBE_STARTUP);
@@ -155,7 +161,8 @@ static void on_done(void *ctx, bool ok, const char *output)
 		next_ms = p->eager_ms;
 		p->eager_ms *= 2;
 	} else {
-		event_ctr(p->ctr, "Warning", "Unhealthy", "%s probe failed: %s", kinds[p->kind].title, output);
+		event_ctr(p->ctr, "Warning", "Unhealthy", "%s probe failed: %s",
+			  kinds[p->kind].title, output);
 	}
 	timer_start(p->ctr->pod->node->loop, &p->timer, next_ms);
 	if (probe_state_feed(&p->state, ok))

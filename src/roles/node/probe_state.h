@@ -1,4 +1,5 @@
-/* probe_state.h - when a row of probe results changes the verdict. Pure. Kubernetes: pkg/kubelet/prober/worker.go. */
+/* probe_state.h - when a row of probe results changes the verdict. Pure. Kubernetes:
+ * pkg/kubelet/prober/worker.go. */
 #pragma once
 
 #include "base/base.h"

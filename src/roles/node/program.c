@@ -23,7 +23,8 @@ static int memory_file(struct str data, struct err *e)
 	return fd;
 }
 
-static int spawn_wait(const char *const argv[], int in, int out, int err, int *ret_status, struct err *e)
+static int spawn_wait(const char *const argv[], int in, int out, int err, int *ret_status,
+		      struct err *e)
 {
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
@@ -63,13 +64,15 @@ int program_run(const char *const argv[], struct str input, struct buf *out, str
 	char words[WORDS_BYTES];
 	int status;
 
-	if (in == -1 || out_fd == -1 || err_fd == -1 || spawn_wait(argv, in, out_fd, err_fd, &status, e) < 0)
+	if (in == -1 || out_fd == -1 || err_fd == -1 ||
+	    spawn_wait(argv, in, out_fd, err_fd, &status, e) < 0)
 		return -1;
 	if (status) {
 		ssize_t n = pread(err_fd, words, sizeof(words) - 1, 0);
 		words[MAX(n, 0)] = '\0';
 		words[strcspn(words, "\n")] = '\0';
-		return err_set(e, ERR_INTERNAL, "%s: exit status %d: %s", argv[0], WEXITSTATUS(status), words);
+		return err_set(e, ERR_INTERNAL, "%s: exit status %d: %s", argv[0],
+			       WEXITSTATUS(status), words);
 	}
 	return out ? read_back(out_fd, out, argv[0], e) : 0;
 }

@@ -4,9 +4,9 @@
 #include "codec/jx.h"
 #include "roles/node/node_facts.h"
 
-#define STATUS_PERIOD_MS 10000	   /* a look at the runtime; kubelet's nodeStatusUpdateFrequency */
-#define STATUS_REPORT_MS 60000	   /* written at least this often, even unchanged */
-#define NETWORK_POLL_MS 25	   /* until the runtime has seen the CNI configuration */
+#define STATUS_PERIOD_MS 10000 /* a look at the runtime; kubelet's nodeStatusUpdateFrequency */
+#define STATUS_REPORT_MS 60000 /* written at least this often, even unchanged */
+#define NETWORK_POLL_MS 25     /* until the runtime has seen the CNI configuration */
 #define LEASE_PERIOD_MS 10000
 #define LEASE_DURATION_S 40
 #define RETRY_MS 500
@@ -33,20 +33,21 @@ static const json_t *own_node(const struct registration *r)
 	return informer_get(r->informer, NULL, r->node->name);
 }
 
-static json_t *condition(const struct registration *r, const char *type, bool on, const char *reason,
-			 const char *message)
+static json_t *condition(const struct registration *r, const char *type, bool on,
+			 const char *reason, const char *message)
 {
 	const json_t *known = jx_at(own_node(r), "status.conditions"), *c;
 	const char *status = on ? "True" : "False", *since = NULL;
 	char now[TIME_TEXT_BYTES];
 	size_t i;
 
-	json_array_foreach(known, i, c)
-		if (c_eq(jx_str(c, "type"), type) && c_eq(jx_str(c, "status"), status))
-			since = jx_str(c, "lastTransitionTime");
+	json_array_foreach(known, i, c) if (c_eq(jx_str(c, "type"), type) &&
+					    c_eq(jx_str(c, "status"), status)) since =
+		jx_str(c, "lastTransitionTime");
 	time_text(wall_now_ms(), now);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", type, "status", status, "lastHeartbeatTime", now,
-			 "lastTransitionTime", since ? since : now, "reason", reason, "message", message);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", type, "status", status,
+			 "lastHeartbeatTime", now, "lastTransitionTime", since ? since : now,
+			 "reason", reason, "message", message);
 }
 
 static bool is_ready(const struct registration *r)
@@ -57,19 +58,22 @@ static bool is_ready(const struct registration *r)
 static json_t *ready_condition(const struct registration *r)
 {
 	if (is_ready(r))
-		return condition(r, "Ready", true, "KubeletReady", "kubelet is posting ready status");
+		return condition(r, "Ready", true, "KubeletReady",
+				 "kubelet is posting ready status");
 	return condition(r, "Ready", false, "KubeletNotReady",
-			 r->runtime_ready ? "container runtime network not ready: NetworkReady=false "
-					    "reason:NetworkPluginNotReady message:cni plugin not initialized" :
-					    "container runtime is down");
+			 r->runtime_ready
+				 ? "container runtime network not ready: NetworkReady=false "
+				   "reason:NetworkPluginNotReady message:cni plugin not initialized"
+				 : "container runtime is down");
 }
 
 static json_t *conditions(const struct registration *r)
 {
 	json_t *out = json_array();
 
-	json_array_append_new(out, condition(r, "MemoryPressure", false, "KubeletHasSufficientMemory",
-					     "kubelet has sufficient memory available"));
+	json_array_append_new(out,
+			      condition(r, "MemoryPressure", false, "KubeletHasSufficientMemory",
+					"kubelet has sufficient memory available"));
 	json_array_append_new(out, condition(r, "DiskPressure", false, "KubeletHasNoDiskPressure",
 					     "kubelet has no disk pressure"));
 	json_array_append_new(out, condition(r, "PIDPressure", false, "KubeletHasSufficientPID",
@@ -82,11 +86,12 @@ static json_t *node_status(const struct registration *r)
 {
 	const struct node *n = r->node;
 	json_t *capacity = node_capacity(n);
-	json_t *s = json_pack("{s:[{s:s, s:s}, {s:s, s:s}], s:o, s:O, s:{s:{s:i}}, s:o}", "addresses", "type",
-			      "InternalIP", "address", n->ip, "type", "Hostname", "address", n->name, "allocatable",
-			      capacity, "capacity", capacity, "daemonEndpoints", "kubeletEndpoint", "Port",
-			      KUBELET_PORT, "nodeInfo",
-			      node_info(r->runtime_version ? r->runtime_version : "containerd://unknown"));
+	json_t *s = json_pack(
+		"{s:[{s:s, s:s}, {s:s, s:s}], s:o, s:O, s:{s:{s:i}}, s:o}", "addresses", "type",
+		"InternalIP", "address", n->ip, "type", "Hostname", "address", n->name,
+		"allocatable", capacity, "capacity", capacity, "daemonEndpoints", "kubeletEndpoint",
+		"Port", KUBELET_PORT, "nodeInfo",
+		node_info(r->runtime_version ? r->runtime_version : "containerd://unknown"));
 
 	json_object_set_new(s, "conditions", conditions(r));
 	return s;
@@ -124,7 +129,8 @@ static void write_status(struct registration *r)
 	uint64_t age_ms = loop_now_ms(r->node->loop) - r->sent_at_ms;
 	cleanup(freep) char *path = kube_path(GVR_NODES, NULL, r->node->name, "status");
 
-	if (r->status_call || !own_node(r) || (json_equal(now, r->sent) && age_ms < STATUS_REPORT_MS)) {
+	if (r->status_call || !own_node(r) ||
+	    (json_equal(now, r->sent) && age_ms < STATUS_REPORT_MS)) {
 		json_decref(now);
 		return;
 	}
@@ -132,7 +138,8 @@ static void write_status(struct registration *r)
 	r->sent = now;
 	r->sent_at_ms = loop_now_ms(r->node->loop);
 	cleanup(json_decrefp) json_t *patch = json_pack("{s:o}", "status", node_status(r));
-	r->status_call = kube_request(r->node->kube, "PATCH", path, KUBE_STRATEGIC_PATCH, patch, on_status_written, r);
+	r->status_call = kube_request(r->node->kube, "PATCH", path, KUBE_STRATEGIC_PATCH, patch,
+				      on_status_written, r);
 }
 
 static void on_runtime_status(void *ctx, const void *response, const struct err *e)
@@ -153,7 +160,8 @@ static void on_runtime_status(void *ctx, const void *response, const struct err 
 	network_due = e || (r->node->network_ready && !r->network_ready);
 	write_status(r);
 	if (!timer_active(&r->status_timer))
-		timer_start(r->node->loop, &r->status_timer, network_due ? NETWORK_POLL_MS : STATUS_PERIOD_MS);
+		timer_start(r->node->loop, &r->status_timer,
+			    network_due ? NETWORK_POLL_MS : STATUS_PERIOD_MS);
 }
 
 static void ask_status(struct registration *r)
@@ -213,13 +221,14 @@ static json_t *lease_object(const struct registration *r)
 
 	time_text_micro(wall_now_ms() * 1000, now);
 	json_t *lease = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:i, s:s}}", "apiVersion",
-				  "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name", r->node->name,
-				  "namespace", "kube-node-lease", "spec", "holderIdentity", r->node->name,
-				  "leaseDurationSeconds", LEASE_DURATION_S, "renewTime", now);
+				  "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name",
+				  r->node->name, "namespace", "kube-node-lease", "spec",
+				  "holderIdentity", r->node->name, "leaseDurationSeconds",
+				  LEASE_DURATION_S, "renewTime", now);
 	if (jx_uid(node))
 		json_object_set_new(json_object_get(lease, "metadata"), "ownerReferences",
-				    json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion", "v1", "kind", "Node", "name",
-					      r->node->name, "uid", jx_uid(node)));
+				    json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion", "v1", "kind",
+					      "Node", "name", r->node->name, "uid", jx_uid(node)));
 	return lease;
 }
 
@@ -233,7 +242,8 @@ static void on_lease_renewed(void *ctx, int status, const json_t *obj, const str
 		return;
 	}
 	cleanup(json_decrefp) json_t *lease = lease_object(r);
-	r->lease_call = kube_request(r->node->kube, "POST", path, KUBE_JSON, lease, on_lease_created, r);
+	r->lease_call =
+		kube_request(r->node->kube, "POST", path, KUBE_JSON, lease, on_lease_created, r);
 }
 
 static void on_lease_timer(struct timer *t)
@@ -241,9 +251,11 @@ static void on_lease_timer(struct timer *t)
 	struct registration *r = t->ctx;
 	cleanup(freep) char *path = kube_path(GVR_LEASES, "kube-node-lease", r->node->name, NULL);
 	cleanup(json_decrefp) json_t *lease = lease_object(r);
-	cleanup(json_decrefp) json_t *patch = json_pack("{s:O}", "spec", json_object_get(lease, "spec"));
+	cleanup(json_decrefp) json_t *patch =
+		json_pack("{s:O}", "spec", json_object_get(lease, "spec"));
 
-	r->lease_call = kube_request(r->node->kube, "PATCH", path, KUBE_MERGE_PATCH, patch, on_lease_renewed, r);
+	r->lease_call = kube_request(r->node->kube, "PATCH", path, KUBE_MERGE_PATCH, patch,
+				     on_lease_renewed, r);
 }
 
 static void on_created(void *ctx, int status, const json_t *obj, const struct err *e)
@@ -263,11 +275,13 @@ static void on_create_timer(struct timer *t)
 	struct registration *r = t->ctx;
 	cleanup(freep) char *path = kube_path(GVR_NODES, NULL, NULL, NULL);
 	cleanup(json_decrefp) json_t *node =
-		json_pack("{s:s, s:s, s:{s:s, s:o}, s:{}, s:o}", "apiVersion", "v1", "kind", "Node", "metadata", "name",
-			  r->node->name, "labels", node_labels(r->node->name), "spec", "status", node_status(r));
+		json_pack("{s:s, s:s, s:{s:s, s:o}, s:{}, s:o}", "apiVersion", "v1", "kind", "Node",
+			  "metadata", "name", r->node->name, "labels", node_labels(r->node->name),
+			  "spec", "status", node_status(r));
 
 	if (!own_node(r) && !r->create_call)
-		r->create_call = kube_request(r->node->kube, "POST", path, KUBE_JSON, node, on_created, r);
+		r->create_call =
+			kube_request(r->node->kube, "POST", path, KUBE_JSON, node, on_created, r);
 }
 
 static void on_seen(void *ctx, const json_t *obj)
@@ -286,15 +300,17 @@ static void on_seen(void *ctx, const json_t *obj)
 	r->pod_cidr(r->node, cidr);
 }
 
-/* Somebody else's verdict stands in the API (the controllers' after a pause of ours): it is put right at once. */
+/* Somebody else's verdict stands in the API (the controllers' after a pause of ours): it is put
+ * right at once. */
 static bool is_misjudged(const struct registration *r, const json_t *obj)
 {
 	const json_t *c;
 	size_t i;
 
-	json_array_foreach(jx_at(obj, "status.conditions"), i, c)
-		if (c_eq(jx_str(c, "type"), "Ready"))
-			return !c_eq(jx_str(c, "status"), is_ready(r) ? "True" : "False");
+	json_array_foreach(jx_at(obj, "status.conditions"), i,
+			   c) if (c_eq(jx_str(c, "type"),
+				       "Ready")) return !c_eq(jx_str(c, "status"),
+							      is_ready(r) ? "True" : "False");
 	return false;
 }
 
@@ -327,9 +343,11 @@ static void on_synced(void *ctx)
 		on_create_timer(&r->create_timer);
 }
 
-static const struct informer_handlers handlers = { on_seen, on_updated, on_deleted, on_synced, NULL };
+static const struct informer_handlers handlers = { on_seen, on_updated, on_deleted, on_synced,
+						   NULL };
 
-struct registration *registration_new(struct node *n, void (*pod_cidr)(struct node *n, const char *cidr))
+struct registration *registration_new(struct node *n,
+				      void (*pod_cidr)(struct node *n, const char *cidr))
 {
 	struct registration *r = xcalloc(1, sizeof(*r));
 

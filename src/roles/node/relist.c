@@ -36,7 +36,8 @@ static void check_ctrs(struct pod *p, const struct map *listed)
 		struct ctr *c = &p->ctrs[i];
 		const Cri__Container *now = c->id ? map_get_c(listed, c->id) : NULL;
 		/* The list may be older than the container: the container itself is asked. */
-		if (c->state == CTR_RUNNING && (!now || now->state != CRI__CONTAINER_STATE__CONTAINER_RUNNING))
+		if (c->state == CTR_RUNNING &&
+		    (!now || now->state != CRI__CONTAINER_STATE__CONTAINER_RUNNING))
 			ctr_check(c);
 	}
 }
@@ -89,7 +90,8 @@ static void on_sandboxes(void *ctx, const void *response, const struct err *e)
 	}
 	map_init(&listed);
 	for (size_t i = 0; i < list->n_items; i++) {
-		const char *uid = cri_entry(list->items[i]->labels, list->items[i]->n_labels, LABEL_POD_UID);
+		const char *uid =
+			cri_entry(list->items[i]->labels, list->items[i]->n_labels, LABEL_POD_UID);
 		map_put_c(&listed, list->items[i]->id, list->items[i]);
 		if (uid && !map_get_c(&r->node->pods, uid))
 			remove_stray(r, list->items[i]);

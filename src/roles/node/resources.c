@@ -2,7 +2,7 @@
 
 #include "kube/object/quantity.h"
 
-#define CPU_PERIOD_US 100000 /* the kernel's CFS default; kubelet keeps it */
+#define CPU_PERIOD_US 100000  /* the kernel's CFS default; kubelet keeps it */
 #define CPU_QUOTA_MIN_US 1000 /* the kernel refuses less */
 #define CPU_SHARES_MIN 2
 #define CPU_SHARES_MAX 262144
@@ -36,7 +36,8 @@ static void qos_count(struct qos_tally *t, const json_t *containers)
 	size_t i;
 	const json_t *c;
 
-	json_array_foreach(containers, i, c) {
+	json_array_foreach(containers, i, c)
+	{
 		for (size_t n = 0; n < ARRAY_LEN(names); n++) {
 			int64_t request = request_milli(c, names[n]);
 			int64_t limit = resource_milli(c, "limits", names[n]);
@@ -91,12 +92,15 @@ static int64_t oom_score(enum qos q, const json_t *container, int64_t node_memor
 		return OOM_GUARANTEED;
 	if (q == QOS_BEST_EFFORT)
 		return OOM_BEST_EFFORT;
-	/* The more a container asked for, the later it is killed; never before a best-effort one is. */
-	int64_t score = 1000 - (node_memory_bytes > 0 ? 1000 * MAX(request, 0) / node_memory_bytes : 0);
+	/* The more a container asked for, the later it is killed; never before a best-effort one
+	 * is. */
+	int64_t score =
+		1000 - (node_memory_bytes > 0 ? 1000 * MAX(request, 0) / node_memory_bytes : 0);
 	return MIN(MAX(score, 1000 + OOM_GUARANTEED), OOM_BEST_EFFORT - 1);
 }
 
-struct cpu_memory container_resources(const json_t *pod, const json_t *container, int64_t node_memory_bytes)
+struct cpu_memory container_resources(const json_t *pod, const json_t *container,
+				      int64_t node_memory_bytes)
 {
 	return (struct cpu_memory){
 		.cpu_shares = shares_of(request_milli(container, "cpu")),
@@ -114,8 +118,10 @@ struct cpu_memory pod_resources(const json_t *pod)
 	size_t i;
 	const json_t *c;
 
-	json_array_foreach(jx_at(pod, "spec.containers"), i, c) {
-		int64_t cpu = resource_milli(c, "limits", "cpu"), memory = resource_milli(c, "limits", "memory");
+	json_array_foreach(jx_at(pod, "spec.containers"), i, c)
+	{
+		int64_t cpu = resource_milli(c, "limits", "cpu"),
+			memory = resource_milli(c, "limits", "memory");
 		request += MAX(request_milli(c, "cpu"), 0);
 		cpu_limit += MAX(cpu, 0);
 		memory_limit += MAX(memory, 0);

@@ -17,7 +17,8 @@ struct cpu_memory {
 	int64_t memory_limit_bytes;			 /* 0: unlimited */
 	int64_t oom_score_adj;
 };
-struct cpu_memory container_resources(const json_t *pod, const json_t *container, int64_t node_memory_bytes);
+struct cpu_memory container_resources(const json_t *pod, const json_t *container,
+				      int64_t node_memory_bytes);
 /* Of all containers together: the limits are 0 unless every container has one. */
 struct cpu_memory pod_resources(const json_t *pod);
 

@@ -155,7 +155,8 @@ static void start(struct runtime_view *v)
 	v->call = cri_send(v->node->cri, CRI_LIST_POD_SANDBOX, &q, 0, on_sandboxes, v);
 }
 
-struct runtime_view *runtime_view_get(struct node *n, void (*done)(void *ctx, struct map *pods), void *ctx)
+struct runtime_view *runtime_view_get(struct node *n, void (*done)(void *ctx, struct map *pods),
+				      void *ctx)
 {
 	struct runtime_view *v = xcalloc(1, sizeof(*v));
 

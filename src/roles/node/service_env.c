@@ -82,8 +82,6 @@ void service_env_add(const json_t *service, struct env *v)
 	size_t i;
 
 	set(v, ip, "%s_SERVICE_HOST", svc);
-	json_array_foreach(ports, i, port)
-		service_port_add(v, svc, port, i == 0);
-	json_array_foreach(ports, i, port)
-		port_add(v, svc, ip, port, i == 0);
+	json_array_foreach(ports, i, port) service_port_add(v, svc, port, i == 0);
+	json_array_foreach(ports, i, port) port_add(v, svc, ip, port, i == 0);
 }

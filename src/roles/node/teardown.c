@@ -14,7 +14,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#define RUNTIME_DEADLINE_MS 20000 /* pods that do not stop by then are killed without the runtime */
+/* Pods that do not stop by then are killed without the runtime. */
+#define RUNTIME_DEADLINE_MS 20000
 
 struct sweep {
 	struct loop *loop;
@@ -78,7 +79,8 @@ static int runtime_sweep(const struct config *c, struct err *e)
 }
 
 /* Calls fn for each entry of a directory; a missing directory has none. */
-static int each_entry(const char *dir, int (*fn)(void *ctx, const char *name, struct err *e), void *ctx, struct err *e)
+static int each_entry(const char *dir, int (*fn)(void *ctx, const char *name, struct err *e),
+		      void *ctx, struct err *e)
 {
 	DIR *d = opendir(dir);
 	int rc = 0;
@@ -130,7 +132,8 @@ static int forget_address(void *ctx, const char *name, struct err *e)
 	int rc = file_read(path, &text, e);
 	struct str id = rc == 0 ? str_cut(buf_str(&text), '\n', &netns) : STR_NONE;
 	if (id.ptr && netns.ptr) {
-		cleanup(freep) char *id_text = str_dup(id), *ns = str_dup(str_cut(netns, '\n', &netns));
+		cleanup(freep) char *id_text = str_dup(id),
+				    *ns = str_dup(str_cut(netns, '\n', &netns));
 		rc = pod_link_del(id_text, e);
 		if (umount2(ns, MNT_DETACH) == 0)
 			unlink(ns);
@@ -141,7 +144,8 @@ static int forget_address(void *ctx, const char *name, struct err *e)
 
 static int remove_network(const struct config *c, struct err *e)
 {
-	cleanup(freep) char *cni = xasprintf("%s/cni", c->run_dir), *ipam = xasprintf("%s/ipam", cni);
+	cleanup(freep) char *cni = xasprintf("%s/cni", c->run_dir),
+			    *ipam = xasprintf("%s/ipam", cni);
 	int rc = each_entry(ipam, forget_address, ipam, e);
 
 	if (host_net_teardown(e) < 0)
@@ -151,8 +155,8 @@ static int remove_network(const struct config *c, struct err *e)
 
 int node_teardown(const struct config *c, struct err *e)
 {
-	static int (*const steps[])(const struct config *c, struct err *e) = { runtime_sweep, remove_pods,
-									       remove_network };
+	static int (*const steps[])(const struct config *c,
+				    struct err *e) = { runtime_sweep, remove_pods, remove_network };
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {

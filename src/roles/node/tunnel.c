@@ -120,7 +120,8 @@ static void no_ready(struct conn *c, void *ctx)
 	(void)ctx;
 }
 
-const struct conn_ops tunnel_near_ops = { no_ready, near_data, near_eof, near_drained, near_failed };
+const struct conn_ops tunnel_near_ops = { no_ready, near_data, near_eof, near_drained,
+					  near_failed };
 static const struct conn_ops far_ops = { no_ready, far_data, far_eof, far_drained, far_failed };
 
 struct tunnel *tunnel_new(struct loop *l, struct conn *far)

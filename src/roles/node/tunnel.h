@@ -9,5 +9,5 @@
 struct tunnel;
 /* Takes over `far`, a connection that is already switched. `near` follows by tunnel_join. */
 struct tunnel *tunnel_new(struct loop *l, struct conn *far);
-extern const struct conn_ops tunnel_near_ops; /* ctx: the tunnel; for http_upgrade */
+extern const struct conn_ops tunnel_near_ops;	       /* ctx: the tunnel; for http_upgrade */
 void tunnel_join(struct tunnel *t, struct conn *near); /* NULL: ends the tunnel */

@@ -65,11 +65,14 @@ static mode_t mode_of(const json_t *item, mode_t dflt)
 }
 
 /* A key of a ConfigMap or Secret as a file. False: there is no such key. */
-static bool add_key(struct builder *b, const json_t *obj, const char *key, const char *path, mode_t mode)
+static bool add_key(struct builder *b, const json_t *obj, const char *key, const char *path,
+		    mode_t mode)
 {
 	const char *plain = json_string_value(json_object_get(json_object_get(obj, "data"), key));
 	bool secret = c_eq(jx_str(obj, "kind"), "Secret");
-	const char *coded = secret ? plain : json_string_value(json_object_get(json_object_get(obj, "binaryData"), key));
+	const char *coded = secret ? plain
+				   : json_string_value(json_object_get(
+					     json_object_get(obj, "binaryData"), key));
 	struct buf bytes;
 
 	if (!secret && plain) {
@@ -100,18 +103,22 @@ static int add_items(struct builder *b, const json_t *obj, const json_t *items, 
 	size_t i;
 	const json_t *item;
 
-	json_array_foreach(items, i, item) {
+	json_array_foreach(items, i, item)
+	{
 		const char *key = jx_str_or(item, "key", ""), *path = jx_str_or(item, "path", "");
 		if (!path_is_inside(path))
-			return err_set(b->e, ERR_INVALID, "path \"%s\" must be relative and without '..'", path);
+			return err_set(b->e, ERR_INVALID,
+				       "path \"%s\" must be relative and without '..'", path);
 		if (!add_key(b, obj, key, path, mode_of(item, b->mode)) && !optional)
 			return err_set(b->e, ERR_NOT_FOUND, "references non-existent %s key: %s",
-				       c_eq(jx_str(obj, "kind"), "Secret") ? "secret" : "config", key);
+				       c_eq(jx_str(obj, "kind"), "Secret") ? "secret" : "config",
+				       key);
 	}
 	return 0;
 }
 
-static int add_object(struct builder *b, const char *resource, const char *name, const json_t *source)
+static int add_object(struct builder *b, const char *resource, const char *name,
+		      const json_t *source)
 {
 	bool optional = jx_bool(source, "optional", false), known;
 	const json_t *items = json_object_get(source, "items");
@@ -120,8 +127,9 @@ static int add_object(struct builder *b, const char *resource, const char *name,
 	if (!known)
 		return err_set(b->e, ERR_UNAVAILABLE, "%s \"%s\" is not known yet", resource, name);
 	if (!obj)
-		return optional ? 0 : err_set(b->e, ERR_NOT_FOUND, "%.*s \"%s\" not found",
-					      (int)strlen(resource) - 1, resource, name);
+		return optional ? 0
+				: err_set(b->e, ERR_NOT_FOUND, "%.*s \"%s\" not found",
+					  (int)strlen(resource) - 1, resource, name);
 	if (json_array_size(items))
 		return add_items(b, obj, items, optional);
 	add_all_keys(b, obj, "data");
@@ -137,7 +145,8 @@ static int add_config_map(struct builder *b, const json_t *source)
 static int add_secret(struct builder *b, const json_t *source)
 {
 	/* A volume says secretName, a projection says name. */
-	return add_object(b, "secrets", jx_str_or(source, "secretName", jx_str_or(source, "name", "")), source);
+	return add_object(b, "secrets",
+			  jx_str_or(source, "secretName", jx_str_or(source, "name", "")), source);
 }
 
 static int add_downward(struct builder *b, const json_t *source)
@@ -145,13 +154,17 @@ static int add_downward(struct builder *b, const json_t *source)
 	size_t i;
 	const json_t *item;
 
-	json_array_foreach(json_object_get(source, "items"), i, item) {
-		const char *field = jx_str(item, "fieldRef.fieldPath"), *path = jx_str_or(item, "path", "");
+	json_array_foreach(json_object_get(source, "items"), i, item)
+	{
+		const char *field = jx_str(item, "fieldRef.fieldPath"),
+			   *path = jx_str_or(item, "path", "");
 		const json_t *resource = json_object_get(item, "resourceFieldRef");
-		cleanup(freep) char *value = field ? pod_field_value(b->sources->pod, field) :
-						     b->sources->resource_field(b->sources->ctx, resource);
+		cleanup(freep) char *value =
+			field ? pod_field_value(b->sources->pod, field)
+			      : b->sources->resource_field(b->sources->ctx, resource);
 		if (!path_is_inside(path) || !value)
-			return err_set(b->e, ERR_INVALID, "downwardAPI item \"%s\" cannot be resolved", path);
+			return err_set(b->e, ERR_INVALID,
+				       "downwardAPI item \"%s\" cannot be resolved", path);
 		payload_add(b->out, path, value, strlen(value), mode_of(item, b->mode));
 	}
 	return 0;
@@ -165,7 +178,8 @@ static int add_token(struct builder *b, const json_t *source)
 	if (!token)
 		return err_set(b->e, ERR_UNAVAILABLE, "the service account token is not known yet");
 	if (!path_is_inside(path))
-		return err_set(b->e, ERR_INVALID, "path \"%s\" must be relative and without '..'", path);
+		return err_set(b->e, ERR_INVALID, "path \"%s\" must be relative and without '..'",
+			       path);
 	payload_add(b->out, path, token, strlen(token), b->mode);
 	return 0;
 }
@@ -199,18 +213,17 @@ static int build(struct builder *b, const json_t *volume)
 
 	if (projected) {
 		b->mode = (mode_t)jx_int(projected, "defaultMode", DEFAULT_MODE);
-		json_array_foreach(json_object_get(projected, "sources"), i, source)
-			if (add_source(b, source) < 0)
-				return -1;
+		json_array_foreach(json_object_get(projected, "sources"), i,
+				   source) if (add_source(b, source) < 0) return -1;
 		return 0;
 	}
-	json_object_foreach((json_t *)volume, key, member)
-		if (json_is_object(member))
-			b->mode = (mode_t)jx_int(member, "defaultMode", DEFAULT_MODE);
+	json_object_foreach((json_t *)volume, key, member) if (json_is_object(member)) b->mode =
+		(mode_t)jx_int(member, "defaultMode", DEFAULT_MODE);
 	return add_source(b, volume);
 }
 
-int payload_build(const json_t *volume, const struct payload_sources *s, struct payload *ret_payload, struct err *e)
+int payload_build(const json_t *volume, const struct payload_sources *s,
+		  struct payload *ret_payload, struct err *e)
 {
 	struct payload out = { 0 };
 	struct builder b = { .sources = s, .out = &out, .mode = DEFAULT_MODE, .e = e };

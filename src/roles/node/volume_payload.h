@@ -30,14 +30,16 @@ struct payload_sources {
 	const json_t *(*object)(void *ctx, const char *resource, const char *name, bool *ret_known);
 	/* The token for a serviceAccountToken source; NULL while there is none. */
 	const char *(*token)(void *ctx, const json_t *source);
-	/* Of a container in this pod: the answer to resourceFieldRef; on the heap, NULL when unknown. */
+	/* Of a container in this pod: the answer to resourceFieldRef; on the heap, NULL when
+	 * unknown. */
 	char *(*resource_field)(void *ctx, const json_t *ref);
 };
-/* ERR_UNAVAILABLE: something is not known yet, ask again later. ERR_NOT_FOUND: an object or key that is not optional
- * does not exist. */
-int payload_build(const json_t *volume, const struct payload_sources *s, struct payload *ret_payload, struct err *e)
-	must_check;
+/* ERR_UNAVAILABLE: something is not known yet, ask again later. ERR_NOT_FOUND: an object or key
+ * that is not optional does not exist. */
+int payload_build(const json_t *volume, const struct payload_sources *s,
+		  struct payload *ret_payload, struct err *e) must_check;
 
-/* fieldRef: "metadata.name", "metadata.labels['x']", "status.podIP", …; on the heap, NULL when unknown. */
+/* fieldRef: "metadata.name", "metadata.labels['x']", "status.podIP", …; on the heap, NULL when
+ * unknown. */
 char *pod_field_value(const json_t *pod, const char *field_path);
 bool path_is_inside(const char *relative); /* relative, and without ".." */

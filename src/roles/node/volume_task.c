@@ -64,10 +64,12 @@ static int run_host_path(const struct volume_task *t, struct err *e)
 	if (stat(t->path, &st) == -1) {
 		if (type->make_mode && errno == ENOENT)
 			return host_path_make(t->path, type, e);
-		return err_set(e, ERR_INVALID, "hostPath type check failed: %s is not %s", t->path, type->what);
+		return err_set(e, ERR_INVALID, "hostPath type check failed: %s is not %s", t->path,
+			       type->what);
 	}
 	if ((st.st_mode & S_IFMT) != type->format)
-		return err_set(e, ERR_INVALID, "hostPath type check failed: %s is not %s", t->path, type->what);
+		return err_set(e, ERR_INVALID, "hostPath type check failed: %s is not %s", t->path,
+			       type->what);
 	return 0;
 }
 

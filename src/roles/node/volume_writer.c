@@ -38,7 +38,8 @@ static int make_parents(const char *root, const char *relative, struct err *e)
 	return dir_make(dir, 0755, e);
 }
 
-static int write_file(const char *root, const struct payload_file *f, struct volume_owner o, struct err *e)
+static int write_file(const char *root, const struct payload_file *f, struct volume_owner o,
+		      struct err *e)
 {
 	cleanup(freep) char *path = xasprintf("%s/%s", root, f->path);
 	mode_t mode = f->mode;
@@ -48,7 +49,8 @@ static int write_file(const char *root, const struct payload_file *f, struct vol
 	/* Below fsGroup, the group reads what the owner reads. */
 	if (o.gid >= 0)
 		mode |= 0440;
-	cleanup(closep) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	cleanup(closep) int fd =
+		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd == -1)
 		return err_errno(e, errno, "create '%s'", path);
 	for (size_t done = 0; done < f->len;) {
@@ -62,7 +64,8 @@ static int write_file(const char *root, const struct payload_file *f, struct vol
 	return fchmod(fd, mode) == -1 ? err_errno(e, errno, "change the mode of '%s'", path) : 0;
 }
 
-static int write_files(const char *root, const struct payload *p, struct volume_owner o, struct err *e)
+static int write_files(const char *root, const struct payload *p, struct volume_owner o,
+		       struct err *e)
 {
 	if (mkdir(root, 0755) == -1 || chmod(root, 0755) == -1)
 		return err_errno(e, errno, "create '%s'", root);
@@ -99,7 +102,8 @@ static bool payload_has_top(const struct payload *p, const char *name)
 	size_t len = strlen(name);
 
 	for (size_t i = 0; i < p->n; i++)
-		if (strncmp(p->at[i].path, name, len) == 0 && (!p->at[i].path[len] || p->at[i].path[len] == '/'))
+		if (strncmp(p->at[i].path, name, len) == 0 &&
+		    (!p->at[i].path[len] || p->at[i].path[len] == '/'))
 			return true;
 	return false;
 }
@@ -114,7 +118,8 @@ static int sweep(const char *dir, const struct payload *p, const char *keep, str
 		return err_errno(e, errno, "list '%s'", dir);
 	for (const struct dirent *de; rc == 0 && (de = readdir(d));) {
 		const char *name = de->d_name;
-		if (!strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, DATA_LINK) || !strcmp(name, keep))
+		if (!strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, DATA_LINK) ||
+		    !strcmp(name, keep))
 			continue;
 		if (strncmp(name, "..", 2) != 0 && payload_has_top(p, name))
 			continue;
@@ -125,7 +130,8 @@ static int sweep(const char *dir, const struct payload *p, const char *keep, str
 	return rc;
 }
 
-int payload_write(const char *dir, const struct payload *p, struct volume_owner owner, struct err *e)
+int payload_write(const char *dir, const struct payload *p, struct volume_owner owner,
+		  struct err *e)
 {
 	char name[STAMP_BYTES];
 

@@ -12,4 +12,5 @@ struct volume_owner {
 	int64_t uid, gid; /* -1: leave */
 };
 /* Blocking: runs on a worker thread. The directory exists. */
-int payload_write(const char *dir, const struct payload *p, struct volume_owner owner, struct err *e) must_check;
+int payload_write(const char *dir, const struct payload *p, struct volume_owner owner,
+		  struct err *e) must_check;

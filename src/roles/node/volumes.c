@@ -11,7 +11,8 @@
 #include "roles/node/pod_worker.h"
 #include "roles/node/volume_task.h"
 
-#define RETRY_MS 2000 /* kubelet: 0.5 s doubling to 2 min; a missing object wakes the pod at once anyway */
+/* Kubelet: 0.5 s doubling to 2 min; a missing object wakes the pod at once anyway. */
+#define RETRY_MS 2000
 
 struct volume {
 	char *name, *path;
@@ -58,9 +59,7 @@ static const char *volume_kind(const json_t *volume)
 	const char *key;
 	json_t *member;
 
-	json_object_foreach((json_t *)volume, key, member)
-		if (json_is_object(member))
-			return key;
+	json_object_foreach((json_t *)volume, key, member) if (json_is_object(member)) return key;
 	return "emptyDir";
 }
 
@@ -77,9 +76,10 @@ struct volumes *volumes_new(struct pod *p)
 		const json_t *spec = spec_volume(v, i);
 		const char *kind = volume_kind(spec);
 		v->at[i].name = xstrdup(jx_str_or(spec, "name", ""));
-		v->at[i].path = c_eq(kind, "hostPath") ?
-			xstrdup(jx_str_or(spec, "hostPath.path", "/")) :
-			xasprintf("%s/%s/volumes/kubernetes.io~%s/%s", p->node->pods_dir, p->uid, kind, v->at[i].name);
+		v->at[i].path = c_eq(kind, "hostPath")
+					? xstrdup(jx_str_or(spec, "hostPath.path", "/"))
+					: xasprintf("%s/%s/volumes/kubernetes.io~%s/%s",
+						    p->node->pods_dir, p->uid, kind, v->at[i].name);
 	}
 	return v;
 }
@@ -109,9 +109,11 @@ static char *find_resource_field(void *ctx, const json_t *ref)
 	size_t i;
 	const json_t *c;
 
-	json_array_foreach(jx_at(v->pod->obj, "spec.containers"), i, c)
-		if (c_eq(jx_str(c, "name"), jx_str(ref, "containerName")))
-			return resource_field_value(v->pod->node, c, ref);
+	json_array_foreach(
+		jx_at(v->pod->obj, "spec.containers"), i,
+		c) if (c_eq(jx_str(c, "name"),
+			    jx_str(ref, "containerName"))) return resource_field_value(v->pod->node,
+										       c, ref);
 	return NULL;
 }
 
@@ -122,7 +124,8 @@ static int64_t common_user(const json_t *pod)
 	size_t i;
 	const json_t *c;
 
-	json_array_foreach(jx_at(pod, "spec.containers"), i, c) {
+	json_array_foreach(jx_at(pod, "spec.containers"), i, c)
+	{
 		int64_t own = jx_int(c, "securityContext.runAsUser", pod_user);
 		if (i && own != user)
 			return -1;
@@ -142,7 +145,8 @@ static int plan_files(struct volumes *v, const json_t *spec, struct volume_task 
 	return payload_build(spec, &s, &t->payload, e);
 }
 
-static int plan_empty_dir(struct volumes *v, const json_t *spec, struct volume_task *t, struct err *e)
+static int plan_empty_dir(struct volumes *v, const json_t *spec, struct volume_task *t,
+			  struct err *e)
 {
 	const char *limit = jx_str(spec, "emptyDir.sizeLimit");
 
@@ -155,7 +159,8 @@ static int plan_empty_dir(struct volumes *v, const json_t *spec, struct volume_t
 	return 0;
 }
 
-static int plan_host_path(struct volumes *v, const json_t *spec, struct volume_task *t, struct err *e)
+static int plan_host_path(struct volumes *v, const json_t *spec, struct volume_task *t,
+			  struct err *e)
 {
 	const char *type = jx_str_or(spec, "hostPath.type", "");
 
@@ -169,8 +174,9 @@ static const struct volume_plan {
 	const char *kind;
 	int (*plan)(struct volumes *v, const json_t *spec, struct volume_task *t, struct err *e);
 } plans[] = {
-	{ "configMap", plan_files },	   { "secret", plan_files },	      { "projected", plan_files },
-	{ "downwardAPI", plan_files },	   { "emptyDir", plan_empty_dir },    { "hostPath", plan_host_path },
+	{ "configMap", plan_files },	{ "secret", plan_files },
+	{ "projected", plan_files },	{ "downwardAPI", plan_files },
+	{ "emptyDir", plan_empty_dir }, { "hostPath", plan_host_path },
 };
 
 static int plan_volume(struct volumes *v, size_t i, struct volume_task *t, struct err *e)
@@ -179,7 +185,8 @@ static int plan_volume(struct volumes *v, size_t i, struct volume_task *t, struc
 	const char *kind = volume_kind(spec);
 
 	*t = (struct volume_task){ .path = xstrdup(v->at[i].path),
-				   .owner = { -1, jx_int(v->pod->obj, "spec.securityContext.fsGroup", -1) } };
+				   .owner = { -1, jx_int(v->pod->obj,
+							 "spec.securityContext.fsGroup", -1) } };
 	for (size_t k = 0; k < ARRAY_LEN(plans); k++)
 		if (c_eq(kind, plans[k].kind))
 			return plans[k].plan(v, spec, t, e);
@@ -188,7 +195,8 @@ static int plan_volume(struct volumes *v, size_t i, struct volume_task *t, struc
 
 static void volumes_fail(struct volumes *v, const char *name, const struct err *e)
 {
-	event_pod(v->pod, "Warning", "FailedMount", "MountVolume.SetUp failed for volume \"%s\" : %s", name, e->message);
+	event_pod(v->pod, "Warning", "FailedMount",
+		  "MountVolume.SetUp failed for volume \"%s\" : %s", name, e->message);
 	v->failed_at_ms = wall_now_ms();
 	pod_wake_after(v->pod, RETRY_MS);
 }
@@ -240,7 +248,8 @@ static int job_add(struct volumes *v, struct volume_job *j, size_t i, struct err
 	struct volume *vol = &v->at[i];
 	int rc = plan_volume(v, i, t, e);
 
-	if (rc < 0 || (vol->written && (t->kind != TASK_FILES || payload_equal(&t->payload, &vol->payload)))) {
+	if (rc < 0 || (vol->written &&
+		       (t->kind != TASK_FILES || payload_equal(&t->payload, &vol->payload)))) {
 		volume_task_done(t);
 		return rc;
 	}
@@ -314,7 +323,8 @@ bool volume_allows_creation(const struct volumes *v, const char *name)
 	return false;
 }
 
-const json_t *volumes_object(const struct volumes *v, const char *resource, const char *name, bool *ret_known)
+const json_t *volumes_object(const struct volumes *v, const char *resource, const char *name,
+			     bool *ret_known)
 {
 	return pod_refs_get(v->refs, resource, name, ret_known);
 }
@@ -360,8 +370,12 @@ void volumes_teardown(struct volumes *v, void (*done)(void *ctx), void *ctx)
 {
 	struct teardown *t = xcalloc(1, sizeof(*t));
 
-	*t = (struct teardown){ .work = { .run = on_teardown_run, .done = on_teardown_done }, .dir = pod_dir(v->pod),
-				.uid = xstrdup(v->pod->uid), .volumes = v, .done = done, .ctx = ctx };
+	*t = (struct teardown){ .work = { .run = on_teardown_run, .done = on_teardown_done },
+				.dir = pod_dir(v->pod),
+				.uid = xstrdup(v->pod->uid),
+				.volumes = v,
+				.done = done,
+				.ctx = ctx };
 	v->teardown = t;
 	v->ready = false;
 	loop_work(v->pod->node->loop, &t->work);

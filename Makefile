@@ -11,6 +11,7 @@ CC ?= gcc
 CLANG ?= clang
 OPT ?= -O2 -g
 SAN ?=
+JOBS ?= $(shell nproc)
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
 PKGS = jansson libnghttp2 openssl sqlite3 yaml-0.1 libprotobuf-c libbpf libpcre2-8 zlib libcap libseccomp
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(SAN) -fstack-protector-strong -fno-strict-aliasing -pthread \
@@ -100,6 +101,10 @@ T ?= $(UNIT)
 unit: $(addprefix $(BUILD)/tests/,$(T))
 	@fail=0; for t in $^; do $$t || fail=1; done; exit $$fail
 
+asan:
+	$(MAKE) -j$(JOBS) BUILD=$(BUILD)/asan SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" OPT="-O1 -g" \
+	  WERROR= unit
+
 # Tools of the data plane's tests in network namespaces (tests/netns/*.sh; root).
 $(BUILD)/netns/%: tests/netns/%.c $(LIB)
 	@mkdir -p $(@D)
@@ -117,12 +122,9 @@ $(BUILD)/fuzz/%: fuzz/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDLIBS_ALL)
 fuzzers: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
-	@for f in $^; do name=$$(basename $$f); corpus=fuzz/corpus/$${name#fuzz_}; [ -d $$corpus ] || corpus=; \
-	  echo "== $$name"; mkdir -p $(BUILD)/corpus/$$name; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/ \
-	    $(BUILD)/corpus/$$name $$corpus 2>$(BUILD)/$$name.log || { tail -40 $(BUILD)/$$name.log; exit 1; }; done
+	printf '%s\n' $^ | xargs -P $(JOBS) -I{} tools/fuzz_one.sh {} $(FUZZ_SECONDS) $(BUILD)
 fuzz:
-	$(MAKE) BUILD=$(BUILD)/fuzz-build CC=$(CLANG) SAN="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" \
+	$(MAKE) -j$(JOBS) BUILD=$(BUILD)/fuzz-build CC=$(CLANG) SAN="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" \
 	  OPT="-O1 -g" WERROR= fuzzers
 
 layers:
@@ -136,15 +138,16 @@ walk: all images $(BUILD)/tests/load
 
 demo:
 	tools/setup.sh
-	$(MAKE) all images
+	$(MAKE) -j$(JOBS) all images
 	tools/demo.sh $(BUILD)
 
 check:
 	tools/setup.sh --tests
-	$(MAKE) WERROR=-Werror all images layers
-	$(MAKE) unit
+	$(MAKE) -j$(JOBS) WERROR=-Werror all images layers
+	$(MAKE) -j$(JOBS) unit
 	$(MAKE) asan
 	$(MAKE) fuzz
+	$(MAKE) netns
 	$(MAKE) walk
 
 PREFIX ?= /usr/local

@@ -83,14 +83,15 @@ static void remove_dir(void *ctx, const char *dir, const char *controllers)
 	rmdir(dir);
 }
 
-void cgroup_remove(const char *path)
+void cgroup_remove_pod(const char *uid)
 {
-	cgroup_each(path, remove_tree, NULL);
-}
+	static const char *const classes[] = { "", "/burstable", "/besteffort" };
 
-void cgroup_kill(const char *path)
-{
-	cgroup_each(path, kill_tree, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(classes); i++) {
+		cleanup(freep) char *path = xasprintf(CGROUP_ROOT "%s/pod%s", classes[i], uid);
+		cgroup_each(path, kill_tree, NULL);
+		cgroup_each(path, remove_tree, NULL);
+	}
 }
 
 void cgroup_remove_root(void)

@@ -8,7 +8,6 @@
 #include "roles/node/node.h"
 #include "roles/node/pod_steps.h"
 #include "roles/node/pod_worker.h"
-#include "roles/node/resources.h"
 #include "roles/node/volumes.h"
 
 #define RETRY_MS 1000
@@ -52,10 +51,7 @@ static void on_files_gone(void *ctx)
 	struct pod *p = ctx;
 
 	p->pending--;
-	if (jx_at(p->obj, "spec")) {
-		cleanup(freep) char *cgroup = pod_cgroup_path(p->obj);
-		cgroup_remove(cgroup);
-	}
+	cgroup_remove_pod(p->uid);
 	p->stage = POD_ENDED;
 	pod_wake(p);
 }

@@ -95,15 +95,9 @@ static int each_entry(const char *dir, int (*fn)(void *ctx, const char *name, st
 
 static int forget_cgroup(void *ctx, const char *uid, struct err *e)
 {
-	static const char *const classes[] = { "", "/burstable", "/besteffort" };
-
 	(void)ctx;
 	(void)e;
-	for (size_t i = 0; i < ARRAY_LEN(classes); i++) {
-		cleanup(freep) char *path = xasprintf(CGROUP_ROOT "%s/pod%s", classes[i], uid);
-		cgroup_kill(path);
-		cgroup_remove(path);
-	}
+	cgroup_remove_pod(uid);
 	return 0;
 }
 

@@ -257,7 +257,7 @@ static void put_condition(json_t *out, const json_t *old, struct condition c, in
 	const json_t *before = condition_find(old, c.type);
 	const char *status = c.on ? "True" : "False";
 	const char *since = jx_str(before, "lastTransitionTime");
-	json_t *j = json_pack("{s:n}", "lastProbeTime");
+	json_t *j = json_object();
 
 	if (since && c_eq(jx_str(before, "status"), status))
 		json_object_set_new(j, "lastTransitionTime", json_string(since));

@@ -87,12 +87,17 @@ static void upstream_udp(struct io *io, uint32_t events)
 		len -= 16;
 	}
 	if (u->how == FORGES_FIRST) {
+		out[3] |= DNS_NXDOMAIN;
 		out[0] ^= 1; /* another id */
 		sendto(io->fd, out, len, 0, (struct sockaddr *)&from, from_len);
 		out[0] ^= 1;
 		out[13] ^= 3; /* another question */
 		sendto(io->fd, out, len, 0, (struct sockaddr *)&from, from_len);
 		out[13] ^= 3;
+		out[2] ^= 0x80; /* a question */
+		sendto(io->fd, out, len, 0, (struct sockaddr *)&from, from_len);
+		out[2] ^= 0x80;
+		out[3] &= 0xf0;
 		sendto(io->fd, "x", 1, 0, (struct sockaddr *)&from, from_len);
 	}
 	sendto(io->fd, out, len, 0, (struct sockaddr *)&from, from_len);
@@ -531,7 +536,13 @@ static void test_udp(void **state)
 	assert_true(dns_message_parse((struct str){ (char *)c.got, c.len }, &m));
 	assert_int_equal(m.id, 0x1234);
 	assert_int_equal(m.counts[1], 1);
-	assert_memory_equal(c.got + 12, "\7ExAmPlE\3CoM", 12); /* as it was asked, though cached in lower case */
+	assert_memory_equal(c.got + 12, "\7ExAmPlE\3CoM", 12);
+	c.len = 0;
+	out[2 + 13] = 'e'; /* as it is asked now, not as it was when the answer was kept */
+	assert_int_equal(send(c.io.fd, out + 2, n - 2, 0), n - 2);
+	run();
+	assert_int_equal(u.asked, 1);
+	assert_memory_equal(c.got + 12, "\7exAmPlE\3CoM", 12);
 	c.len = 0;
 	assert_int_equal(send(c.io.fd, out + 2, n - 3, 0), n - 3); /* cut */
 	run();

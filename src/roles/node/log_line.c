@@ -41,6 +41,6 @@ int log_time_parse(struct str text, int64_t *ret_unix_ns)
 	stamp[n] = '\0';
 	if (time_parse(stamp, &ms) < 0)
 		return -1;
-	*ret_unix_ns = ms * 1000000 + fraction;
-	return 0;
+	/* Nanoseconds in 64 bits end in the years 1677 and 2262. */
+	return __builtin_mul_overflow(ms, 1000000, &ms) || __builtin_add_overflow(ms, fraction, ret_unix_ns) ? -1 : 0;
 }

@@ -87,7 +87,9 @@ static void transform_namespace(json_t *obj)
 	}                                                                                          \
 	static void what##_deleted(void *ctx, const json_t *obj)                                   \
 	{                                                                                          \
-		zone_del_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
+		struct dns_role *d = ctx;                                                          \
+		zone_del_##what(d->server.zone, obj);                                              \
+		dns_ensure_look(d->ensure);                                                        \
 	}
 HANDLERS(service)
 HANDLERS(slice)

@@ -23,6 +23,7 @@ json_t *object_decode(const struct resource *r, enum body_format format, struct 
 /* The same checks on a tree that is already there (after a patch). Prunes in place. */
 int object_check_types(const struct resource *r, json_t *obj, enum field_validation fv,
 		       json_t **ret_warnings, struct err *e) must_check;
+int object_check_type(const struct schema_type *t, json_t *obj, struct err *e) must_check;
 /* Any object in our tables, found by its own apiVersion and kind (DeleteOptions, Scale,
  * TokenRequest, …): by type name. */
 json_t *object_decode_type(const struct schema_type *t, enum body_format format, struct str body,

@@ -133,10 +133,10 @@ void handle_scale_patch(struct request *q)
 
 	if (!old)
 		return;
+	const struct schema_type *type = schema_type_find("autoscaling.v1.Scale");
 	cleanup(json_decrefp) json_t *now = scale_of(obj);
-	cleanup(json_decrefp) json_t *scale =
-		body_patch(q, schema_type_find("autoscaling.v1.Scale"), now, &e);
-	if (scale)
+	cleanup(json_decrefp) json_t *scale = body_patch(q, type, now, &e);
+	if (scale && object_check_type(type, scale, &e) == 0)
 		scale_write(q, old, obj, scale);
 	else
 		reply_error(q, &e);

@@ -13,13 +13,15 @@ int body_format_of(struct str content_type, enum body_format *ret_format)
 		const char *type;
 		enum body_format format;
 	} types[] = {
-		{ "", BODY_JSON },
 		{ "application/json", BODY_JSON },
 		{ "application/yaml", BODY_YAML },
 		{ "application/vnd.kubernetes.protobuf", BODY_PROTOBUF },
 	};
 	struct str rest, type = str_trim(str_cut(content_type, ';', &rest));
 
+	*ret_format = BODY_JSON;
+	if (!content_type.len)
+		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (str_ieq(type, str_of(types[i].type))) {
 			*ret_format = types[i].format;
@@ -262,6 +264,13 @@ int object_check_types(const struct resource *r, json_t *obj, enum field_validat
 		return -1;
 	}
 	return walk_finish(&w, ret_warnings);
+}
+
+int object_check_type(const struct schema_type *t, json_t *obj, struct err *e)
+{
+	struct walk w = { .fv = FV_IGNORE, .e = e };
+
+	return walk_object(&w, t, obj, NULL, 0);
 }
 
 json_t *object_decode_type(const struct schema_type *t, enum body_format format, struct str body,

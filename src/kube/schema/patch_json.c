@@ -267,6 +267,17 @@ static int apply(struct patcher *p, const json_t *op)
 	return r;
 }
 
+static void not_decoded(const json_t *v, const char *type, struct err *e)
+{
+	err_set(e, ERR_BAD_REQUEST, "json: cannot unmarshal %s into Go value of type jsonpatch.%s",
+		json_is_object(v)   ? "object"
+		: json_is_array(v)  ? "array"
+		: json_is_string(v) ? "string"
+		: json_is_number(v) ? "number"
+				    : "bool",
+		type);
+}
+
 json_t *patch_json(const json_t *obj, const json_t *ops, struct err *e)
 {
 	struct patcher p = { .e = e };
@@ -274,12 +285,12 @@ json_t *patch_json(const json_t *obj, const json_t *ops, struct err *e)
 	json_t *op;
 
 	if (!json_is_array(ops)) {
-		err_set(e, ERR_BAD_REQUEST,
-			"json: cannot unmarshal %s into Go value of type jsonpatch.Patch",
-			json_is_object(ops)   ? "object"
-			: json_is_string(ops) ? "string"
-			: json_is_number(ops) ? "number"
-					      : "bool");
+		not_decoded(ops, "Patch", e);
+		return NULL;
+	}
+	json_array_foreach((json_t *)ops, i, op) if (!json_is_object(op) && !json_is_null(op))
+	{
+		not_decoded(op, "Operation", e);
 		return NULL;
 	}
 	if (json_array_size(ops) > LIMIT_PATCH_OPERATIONS) {

@@ -112,6 +112,10 @@ int request_info_parse(const struct http_request *r, struct arena *a, struct req
 	info.path = uri_decode(r->path, a);
 	if (!info.path || info.path[0] != '/' || split(info.path, a, &s) < 0)
 		return err_set(e, ERR_BAD_REQUEST, "the request path cannot be read");
+	/* Upstream drops a parameter that it cannot decode. A selector that is dropped selects
+	 * everything, so we refuse. */
+	if (memchr(r->query.ptr ? r->query.ptr : "", '%', r->query.len) && !uri_decode(r->query, a))
+		return err_set(e, ERR_BAD_REQUEST, "the request's query cannot be read");
 	parse_path(&s, &info);
 	if (!info.is_resource) {
 		info.verb = lower(r->method, a);

@@ -6,11 +6,38 @@ static json_t *status_base(const char *result)
 			 "status", result);
 }
 
+/* Names and values come from requests, and messages are cut to their length: what is not UTF-8 becomes
+ * U+FFFD, as Go writes it. */
+static json_t *text_json(const char *text)
+{
+	json_t *whole = json_string(text);
+	struct buf b;
+
+	if (whole)
+		return whole;
+	buf_init(&b, SIZE_MAX);
+	for (size_t n; *text; text += n) {
+		json_t *c = NULL;
+		for (n = 0; !c && n < 4 && text[n];)
+			c = json_stringn(text, ++n);
+		if (c) {
+			buf_put(&b, text, n);
+		} else {
+			buf_puts(&b, "\xef\xbf\xbd");
+			n = 1;
+		}
+		json_decref(c);
+	}
+	whole = json_stringn(b.ptr, b.len);
+	buf_done(&b);
+	return whole;
+}
+
 static json_t *failure(enum err_reason reason, const char *message, json_t *details)
 {
 	json_t *s = status_base("Failure");
 
-	json_object_set_new(s, "message", json_string(message));
+	json_object_set_new(s, "message", text_json(message));
 	json_object_set_new(s, "reason", json_string(err_reason_name(reason)));
 	if (details)
 		json_object_set_new(s, "details", details);
@@ -29,7 +56,7 @@ static json_t *details_of(const struct resource *r, const char *name, const char
 	json_t *d = json_object();
 
 	if (name && name[0])
-		json_object_set_new(d, "name", json_string(name));
+		json_object_set_new(d, "name", text_json(name));
 	if (r && r->group[0])
 		json_object_set_new(d, "group", json_string(r->group));
 	if (kind)

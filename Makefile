@@ -12,6 +12,9 @@ CLANG ?= clang
 OPT ?= -O2 -g
 SAN ?=
 JOBS ?= $(shell nproc)
+# V=1 shows the commands
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
 PKGS = jansson libnghttp2 openssl sqlite3 yaml-0.1 libprotobuf-c libbpf libpcre2-8 zlib libcap libseccomp
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(SAN) -fstack-protector-strong -fno-strict-aliasing -pthread \
@@ -37,66 +40,79 @@ FUZZ := $(patsubst fuzz/%.c,%,$(wildcard fuzz/fuzz_*.c))
 all: $(BUILD)/portico
 
 $(BUILD)/portico: $(BUILD)/main.o $(LIB)
-	$(CC) -o $@ $^ $(LDLIBS_ALL)
+	$(call say,LINK)
+	$(Q)$(CC) -o $@ $^ $(LDLIBS_ALL)
 
 $(LIB): $(OBJ) $(GEN_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR)
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/%.o: src/%.c | $(BPF_SKEL) $(PROTO_H)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
-	$(CC) $(CFLAGS_ALL) -Wno-missing-prototypes -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_ALL) -Wno-missing-prototypes -MMD -MP -c -o $@ $<
 
 $(SCHEMA_C): schema/schema.txt schema/enums.txt tools/gen_schema.awk
 	@mkdir -p $(@D)
-	awk -f tools/gen_schema.awk schema/enums.txt schema/schema.txt > $@
+	$(call say,GEN)
+	$(Q)awk -f tools/gen_schema.awk schema/enums.txt schema/schema.txt > $@
 
 define PROTO_RULE
 $(BUILD)/gen/$(notdir $(1:.proto=.pb-c.c)) $(BUILD)/gen/$(notdir $(1:.proto=.pb-c.h)) &: $(1)
 	@mkdir -p $(BUILD)/gen
-	protoc-c --proto_path=$(dir $(1)) --c_out=$(BUILD)/gen $(1)
+	$$(call say,PROTO)
+	$$(Q)protoc-c --proto_path=$(dir $(1)) --c_out=$(BUILD)/gen $(1)
 endef
 $(foreach p,$(PROTO),$(eval $(call PROTO_RULE,$(p))))
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h bpf/include/*.h bpf/lib/*.h)
 	@mkdir -p $(@D)
-	$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wno-unused-function -Ibpf/include -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu -c -o $@ $<
+	$(call say,BPF)
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wno-unused-function -Ibpf/include -Ibpf -I/usr/include/$(shell uname -m)-linux-gnu -c -o $@ $<
 $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)
-	bpftool gen skeleton $< name $(subst .,_,$*) > $@
+	$(call say,SKEL)
+	$(Q)bpftool gen skeleton $< name $(subst .,_,$*) > $@
 bpf: $(BPF_SKEL)
 
 # Images are made here, without a registry: static programs packed as OCI layouts.
 PAUSE_TAR = $(BUILD)/images/pause.tar
 $(PAUSE_TAR): images/pause/pause.c tools/oci_pack.sh
 	@mkdir -p $(BUILD)/images/pause
-	$(CC) -Os -static -s -o $(BUILD)/images/pause/pause $<
-	tools/oci_pack.sh $(BUILD)/images/pause registry.k8s.io/pause:portico $@ /pause
+	$(call say,IMAGE)
+	$(Q)$(CC) -Os -static -s -o $(BUILD)/images/pause/pause $<
+	$(Q)tools/oci_pack.sh $(BUILD)/images/pause registry.k8s.io/pause:portico $@ /pause
 $(BUILD)/roles/cli/pause_image.o: src/roles/cli/pause_image.c $(PAUSE_TAR)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -DPAUSE_IMAGE_TAR='"$(PAUSE_TAR)"' -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_ALL) -DPAUSE_IMAGE_TAR='"$(PAUSE_TAR)"' -c -o $@ $<
 
 $(BUILD)/images/my-app-%.tar: images/my-app/main.c tools/oci_pack.sh
 	@mkdir -p $(BUILD)/images/my-app-$*
-	$(CC) -O2 -static -s -pthread -D_GNU_SOURCE -DVERSION='"$*"' -Wall -Wextra -o $(BUILD)/images/my-app-$*/my-app $<
-	tools/oci_pack.sh $(BUILD)/images/my-app-$* docker.io/library/my-app:$* $@ /my-app
+	$(call say,IMAGE)
+	$(Q)$(CC) -O2 -static -s -pthread -D_GNU_SOURCE -DVERSION='"$*"' -Wall -Wextra -o $(BUILD)/images/my-app-$*/my-app $<
+	$(Q)tools/oci_pack.sh $(BUILD)/images/my-app-$* docker.io/library/my-app:$* $@ /my-app
 # Debian's static BusyBox, with a link per applet.
 $(BUILD)/images/busybox.tar: tools/oci_pack.sh
 	@rm -rf $(BUILD)/images/busybox && mkdir -p $(BUILD)/images/busybox/bin $(BUILD)/images/busybox/tmp
-	cp $(or $(wildcard /usr/bin/busybox),/bin/busybox) $(BUILD)/images/busybox/bin/busybox
-	for a in $$($(BUILD)/images/busybox/bin/busybox --list | grep -vx busybox); do ln -sf busybox $(BUILD)/images/busybox/bin/$$a; done
-	printf '#!/bin/sh\nexec env "$$@"\n' > $(BUILD)/images/busybox/bin/printenv && chmod 755 $(BUILD)/images/busybox/bin/printenv
-	tools/oci_pack.sh $(BUILD)/images/busybox docker.io/library/busybox:portico $@ sh
+	$(call say,IMAGE)
+	$(Q)cp $(or $(wildcard /usr/bin/busybox),/bin/busybox) $(BUILD)/images/busybox/bin/busybox
+	$(Q)for a in $$($(BUILD)/images/busybox/bin/busybox --list | grep -vx busybox); do ln -sf busybox $(BUILD)/images/busybox/bin/$$a; done
+	$(Q)printf '#!/bin/sh\nexec env "$$@"\n' > $(BUILD)/images/busybox/bin/printenv && chmod 755 $(BUILD)/images/busybox/bin/printenv
+	$(Q)tools/oci_pack.sh $(BUILD)/images/busybox docker.io/library/busybox:portico $@ sh
 IMAGES = $(BUILD)/images/my-app-1.0.0.tar $(BUILD)/images/my-app-1.0.1.tar $(BUILD)/images/busybox.tar
 images: $(IMAGES)
 
 # Each unit test is a cmocka program of its own, linked with everything but main().
 $(BUILD)/tests/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -Itests -MMD -MP -o $@ $< $(LIB) $(LDLIBS_ALL) -lcmocka
+	$(call say,TEST)
+	$(Q)$(CC) $(CFLAGS_ALL) -Itests -MMD -MP -o $@ $< $(LIB) $(LDLIBS_ALL) -lcmocka
 T ?= $(UNIT)
 unit: $(addprefix $(BUILD)/tests/,$(T))
 	@fail=0; for t in $^; do $$t || fail=1; done; exit $$fail
@@ -120,9 +136,10 @@ netns: $(BUILD)/netns/dp_load $(BUILD)/netns/peer $(BUILD)/netns/test_packets
 FUZZ_SECONDS ?= 30
 $(BUILD)/fuzz/%: fuzz/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDLIBS_ALL)
+	$(call say,FUZZ)
+	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDLIBS_ALL)
 fuzzers: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
-	printf '%s\n' $^ | xargs -P $(JOBS) -I{} tools/fuzz_one.sh {} $(FUZZ_SECONDS) $(BUILD)
+	@printf '%s\n' $^ | xargs -P $(JOBS) -I{} tools/fuzz_one.sh {} $(FUZZ_SECONDS) $(BUILD)
 fuzz:
 	$(MAKE) -j$(JOBS) BUILD=$(BUILD)/fuzz-build CC=$(CLANG) SAN="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" \
 	  OPT="-O1 -g" WERROR= fuzzers

@@ -167,6 +167,21 @@ void jx_del(json_t *obj, const char *path)
 		json_object_del(parent, last);
 }
 
+void jx_keep(json_t *obj, const char *const *names)
+{
+	const char *key;
+	json_t *value;
+	void *tmp;
+
+	json_object_foreach_safe(obj, tmp, key, value) {
+		const char *const *n = names;
+		while (*n && strcmp(*n, key) != 0)
+			n++;
+		if (!*n)
+			json_object_del(obj, key);
+	}
+}
+
 const char *jx_name(const json_t *obj)
 {
 	return jx_str(obj, "metadata.name");

@@ -31,6 +31,8 @@ void jx_set_str(json_t *obj, const char *path, const char *s); /* NULL removes *
 void jx_set_int(json_t *obj, const char *path, int64_t n);
 void jx_set_bool(json_t *obj, const char *path, bool b);
 void jx_del(json_t *obj, const char *path);
+/* Removes all members but the named ones; `names` ends with NULL. */
+void jx_keep(json_t *obj, const char *const *names);
 
 /* Locals: `cleanup(json_decrefp) json_t *v` (jansson has json_decrefp). */
 

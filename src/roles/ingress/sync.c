@@ -305,21 +305,34 @@ static void slice_deleted(void *ctx, const json_t *slice)
 
 static void keep_service(json_t *obj)
 {
-	jx_del(obj, "status");
-	jx_del(obj, "metadata.annotations");
+	static const char *const root[] = { "metadata", "spec", NULL };
+	static const char *const metadata[] = { "name", "namespace", "uid", "resourceVersion", NULL };
+	static const char *const spec[] = { "ports", NULL };
+	static const char *const ports[] = { "name", "port", NULL };
+	json_t *port;
+	size_t i;
+
+	jx_keep(obj, root);
+	jx_keep(json_object_get(obj, "metadata"), metadata);
+	jx_keep(json_object_get(obj, "spec"), spec);
+	json_array_foreach(jx_at(obj, "spec.ports"), i, port)
+		jx_keep(port, ports);
 }
 
 static void keep_slice(json_t *obj)
 {
+	static const char *const root[] = { "metadata", "ports", "endpoints", NULL };
+	static const char *const metadata[] = { "name", "namespace", "uid", "resourceVersion", "labels", NULL };
+	static const char *const labels[] = { "kubernetes.io/service-name", NULL };
+	static const char *const endpoint[] = { "addresses", "conditions", NULL };
 	json_t *ep;
 	size_t i;
 
-	jx_del(obj, "metadata.ownerReferences");
-	jx_del(obj, "metadata.annotations");
-	json_array_foreach(json_object_get(obj, "endpoints"), i, ep) {
-		json_object_del(ep, "targetRef");
-		json_object_del(ep, "nodeName");
-	}
+	jx_keep(obj, root);
+	jx_keep(json_object_get(obj, "metadata"), metadata);
+	jx_keep(jx_at(obj, "metadata.labels"), labels);
+	json_array_foreach(json_object_get(obj, "endpoints"), i, ep)
+		jx_keep(ep, endpoint);
 }
 
 /* Only certificates: other Secrets' content stays out of this process's memory. */

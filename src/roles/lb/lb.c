@@ -220,11 +220,20 @@ static void services_synced(void *ctx)
 	role_ready();
 }
 
+/* Of the many that are no LoadBalancers only a status that is still to be cleared counts. */
 static void service_trim(json_t *obj)
 {
-	jx_del(obj, "metadata.ownerReferences");
-	jx_del(obj, "spec.selector");
-	jx_del(obj, "spec.ports");
+	static const char *const root[] = { "kind", "apiVersion", "metadata", "spec", "status", NULL };
+	static const char *const other_root[] = { "metadata", NULL };
+	static const char *const metadata[] = { "name",	       "namespace",	    "uid", "resourceVersion",
+						"annotations", "deletionTimestamp", NULL };
+	static const char *const spec[] = { "type", "loadBalancerClass", "loadBalancerIP", NULL };
+
+	jx_keep(obj, root);
+	jx_keep(json_object_get(obj, "metadata"), metadata);
+	jx_keep(json_object_get(obj, "spec"), spec);
+	if (!c_eq(jx_str(obj, "spec.type"), "LoadBalancer") && !jx_at(obj, "status.loadBalancer.ingress"))
+		jx_keep(obj, other_root);
 }
 
 static const struct informer_handlers handlers = {

@@ -147,8 +147,18 @@ static void read_host_dns(struct node *n)
 /* Kept: what environment variables are made of. */
 static void shrink_service(json_t *obj)
 {
-	json_object_del(json_object_get(obj, "metadata"), "annotations");
-	json_object_del(obj, "status");
+	static const char *const root[] = { "metadata", "spec", NULL };
+	static const char *const metadata[] = { "name", "namespace", "uid", "resourceVersion", NULL };
+	static const char *const spec[] = { "clusterIP", "ports", NULL };
+	static const char *const port[] = { "name", "port", "protocol", NULL };
+	json_t *p;
+	size_t i;
+
+	jx_keep(obj, root);
+	jx_keep(json_object_get(obj, "metadata"), metadata);
+	jx_keep(json_object_get(obj, "spec"), spec);
+	json_array_foreach(jx_at(obj, "spec.ports"), i, p)
+		jx_keep(p, port);
 }
 
 static void on_services_synced(void *ctx)

@@ -379,6 +379,7 @@ struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr,
 	i->path = kube_path(gvr, o ? o->ns : NULL, NULL, NULL);
 	i->selectors = selector_query(o);
 	i->metadata_only = o && o->metadata_only;
+	i->handlers_only = o && o->handlers_only;
 	cache_init(i);
 	informer_next(i, 0); /* not now: no handler runs before the caller has the pointer */
 	return i;

@@ -25,6 +25,9 @@ struct informer_options {
 	const char *label_selector; /* NULL: none */
 	const char *field_selector; /* NULL: none */
 	bool metadata_only;	    /* kind PartialObjectMetadata, if the server can: for garbage collection */
+	/* For a role that keeps what it reads in tables of its own: once `added` or `updated` has run, an object is
+	 * cut to its name, namespace, uid and resourceVersion. That is all `old_obj` and `deleted` then hold. */
+	bool handlers_only;
 };
 /* All strings and tables are borrowed until informer_free. Objects in the cache carry kind and apiVersion. */
 struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr, const struct informer_options *o,

@@ -68,6 +68,31 @@ static void remove_key(struct informer *i, const char *key)
 	free(c);
 }
 
+/* A tree of its own: what is deleted from an object leaves its tables as large as they were. */
+static json_t *identity_of(const json_t *obj)
+{
+	static const char *const kept[] = { "name", "namespace", "uid", "resourceVersion" };
+	const json_t *meta = json_object_get(obj, "metadata");
+	json_t *cut = json_object(), *id = json_object();
+
+	for (size_t k = 0; k < ARRAY_LEN(kept); k++)
+		if (json_object_get(meta, kept[k]))
+			json_object_set(id, kept[k], json_object_get(meta, kept[k]));
+	json_object_set_new(cut, "metadata", id);
+	return cut;
+}
+
+/* The handlers have seen it. They may have freed the informer: its cache lives until the turn's end. */
+static void forget_body(struct informer *i, struct cached *c)
+{
+	json_t *whole = c->obj;
+
+	if (!i->handlers_only)
+		return;
+	c->obj = identity_of(whole);
+	json_decref(whole);
+}
+
 static void add(struct informer *i, const char *key, json_t *obj)
 {
 	struct cached *c = xcalloc(1, sizeof(*c));
@@ -77,6 +102,7 @@ static void add(struct informer *i, const char *key, json_t *obj)
 	map_put_c(&i->cache, key, c);
 	if (i->on.added)
 		i->on.added(i->ctx, obj);
+	forget_body(i, c);
 }
 
 static void replace(struct informer *i, struct cached *c, json_t *obj)
@@ -87,6 +113,7 @@ static void replace(struct informer *i, struct cached *c, json_t *obj)
 	if (i->on.updated)
 		i->on.updated(i->ctx, old, obj);
 	json_decref(old);
+	forget_body(i, c);
 }
 
 void cache_apply(struct informer *i, json_t *obj)

@@ -15,7 +15,7 @@ struct informer {
 	struct map cache; /* "ns/name" or "name" → struct cached */
 
 	char *path, *selectors; /* selectors: "&labelSelector=…", or "" */
-	bool metadata_only;
+	bool metadata_only, handlers_only;
 	char *kind, *api_version; /* of items, learnt from the list */
 	char *version;		  /* resourceVersion to watch from */
 	char *next_page;	  /* the list's continue token, or NULL */

@@ -232,7 +232,10 @@ static void service_trim(json_t *obj)
 	jx_keep(obj, root);
 	jx_keep(json_object_get(obj, "metadata"), metadata);
 	jx_keep(json_object_get(obj, "spec"), spec);
-	if (!c_eq(jx_str(obj, "spec.type"), "LoadBalancer") && !jx_at(obj, "status.loadBalancer.ingress"))
+	if (c_eq(jx_str(obj, "spec.type"), "LoadBalancer"))
+		return;
+	jx_del(obj, "metadata.annotations");
+	if (!jx_at(obj, "status.loadBalancer.ingress"))
 		jx_keep(obj, other_root);
 }
 

@@ -128,7 +128,7 @@ static void test_json(void **state)
 		"[{\"op\":\"move\",\"from\":\"/o\",\"path\":\"/o/p\"}]",
 		"[{\"op\":\"copy\",\"path\":\"/x\"}]",
 		"[{\"op\":\"copy\",\"from\":\"/nope\",\"path\":\"/x\"}]",
-		"[1]",
+		"[null]",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -138,6 +138,8 @@ static void test_json(void **state)
 		      "the server rejected our request due to an error in our request");
 	check(patch_json, "{}", "{}", NULL, ERR_BAD_REQUEST,
 	      "json: cannot unmarshal object into Go value of type jsonpatch.Patch");
+	check(patch_json, "{}", "[1]", NULL, ERR_BAD_REQUEST,
+	      "json: cannot unmarshal number into Go value of type jsonpatch.Operation");
 }
 
 /* Copies that double the object, copies that nest it, and too many operations. */

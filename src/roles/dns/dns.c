@@ -10,6 +10,7 @@
 #include "roles/role.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -30,48 +31,6 @@ struct dns_role {
 	const struct role_ctx *ctx;
 	uint16_t port;
 };
-
-/* ---- what is kept of the objects ---- */
-
-static void keep_only(json_t *obj, const char *const *names, size_t n)
-{
-	const char *key;
-	json_t *value;
-	void *tmp;
-
-	json_object_foreach_safe(obj, tmp, key, value) {
-		bool keep = false;
-		for (size_t i = 0; i < n && !keep; i++)
-			keep = strcmp(key, names[i]) == 0;
-		if (!keep)
-			json_object_del(obj, key);
-	}
-}
-#define KEEP(obj, ...)                                                                             \
-	do {                                                                                       \
-		static const char *const names_[] = { __VA_ARGS__ };                               \
-		keep_only(obj, names_, ARRAY_LEN(names_));                                         \
-	} while (0)
-
-static void transform(json_t *obj)
-{
-	json_t *metadata = json_object_get(obj, "metadata"),
-	       *endpoints = json_object_get(obj, "endpoints");
-
-	KEEP(obj, "kind", "apiVersion", "metadata", "spec", "endpoints", "ports");
-	KEEP(metadata, "name", "namespace", "uid", "resourceVersion", "labels");
-	KEEP(json_object_get(metadata, "labels"), "kubernetes.io/service-name");
-	KEEP(json_object_get(obj, "spec"), "type", "clusterIP", "clusterIPs", "externalName",
-	     "ports");
-	for (size_t i = 0; i < json_array_size(endpoints); i++)
-		KEEP(json_array_get(endpoints, i), "addresses", "hostname", "conditions");
-}
-
-static void transform_namespace(json_t *obj)
-{
-	KEEP(obj, "kind", "apiVersion", "metadata");
-	KEEP(json_object_get(obj, "metadata"), "name", "uid", "resourceVersion");
-}
 
 /* ---- from informers into the zone ---- */
 
@@ -108,6 +67,7 @@ static void synced(void *ctx)
 	log_info("serving %s: %zu services, %zu slices, %zu namespaces", c->cluster_domain,
 		 informer_count(d->services), informer_count(d->slices),
 		 informer_count(d->namespaces));
+	malloc_trim(0); /* the lists' pages were many times what stays */
 	role_ready();
 	if (c->standalone)
 		d->ensure = dns_ensure_new(d->ctx->kube, d->services, d->slices, c->dns_ip,
@@ -115,17 +75,22 @@ static void synced(void *ctx)
 }
 
 static const struct informer_handlers service_handlers = {
-	service_added, service_updated, service_deleted, synced, .transform = transform,
+	service_added,
+	service_updated,
+	service_deleted,
+	synced,
 };
 static const struct informer_handlers slice_handlers = {
-	slice_added, slice_updated, slice_deleted, synced, .transform = transform,
+	slice_added,
+	slice_updated,
+	slice_deleted,
+	synced,
 };
 static const struct informer_handlers namespace_handlers = {
 	namespace_added,
 	namespace_updated,
 	namespace_deleted,
 	synced,
-	.transform = transform_namespace,
 };
 
 static void watch(struct dns_role *d)
@@ -133,7 +98,7 @@ static void watch(struct dns_role *d)
 	static const struct kube_gvr services = { "", "v1", "services" },
 				     namespaces = { "", "v1", "namespaces" },
 				     slices = { "discovery.k8s.io", "v1", "endpointslices" };
-	static const struct informer_options all = { 0 };
+	static const struct informer_options all = { .handlers_only = true };
 	struct kube_client *k = d->ctx->kube;
 
 	d->namespaces = informer_new(k, namespaces, &all, &namespace_handlers, d);

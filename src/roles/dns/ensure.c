@@ -17,6 +17,7 @@ struct dns_ensure {
 	const struct informer *services, *slices;
 	const char *cluster_ip, *node_ip;
 	uint16_t port;
+	char *checked; /* the slice's resourceVersion that was found right */
 	struct timer timer;
 	unsigned in_flight;
 	bool failed_before, freed;
@@ -91,6 +92,12 @@ static json_t *slice_object(const struct dns_ensure *d)
 	return o;
 }
 
+static void ensure_done(struct dns_ensure *d)
+{
+	free(d->checked);
+	free(d);
+}
+
 static void on_done(void *ctx, int status, const json_t *obj, const struct err *e)
 {
 	struct dns_ensure *d = ctx;
@@ -99,7 +106,7 @@ static void on_done(void *ctx, int status, const json_t *obj, const struct err *
 	d->in_flight--;
 	if (d->freed) {
 		if (d->in_flight == 0)
-			free(d);
+			ensure_done(d);
 		return;
 	}
 	if (e && status != 409 && !d->failed_before)
@@ -117,25 +124,41 @@ static void create(struct dns_ensure *d, struct kube_gvr gvr, json_t *obj)
 static bool slice_is_right(const struct dns_ensure *d, const json_t *slice)
 {
 	const json_t *endpoints = jx_at(slice, "endpoints"),
-		     *p = json_array_get(jx_at(slice, "ports"), 0);
-	const json_t *addresses = jx_at(json_array_get(endpoints, 0), "addresses");
+		     *p = json_array_get(jx_at(slice, "ports"), 0),
+		     *addresses = jx_at(json_array_get(endpoints, 0), "addresses");
 
 	return json_array_size(endpoints) == 1 && jx_len(slice, "ports") == 2 &&
 	       c_eq(json_string_value(json_array_get(addresses, 0)), d->node_ip) &&
 	       jx_int(p, "port", 0) == d->port;
 }
 
-/* Endpoints' family cannot be changed, hence deleting instead of updating; the next look creates it
- * anew. */
+/* A slice's address family cannot be changed, so a wrong one is deleted; the next look creates it.
+ */
+static void on_slice(void *ctx, int status, const json_t *obj, const struct err *e)
+{
+	struct dns_ensure *d = ctx;
+	bool wrong = !d->freed && !e && !slice_is_right(d, obj);
+
+	if (!d->freed && !e && !wrong) {
+		free(d->checked);
+		d->checked = xstrdup(jx_str(obj, "metadata.resourceVersion"));
+	}
+	if (wrong) {
+		d->in_flight++;
+		kube_delete(d->kube, slices_gvr, NAMESPACE, SLICE, NULL, on_done, d);
+	}
+	on_done(d, status, NULL, e);
+}
+
 static void check_slice(struct dns_ensure *d)
 {
 	const json_t *slice = informer_get(d->slices, NAMESPACE, SLICE);
 
 	if (!slice) {
 		create(d, slices_gvr, slice_object(d));
-	} else if (!slice_is_right(d, slice)) {
+	} else if (!c_eq(jx_str(slice, "metadata.resourceVersion"), d->checked)) {
 		d->in_flight++;
-		kube_delete(d->kube, slices_gvr, NAMESPACE, SLICE, NULL, on_done, d);
+		kube_get(d->kube, slices_gvr, NAMESPACE, SLICE, on_slice, d);
 	}
 }
 
@@ -188,5 +211,5 @@ void dns_ensure_free(struct dns_ensure *d)
 	timer_stop(&d->timer);
 	d->freed = true;
 	if (d->in_flight == 0)
-		free(d);
+		ensure_done(d);
 }

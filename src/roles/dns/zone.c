@@ -152,7 +152,7 @@ static void collect_refs(struct zone_service *s)
 static size_t key_of(const struct zone_service *s, const uint8_t *first, struct str protocol,
 		     uint8_t out[DNS_NAME_BYTES_MAX])
 {
-	size_t own = s->owner.len - 1u, n = 1 + (size_t)first[0];
+	size_t own = s->owner_len, n = 1 + (size_t)first[0];
 
 	if (n + 1 + protocol.len + own > DNS_NAME_BYTES_MAX)
 		return 0;
@@ -162,7 +162,7 @@ static size_t key_of(const struct zone_service *s, const uint8_t *first, struct 
 		memcpy(out + n, protocol.ptr, protocol.len);
 		n += protocol.len;
 	}
-	memcpy(out + n, s->owner.wire, own);
+	memcpy(out + n, s->owner, own);
 	return n + own;
 }
 
@@ -229,7 +229,7 @@ static void service_publish(struct zone *z, struct zone_service *s)
 	}
 	/* A headless service without ready endpoints does not exist. */
 	if (exists || s->n_refs)
-		node_put(z, s, NODE_SERVICE, s->owner.wire, s->owner.len - 1u);
+		node_put(z, s, NODE_SERVICE, s->owner, s->owner_len);
 	for (size_t i = 0; i < s->n_ips; i++)
 		reverse_put(z, s, NULL, &s->ips[i]);
 }
@@ -251,7 +251,8 @@ static struct zone_service *service_get(struct zone *z, const char *ns, const ch
 	if (s || !key || !dns_name_from_text(str_of(owner), &n) || n.labels != 2)
 		return s;
 	s = xcalloc(1, sizeof(*s));
-	s->owner = n;
+	s->owner_len = n.len - 1;
+	s->owner = (uint8_t *)xstrndup((const char *)n.wire, s->owner_len);
 	list_init(&s->slices);
 	list_init(&s->nodes);
 	list_init(&s->reverses);
@@ -267,6 +268,7 @@ static void service_free(void *p)
 	service_unload(s);
 	free(s->refs);
 	free(s->key);
+	free(s->owner);
 	free(s);
 }
 

@@ -94,7 +94,7 @@ static uint16_t put_srv(struct reply *r, size_t n_total, uint16_t port, const ui
 
 	if (host)
 		p = mempcpy(p, host, 1 + (size_t)host[0]);
-	p = mempcpy(p, s->owner.wire, s->owner.len - 1u);
+	p = mempcpy(p, s->owner, s->owner_len);
 	p = mempcpy(p, r->z->svc.wire, r->z->svc.len);
 	size_t len = (size_t)(p - target);
 	if (len > DNS_NAME_BYTES_MAX)
@@ -477,7 +477,7 @@ static void put_ptr(struct reply *r, const struct zone_reverse *rev)
 
 	if (rev->ref)
 		p = mempcpy(p, rev->ref->endpoint->host, 1 + (size_t)rev->ref->endpoint->host[0]);
-	p = mempcpy(p, s->owner.wire, s->owner.len - 1u);
+	p = mempcpy(p, s->owner, s->owner_len);
 	p = mempcpy(p, r->z->svc.wire, r->z->svc.len);
 	const struct dns_rdata rd = { .name = name, .name_len = (size_t)(p - name) };
 	if (rd.name_len > DNS_NAME_BYTES_MAX)

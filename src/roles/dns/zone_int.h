@@ -41,7 +41,8 @@ struct zone_ref {
 
 struct zone_service {
 	char *key;	       /* "ns/name" */
-	struct dns_name owner; /* "web.default", without what follows */
+	uint8_t *owner; /* "web.default" in wire form, without what follows */
+	uint8_t owner_len;
 	bool present;	       /* the Service itself was seen; slices may come before it */
 	enum zone_kind kind;
 	struct zone_ip ips[2];

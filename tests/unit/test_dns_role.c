@@ -10,6 +10,7 @@
 
 static struct api_world *w;
 static pid_t role;
+static int udp_fd, tcp_fd;
 static struct sockaddr_in server;
 static char answer_text[512];
 
@@ -24,14 +25,14 @@ static int bound(int type)
 }
 
 /* As the supervisor does: the sockets are ours, and stay open when the role dies. */
-static void role_start(int udp, int tcp)
+static void role_start(void)
 {
 	role = fork();
 	assert_true(role >= 0);
 	if (role)
 		return;
 	char text[64];
-	snprintf(text, sizeof(text), "dns-udp:%d,dns-tcp:%d", udp, tcp);
+	snprintf(text, sizeof(text), "dns-udp:%d,dns-tcp:%d", udp_fd, tcp_fd);
 	setenv("PORTICO_LISTEN", text, 1);
 	w->config.standalone = true;
 	_exit(role_process(&role_dns, &w->config));
@@ -43,11 +44,11 @@ static int setup(void **state)
 
 	(void)state;
 	w = api_world_new();
-	int udp = bound(SOCK_DGRAM);
-	assert_int_equal(getsockname(udp, (struct sockaddr *)&server, &len), 0);
-	int tcp = bound(SOCK_STREAM);
-	assert_int_equal(listen(tcp, 16), 0);
-	role_start(udp, tcp);
+	udp_fd = bound(SOCK_DGRAM);
+	assert_int_equal(getsockname(udp_fd, (struct sockaddr *)&server, &len), 0);
+	tcp_fd = bound(SOCK_STREAM);
+	assert_int_equal(listen(tcp_fd, 16), 0);
+	role_start();
 	return 0;
 }
 
@@ -63,11 +64,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* "NOERROR 10.96.0.1", "NXDOMAIN", or "" when nothing came within a moment. */
-static const char *ask(const char *name)
+/* "NOERROR 10.96.0.1", "NXDOMAIN", or "" when nothing came in time. */
+static const char *ask_within(const char *name, int ms)
 {
 	static const char *const rcodes[] = { "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN" };
-	const struct timeval patience = { .tv_usec = 200000 };
+	const struct timeval patience = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 	struct dns_query q = { .type = DNS_A, .class = DNS_CLASS_IN, .flags = 0 };
 	uint8_t bytes[1500], question[300];
 	struct dns_message m;
@@ -92,6 +93,11 @@ static const char *ask(const char *name)
 		snprintf(answer_text, sizeof(answer_text), "NOERROR %s",
 			 inet_ntoa(*(struct in_addr *)(bytes + r.rdata_at)));
 	return answer_text;
+}
+
+static const char *ask(const char *name)
+{
+	return ask_within(name, 200);
 }
 
 static void soon(const char *name, const char *want)
@@ -176,12 +182,26 @@ static void test_survives_the_api_server(void **state)
 	assert_string_equal(ask("kept.default.svc.cluster.local"), "NOERROR 10.96.0.78");
 }
 
+/* A question to a role that is not there yet waits in the socket; nobody is told of a failure. */
+static void test_killed_role(void **state)
+{
+	int status;
+
+	(void)state;
+	kill(role, SIGKILL);
+	assert_int_equal(waitpid(role, &status, 0), role);
+	role_start();
+	assert_string_equal(ask_within("kept.default.svc.cluster.local", SOON_MS),
+			    "NOERROR 10.96.0.78");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_own_objects),
 		cmocka_unit_test(test_follows_the_api),
 		cmocka_unit_test(test_survives_the_api_server),
+		cmocka_unit_test(test_killed_role),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -20,11 +20,17 @@
 #define UPSTREAM_PORT 53
 #define RESOLV_CONF "/etc/resolv.conf"
 #define TCP_BACKLOG 256
+#define RECEIVE_BUFFER_BYTES (1 << 20) /* some thousand questions, while the objects are read */
+/* For the objects to be there, as questions wait: less than a resolver's 5 s, so that it is
+ * answered. */
+#define PATIENCE_MS 4000
 
 struct dns_role {
 	struct dns_server server;
 	struct dns_udp *udp;
 	struct dns_tcp *tcp;
+	int udp_fd, tcp_fd;
+	struct timer patience;
 	struct informer *services, *slices, *namespaces;
 	struct dns_ensure *ensure;
 	const char *own_ips[3];
@@ -54,6 +60,28 @@ HANDLERS(service)
 HANDLERS(slice)
 HANDLERS(namespace)
 
+/* Questions that came before this have waited in the sockets. */
+static void serve(struct dns_role *d)
+{
+	struct err e;
+
+	timer_stop(&d->patience);
+	if (d->udp)
+		return;
+	d->udp = dns_udp_new(d->ctx->loop, d->udp_fd, &d->server, &e);
+	d->tcp = d->udp ? dns_tcp_new(d->ctx->loop, d->tcp_fd, &d->server, &e) : NULL;
+	if (d->tcp)
+		return;
+	role_set_error("%s", e.message);
+	loop_stop(d->ctx->loop);
+}
+
+static void on_patience_end(struct timer *t)
+{
+	log_warn("no answer from the API server yet: cluster names get SERVFAIL");
+	serve(t->ctx);
+}
+
 static void synced(void *ctx)
 {
 	struct dns_role *d = ctx;
@@ -68,6 +96,7 @@ static void synced(void *ctx)
 		 informer_count(d->services), informer_count(d->slices),
 		 informer_count(d->namespaces));
 	malloc_trim(0); /* the lists' pages were many times what stays */
+	serve(d);
 	role_ready();
 	if (c->standalone)
 		d->ensure = dns_ensure_new(d->ctx->kube, d->services, d->slices, c->dns_ip,
@@ -129,29 +158,22 @@ static uint16_t port_of(int fd)
 	return getsockname(fd, (struct sockaddr *)&a, &len) == 0 ? ntohs(a.sin6_port) : 0;
 }
 
-static int listen_udp(struct dns_role *d, const struct addr *own, struct err *e)
+static int open_sockets(struct dns_role *d, const struct addr *own, struct err *e)
 {
-	int fd = role_listen_fd("dns-udp");
+	int size = RECEIVE_BUFFER_BYTES;
 
-	if (fd == -1)
-		fd = bind_udp(own, e);
-	if (fd == -1)
+	d->udp_fd = role_listen_fd("dns-udp");
+	if (d->udp_fd == -1)
+		d->udp_fd = bind_udp(own, e);
+	if (d->udp_fd == -1)
 		return -1;
-	d->port = port_of(fd);
-	d->udp = dns_udp_new(d->ctx->loop, fd, &d->server, e);
-	return d->udp ? 0 : -1;
-}
-
-static int listen_tcp(struct dns_role *d, const struct addr *own, struct err *e)
-{
-	int fd = role_listen_fd("dns-tcp");
-
-	if (fd == -1)
-		fd = addr_listen(own, TCP_BACKLOG, e);
-	if (fd == -1)
-		return -1;
-	d->tcp = dns_tcp_new(d->ctx->loop, fd, &d->server, e);
-	return d->tcp ? 0 : -1;
+	setsockopt(d->udp_fd, SOL_SOCKET, SO_RCVBUF, &size,
+		   sizeof(size)); /* up to net.core.rmem_max */
+	d->port = port_of(d->udp_fd);
+	d->tcp_fd = role_listen_fd("dns-tcp");
+	if (d->tcp_fd == -1)
+		d->tcp_fd = addr_listen(own, TCP_BACKLOG, e);
+	return d->tcp_fd == -1 ? -1 : 0;
 }
 
 /* ---- the role ---- */
@@ -174,9 +196,10 @@ static int dns_start(struct role_ctx *ctx, struct err *e)
 		forwarder_new(ctx->loop, &(struct forwarder_config){ .resolv_conf = RESOLV_CONF,
 								     .own_ips = d->own_ips,
 								     .port = UPSTREAM_PORT });
-	if (addr_from_ip(c->node_ip, OWN_PORT, &own, e) < 0 || listen_udp(d, &own, e) < 0 ||
-	    listen_tcp(d, &own, e) < 0)
+	if (addr_from_ip(c->node_ip, OWN_PORT, &own, e) < 0 || open_sockets(d, &own, e) < 0)
 		return -1;
+	d->patience = (struct timer){ .fire = on_patience_end, .ctx = d };
+	timer_start(ctx->loop, &d->patience, PATIENCE_MS);
 	watch(d);
 	return 0;
 }
@@ -187,6 +210,7 @@ static void dns_stop(struct role_ctx *ctx)
 
 	if (!d)
 		return;
+	timer_stop(&d->patience);
 	dns_ensure_free(d->ensure);
 	informer_free(d->services);
 	informer_free(d->slices);

@@ -11,7 +11,6 @@
 #define BATCHES_PER_TURN 4	/* then the rest of the loop has its turn */
 #define QUESTION_BYTES_MAX 1500 /* what is longer is no question */
 #define CONTROL_BYTES 64	/* one in_pktinfo or in6_pktinfo */
-#define RECEIVE_BUFFER_BYTES (1 << 20)
 
 /* Where a question came from, and which of our addresses it came to: the answer leaves there. */
 struct route {
@@ -170,7 +169,7 @@ static void on_ready(struct io *io, uint32_t events)
 struct dns_udp *dns_udp_new(struct loop *l, int fd, struct dns_server *s, struct err *e)
 {
 	struct dns_udp *u = xcalloc(1, sizeof(*u));
-	int on = 1, size = RECEIVE_BUFFER_BYTES;
+	int on = 1;
 
 	u->loop = l;
 	u->server = s;
@@ -179,7 +178,6 @@ struct dns_udp *dns_udp_new(struct loop *l, int fd, struct dns_server *s, struct
 	/* Whichever the socket's family is; the other fails, and that is all right. */
 	setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)); /* up to net.core.rmem_max */
 	if (io_watch(l, &u->io, EPOLLIN, e) < 0) {
 		free(u);
 		return NULL;

@@ -4,6 +4,7 @@
 # make unit       unit tests (T=test_name for one)
 # make asan       unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 # make fuzz       each fuzz target for FUZZ_SECONDS
+# make func       bad input, and every kubectl's commands, against roles started by hand (root)
 # make walk       the end-to-end test on real containers (root)
 # make install    PREFIX=/usr/local
 BUILD ?= build
@@ -34,7 +35,7 @@ LIB := $(BUILD)/libportico.a
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst fuzz/%.c,%,$(wildcard fuzz/fuzz_*.c))
 
-.PHONY: all images unit asan check fuzz fuzzers layers walk demo install clean bpf
+.PHONY: all images unit asan check func fuzz fuzzers layers walk demo install clean bpf
 .DELETE_ON_ERROR:
 .SECONDARY:
 all: $(BUILD)/portico
@@ -150,6 +151,8 @@ layers:
 $(BUILD)/tests/load: tests/e2e/load.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -pthread -D_GNU_SOURCE -o $@ $<
+func: all
+	tests/func/all.sh $(BUILD)
 walk: all images $(BUILD)/tests/load
 	tests/e2e/walk.sh $(BUILD)
 
@@ -163,6 +166,7 @@ check:
 	$(MAKE) -j$(JOBS) WERROR=-Werror all images layers
 	$(MAKE) -j$(JOBS) unit
 	$(MAKE) asan
+	$(MAKE) func
 	$(MAKE) fuzz
 	$(MAKE) netns
 	$(MAKE) walk

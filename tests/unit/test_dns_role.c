@@ -89,9 +89,11 @@ static const char *ask_within(const char *name, int ms)
 	assert_true(dns_message_parse((struct str){ (char *)bytes, (size_t)got }, &m));
 	strcpy(answer_text, rcodes[m.flags & 3]);
 	struct dns_record r = dns_records(&m);
-	if (dns_record_next(&m, &r) && r.type == DNS_A)
-		snprintf(answer_text, sizeof(answer_text), "NOERROR %s",
-			 inet_ntoa(*(struct in_addr *)(bytes + r.rdata_at)));
+	if (dns_record_next(&m, &r) && r.type == DNS_A) {
+		struct in_addr ip; /* the message keeps no alignment */
+		memcpy(&ip, bytes + r.rdata_at, sizeof(ip));
+		snprintf(answer_text, sizeof(answer_text), "NOERROR %s", inet_ntoa(ip));
+	}
 	return answer_text;
 }
 

@@ -239,7 +239,8 @@ static size_t take_head(struct down *d, const uint8_t *bytes, size_t len)
 		return 0;
 	if (n <= 0) {
 		d->keep_alive = false;
-		down_fail(d, n == 0 ? 431 : d->head.refuse_status ? d->head.refuse_status : 400);
+		int too_large = d->head.target.len ? 431 : 414;
+		down_fail(d, n == 0 ? too_large : d->head.refuse_status ? d->head.refuse_status : 400);
 		return len;
 	}
 	start_request(d);

@@ -2,10 +2,10 @@
 
 #include "net/http.h"
 
-#include <stdio.h>
 #include <sys/random.h>
 
 #define HSTS "max-age=31536000; includeSubDomains" /* ingress-nginx's default, on https only */
+#define ERROR_PAGE_BYTES 1024
 
 /* Hop-by-hop (RFC 9110 §7.6.1), or set by us: never copied to the upstream. */
 static const char *const request_drop[] = {
@@ -157,23 +157,40 @@ int message_response(struct down *d, const struct http1_head *h, enum http1_fram
 	return out->overflow ? -1 : 0;
 }
 
-static const char *reason_of(int status)
+/* nginx's words, where they differ from the RFC's; 431 is one of its kinds of 400. */
+static const struct words {
+	int status, sent;
+	const char *reason, *title, *detail;
+} all_words[] = {
+	{ 408, 408, "Request Time-out", NULL, NULL },
+	{ 414, 414, "Request-URI Too Large", NULL, NULL },
+	{ 431, 400, "Bad Request", "Request Header Or Cookie Too Large", "Request Header Or Cookie Too Large" },
+	{ 503, 503, "Service Temporarily Unavailable", NULL, NULL },
+	{ 504, 504, "Gateway Time-out", NULL, NULL },
+};
+
+static struct words words_of(int status)
 {
-	/* nginx's words, where they differ from the RFC's. */
-	return status == 503 ? "Service Temporarily Unavailable" : status == 504 ? "Gateway Time-out" :
-	       status == 408 ? "Request Time-out" : http_status_text(status);
+	for (size_t i = 0; i < ARRAY_LEN(all_words); i++)
+		if (all_words[i].status == status)
+			return all_words[i];
+	return (struct words){ status, status, http_status_text(status), NULL, NULL };
 }
 
 void message_error_page(int status, bool keep_alive, bool head_method, struct buf *out)
 {
-	const char *reason = reason_of(status);
-	char page[512];
-	int n = snprintf(page, sizeof(page),
-			 "<html>\r\n<head><title>%d %s</title></head>\r\n<body>\r\n<center><h1>%d %s</h1></center>\r\n"
-			 "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n", status, reason, status, reason);
+	const struct words w = words_of(status);
+	struct buf page;
 
-	buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: text/html\r\nContent-Length: %d\r\n%s\r\n", status, reason, n,
-		   keep_alive ? "" : "Connection: close\r\n");
+	buf_init(&page, ERROR_PAGE_BYTES);
+	buf_printf(&page, "<html>\r\n<head><title>%d %s</title></head>\r\n<body>\r\n<center><h1>%d %s</h1></center>\r\n",
+		   w.sent, w.title ? w.title : w.reason, w.sent, w.reason);
+	if (w.detail)
+		buf_printf(&page, "<center>%s</center>\r\n", w.detail);
+	buf_puts(&page, "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n");
+	buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: text/html\r\nContent-Length: %zu\r\n%s\r\n", w.sent, w.reason,
+		   page.len, keep_alive ? "" : "Connection: close\r\n");
 	if (!head_method)
-		buf_put(out, page, (size_t)n);
+		buf_put_str(out, buf_str(&page));
+	buf_done(&page);
 }

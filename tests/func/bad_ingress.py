@@ -164,11 +164,15 @@ def words():
         ("413", b"POST / HTTP/1.1\r\nHost: ok.example\r\nContent-Length: 2000000\r\n\r\n", b"413 Request Entity Too Large"),
         ("501", b"POST / HTTP/1.1\r\nHost: ok.example\r\nTransfer-Encoding: x\r\n\r\n", b"501 Not Implemented"),
         ("505", b"GET / HTTP/1.7\r\nHost: ok.example\r\n\r\n", b"505 HTTP Version Not Supported"),
+        ("414", b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: ok.example\r\n\r\n", b"414 Request-URI Too Large"),
         ("404", b"GET / HTTP/1.1\r\nHost: nobody.example\r\n\r\n", b"404 Not Found"),
     ]
     for name, data, text in rows:
         answers, _ = http1(HTTP, data)
         check(f"ingress: {name} in nginx's words", answers and answers[0][2] == PAGE % (text, text), answers)
+    answers, _ = http1(HTTP, b"GET / HTTP/1.1\r\nHost: ok.example\r\nCookie: " + b"a" * 100000 + b"\r\n\r\n")
+    check("ingress: a long Cookie in nginx's words", answers and answers[0][0] == 400 and
+          b"<title>400 Request Header Or Cookie Too Large</title>" in answers[0][2], answers)
     for name, path in (("bad percent-encoding", b"/%zz"), ("an encoded NUL", b"/%00"), ("out of the root", b"/../../etc"), ("out of the root, encoded", b"/%2e%2e/%2e%2e/x")):
         answers, _ = http1(HTTP, b"GET " + path + b" HTTP/1.1\r\nHost: ok.example\r\n\r\n")
         check(f"ingress: {name}: 400", answers and answers[0][0] == 400, answers)

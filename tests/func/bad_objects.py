@@ -4,8 +4,9 @@ The words are kube-apiserver's where it has any for the case.
 """
 import base64
 import json
+import ssl
 
-from kit import api, api_row, api_still_answers, check, section
+from kit import API, WORK, api, api_row, api_still_answers, check, http1, section
 
 CM = "/api/v1/namespaces/default/configmaps"
 SVC = "/api/v1/namespaces/default/services"
@@ -317,7 +318,31 @@ def requests():
     api_row("an exec of a missing pod", "GET", "/api/v1/namespaces/default/pods/nope/exec?command=a", None, {}, (404), "not found")
 
 
+def strangers():
+    section("API server: who nobody is")
+    anonymous = ssl.create_default_context(cafile=f"{WORK}/data/pki/ca.crt")
+    for name, header, status, text in [
+        ("no certificate and no token", b"", 403, b'User \\"system:anonymous\\" cannot list resource \\"configmaps\\" in API group \\"\\" in the namespace \\"default\\"'),
+        ("a token of junk", b"Authorization: Bearer a.b.c\r\n", 401, b"Unauthorized"),
+        ("a token that is no UTF-8", b"Authorization: Bearer \xff\xfe.\xff.\xff\r\n", 401, b"Unauthorized"),
+        ("a token of 30,000 bytes", b"Authorization: Bearer " + b"a" * 30000 + b"\r\n", 401, b"Unauthorized"),
+        ("a token that says it needs no signature", b"Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.\r\n", 401, b"Unauthorized"),
+        ("impersonation without the right to", b"Impersonate-User: admin\r\n", 403, b"cannot impersonate resource"),
+    ]:
+        answers, _ = http1(API, b"GET " + CM.encode() + b" HTTP/1.1\r\nHost: a\r\n" + header + b"\r\n", anonymous)
+        check(name, answers and answers[0][0] == status and text in answers[0][2], answers)
+
+
+def deletions():
+    section("API server: deletions of what cannot be read")
+    before = api("GET", CM)[2]
+    for query in ("labelSelector=%zz", "labelSelector=a%00", "labelSelector=(", "fieldSelector=nope%3D1", "fieldSelector=%"):
+        status, _, data = api("DELETE", f"{CM}?{query}")
+        check(f"DELETE ?{query}", status == 400, f"{status} {data}")
+    check("nothing is deleted", len(json.loads(api("GET", CM)[2])["items"]) == len(json.loads(before)["items"]) > 0, before)
+
+
 def run():
-    for part in (bodies, protobuf, fields, patches, queries, requests):
+    for part in (bodies, protobuf, fields, patches, queries, requests, strangers, deletions):
         part()
         api_still_answers()

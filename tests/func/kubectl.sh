@@ -169,13 +169,13 @@ changes() {
 	soon 10 "the last revision is there" revision_is 5 web
 	has "rollout history" '^5 ' k rollout history deploy/web
 	has "rollout history --revision" 'Image:.*web:1' k rollout history deploy/web --revision=1
-	soon 10 "rollout status" rolled_out app=web web
+	soon 20 "rollout status" rolled_out app=web web
 	has "rollout undo" 'rolled back' k rollout undo deploy/web --to-revision=1
 	soon 10 "its image is the first" matches '^web:1 side$' k get deploy web -o jsonpath='{.spec.template.spec.containers[*].image}'
 	has "rollout restart" 'restarted' k rollout restart deploy/web
 	has "rollout pause" 'paused' k rollout pause deploy/web
 	has "rollout resume" 'resumed' k rollout resume deploy/web
-	soon 10 "rollout status" rolled_out app=web web
+	soon 20 "rollout status" rolled_out app=web web
 	has "wait" 'condition met' k wait --for=condition=Available deploy/web --timeout=10s
 	has "wait times out" 'timed out' sh -c "'$kubectl' wait --for=condition=Ready pod/alone --timeout=1s 2>&1; true"
 	has "replace" 'replaced' sh -c "'$kubectl' get cm cm -o yaml | sed 's/c: e/c: f/' | '$kubectl' replace -f -"

@@ -12,9 +12,8 @@ node_ip=10.99.0.1
 declare -A role_pids=()
 
 stack_isolate() {
-	[ "${STACK_INSIDE:-}" != "$$" ] || return 0
-	[ -z "${STACK_AGAIN:-}" ] || { export STACK_INSIDE=$$; unset STACK_AGAIN; return 0; }
-	STACK_AGAIN=1 exec unshare --net -- bash "$0" "$@"
+	[ -z "${STACK_INSIDE:-}" ] || { unset STACK_INSIDE; return 0; }
+	STACK_INSIDE=1 exec unshare --net -- bash "$0" "$@"
 }
 
 key_pair() { # NAME SUBJECT EXTENSIONS

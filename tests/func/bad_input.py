@@ -10,6 +10,9 @@ import bad_ingress
 import bad_objects
 import kit
 
+DESCRIPTORS_MORE = 8  # kept-alive connections among the roles
+PEAK_MIB = 600        # the sanitizers' share included
+LOG_LINES = 100
 DRIVERS = (bad_objects, bad_http, bad_http2, bad_ingress, bad_dns)
 
 
@@ -27,11 +30,26 @@ def lives(pid):
         return False
 
 
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def peak_kib(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmHWM:\s*(\d+)", f.read()).group(1))
+
+
+before = {pid: descriptors(pid) for _, pid in roles()}
 for driver in DRIVERS:
     driver.run()
 kit.section("afterwards")
 for name, pid in roles():
-    kit.check(f"{name} is the process it was", lives(pid), open(f"{kit.WORK}/{name}.log").read()[-2000:])
+    if not kit.check(f"{name} is the process it was", lives(pid), open(f"{kit.WORK}/{name}.log").read()[-2000:]):
+        continue
+    kit.soon(f"{name} keeps no descriptor of those who left", lambda: descriptors(pid) <= before[pid] + DESCRIPTORS_MORE)
+    kit.check(f"{name} has never needed more than {PEAK_MIB} MiB", peak_kib(pid) < PEAK_MIB << 10, peak_kib(pid))
+    # One line for each bad request would let anybody fill the disk.
+    kit.check(f"{name} has not logged each of them", sum(1 for _ in open(f"{kit.WORK}/{name}.log")) < LOG_LINES)
 print(f"1..{kit.passed + kit.failed}")
 print(f"{kit.passed} passed, {kit.failed} failed")
 sys.exit(kit.failed > 0)

@@ -224,35 +224,3 @@ void model_slice_free(struct slice *s)
 	free(s->service);
 	free(s);
 }
-
-static void trim(json_t *obj, const char *const *drop)
-{
-	for (; *drop; drop++)
-		jx_del(obj, *drop);
-}
-
-void model_service_trim(json_t *obj)
-{
-	static const char *const drop[] = { "metadata.annotations", "metadata.ownerReferences",
-					    "metadata.finalizers", "metadata.creationTimestamp",
-					    "metadata.generation", "spec.selector", "status.conditions", NULL };
-
-	trim(obj, drop);
-}
-
-void model_slice_trim(json_t *obj)
-{
-	static const char *const drop[] = { "metadata.annotations", "metadata.ownerReferences",
-					    "metadata.creationTimestamp", "metadata.generateName",
-					    "metadata.generation", NULL };
-	json_t *v;
-	size_t i;
-
-	trim(obj, drop);
-	json_array_foreach(jx_at(obj, "endpoints"), i, v) {
-		json_object_del(v, "targetRef");
-		json_object_del(v, "zone");
-		json_object_del(v, "hints");
-		json_object_del(v, "deprecatedTopology");
-	}
-}

@@ -63,9 +63,6 @@ void model_service_free(struct service *s);
 /* `node_name` tells local endpoints. NULL when it is no IPv4 slice of a Service. */
 struct slice *model_slice_parse(const json_t *obj, const char *node_name);
 void model_slice_free(struct slice *s);
-/* Before an informer caches them: leaves what the two above read. */
-void model_service_trim(json_t *obj);
-void model_slice_trim(json_t *obj);
 
 int model_ip_parse(const char *text, __be32 *ret_addr) must_check;
 /* "10.0.0.0/8" or "10.0.0.1", blanks around allowed. */

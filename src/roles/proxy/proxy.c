@@ -76,14 +76,12 @@ static const struct informer_handlers service_handlers = {
 	.updated = service_updated,
 	.deleted = service_deleted,
 	.synced = synced,
-	.transform = model_service_trim,
 };
 static const struct informer_handlers slice_handlers = {
 	.added = slice_put,
 	.updated = slice_updated,
 	.deleted = slice_deleted,
 	.synced = synced,
-	.transform = model_slice_trim,
 };
 
 static void engine_is_ready(void *ctx)
@@ -105,7 +103,8 @@ static void engine_has_failed(void *ctx, const struct err *e)
 
 static int proxy_start(struct role_ctx *ctx, struct err *e)
 {
-	static const struct informer_options all = { 0 };
+	/* The tables hold what is read of an object. */
+	static const struct informer_options all = { .handlers_only = true };
 	const struct config *c = ctx->config;
 	struct proxy *p = xcalloc(1, sizeof(*p));
 

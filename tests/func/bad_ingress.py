@@ -66,10 +66,15 @@ class Odd(socketserver.BaseRequestHandler):
         self.request.sendall(ODD_ANSWERS.get(data.split(b" ")[1], b""))
 
 
-def serve(server_class, port, handler):
-    socketserver.ThreadingTCPServer.allow_reuse_address = True
-    server = server_class((NODE, port), handler)
-    server.daemon_threads = True
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+
+    def handle_error(self, *_):
+        """The proxy cuts a request whose client turns out to be malformed: no news."""
+
+
+def serve(port, handler):
+    server = Server((NODE, port), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
@@ -184,8 +189,8 @@ def words():
 
 
 def run():
-    serve(socketserver.ThreadingTCPServer, GOOD_PORT, Backend)
-    serve(socketserver.ThreadingTCPServer, ODD_PORT, Odd)
+    serve(GOOD_PORT, Backend)
+    serve(ODD_PORT, Odd)
     backends()
     certificates()
     words()

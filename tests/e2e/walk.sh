@@ -213,7 +213,7 @@ has "get -o jsonpath" '^10\.244\.' k get pod "$pod" -o jsonpath='{.status.podIP}
 has "-l" "$pod" k get pods -l app=my-app
 has "--field-selector" "$pod" k get pods --field-selector "metadata.name=$pod"
 has "get -w shows a change" 'watched' sh -c "timeout 8 '$KUBECTL' get configmaps -w & sleep 2; '$KUBECTL' create configmap watched --from-literal=a=b >/dev/null; wait; true"
-has "explain" 'FIELD: replicas' k explain deployment.spec.replicas
+has "explain" 'FIELD: +replicas' k explain deployment.spec.replicas
 has "edit" 'edited' env KUBE_EDITOR="sed -i 's/a: b/a: edited/'" "$KUBECTL" edit configmap watched
 has "diff" '\+ +replicas: 4' sh -c "sed 's/replicas: 3/replicas: 4/' '$work/deploy.yaml' | '$KUBECTL' diff -f -; true"
 has "auth can-i" '^yes' k auth can-i create pods

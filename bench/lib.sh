@@ -14,7 +14,7 @@ PEER_PIDS=()
 [ -x "$BUILD/portico" ] || { echo "no $BUILD/portico: make, or BUILD=DIR $0" >&2; exit 1; }
 # The data plane hooks into the one cgroup tree: only one portico at a time.
 if [ -z "${PORTICO_BENCH_LOCKED:-}" ]; then
-	PORTICO_BENCH_LOCKED=1 exec flock /tmp/portico-live.lock "$0" "$@"
+	PORTICO_BENCH_LOCKED=1 exec flock --timeout 600 /tmp/portico-live.lock "$0" "$@"
 fi
 PEERS=$("$here/peers.sh") || exit 1
 T=$(mktemp -d "${TMPDIR:-/tmp}/pbench.XXXXXX")

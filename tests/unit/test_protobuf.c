@@ -282,11 +282,10 @@ static void test_vectors(void **state)
 {
 	(void)state;
 	const char *path = getenv("K8S_TESTDATA");
-	DIR *dir = path ? opendir(path) : NULL;
+	DIR *dir = opendir(path);
 	int known = 0;
 
-	if (!dir)
-		skip();
+	assert_non_null(dir);
 	for (struct dirent *d; (d = readdir(dir));)
 		if (str_ends(str_of(d->d_name), STR(".json")) &&
 		    !strstr(d->d_name, ".after_roundtrip"))
@@ -302,8 +301,10 @@ int main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_vectors),
 	};
+	/* Upstream's vectors are not ours to keep: compared where somebody has them, and not counted elsewhere. */
+	const struct CMUnitTest vectors[] = { cmocka_unit_test(test_vectors) };
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return getenv("K8S_TESTDATA") ? failed + cmocka_run_group_tests(vectors, NULL, NULL) : failed;
 }

@@ -30,6 +30,8 @@ static int prepare(struct config *c, struct supervisor_sockets *sockets, struct 
 		return -1;
 	if (dir_make(c->data_dir, 0755, e) < 0 || dir_make(c->run_dir, 0755, e) < 0 || dir_make(logs, 0755, e) < 0)
 		return -1;
+	if (preflight_folder(c->data_dir, "data-dir", e) < 0 || preflight_folder(c->run_dir, "run-dir", e) < 0)
+		return -1;
 	/* What an unprivileged role may write: <data-dir>/ROLE. */
 	cleanup(freep) char *store = xasprintf("%s/apiserver", c->data_dir);
 	if (dir_make(store, 0700, e) < 0)
@@ -153,6 +155,9 @@ static int up(struct config *c, int argc, char **argv)
 	struct err e;
 	bool foreground = take_flag(&argc, argv, "--foreground");
 	bool keep_kubeconfig = take_flag(&argc, argv, "--no-kubeconfig");
+
+	/* What the caller had open (a lock of its script, say) must not stay open as long as portico runs. */
+	close_range(STDERR_FILENO + 1, ~0u, 0);
 
 	if (argc > 1)
 		return usage_error(&command_up, "unknown argument '%s'", argv[1]);

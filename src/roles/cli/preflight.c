@@ -10,6 +10,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -108,6 +109,21 @@ static int free_bytes(const char *path, uint64_t *ret_bytes)
 		*slash = '\0';
 	}
 	*ret_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return 0;
+}
+
+int preflight_folder(const char *path, const char *setting, struct err *e)
+{
+	cleanup(freep) char *at = xstrdup(path);
+	struct stat st;
+
+	for (char *end = at + strlen(at); end && end != at; end = strrchr(at, '/')) {
+		*end = '\0';
+		if (stat(at, &st) == 0 && !(st.st_mode & S_IXOTH))
+			return err_set(e, ERR_FORBIDDEN, "--%s '%s': roles that run without root cannot enter '%s' (mode %04o): "
+							 "chmod o+x it, or choose another folder",
+				       setting, path, at, st.st_mode & 07777);
+	}
 	return 0;
 }
 

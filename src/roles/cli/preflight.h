@@ -9,3 +9,5 @@ int preflight_fill(struct config *c, struct err *e) must_check;
 int preflight_machine(const struct config *c, struct err *e) must_check;
 /* Binds and listens on every address; a port in use is an error that names its owner and the setting. */
 int preflight_sockets(const struct config *c, struct supervisor_sockets *ret_sockets, struct err *e) must_check;
+/* An existing folder that roles without root must reach: nothing above it may be closed to others. */
+int preflight_folder(const char *path, const char *setting, struct err *e) must_check;

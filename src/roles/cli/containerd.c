@@ -136,6 +136,35 @@ bool containerd_answers(const struct config *c)
 	return connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0;
 }
 
+char *image_name_normalised(struct str name)
+{
+	struct str rest, first = str_cut(name, '/', &rest);
+
+	if (!rest.ptr)
+		return xasprintf("docker.io/library/" STR_FMT, STR_ARG(name));
+	if (memchr(first.ptr, '.', first.len) || memchr(first.ptr, ':', first.len) || str_eq(first, STR("localhost")))
+		return NULL;
+	return xasprintf("docker.io/" STR_FMT, STR_ARG(name));
+}
+
+/* ctr says "unpacking NAME (sha256:…)...done" for each image. CRI finds only names that have their registry. */
+static int tag_normalised(const char *ctr, const char *socket_path, struct str said, struct err *e)
+{
+	while (said.ptr) {
+		struct str line = str_cut(said, '\n', &said), rest;
+		if (!str_starts(line, STR("unpacking ")))
+			continue;
+		line = (struct str){ line.ptr + 10, line.len - 10 };
+		cleanup(freep) char *from = str_dup(str_cut(line, ' ', &rest));
+		cleanup(freep) char *to = image_name_normalised(str_of(from));
+		char *argv[] = { (char *)ctr,	 "-a",	  (char *)socket_path, "-n", "k8s.io",
+				 "images", "tag", "--force",	       from, to, NULL };
+		if (to && run_command(argv, -1, NULL, e) < 0)
+			return err_wrap(e, "name the image '%s'", to);
+	}
+	return 0;
+}
+
 int containerd_import(const struct config *c, const char *path, int stdin_fd, char **ret_names, struct err *e)
 {
 	cleanup(freep) char *socket_path = containerd_socket(c);
@@ -144,13 +173,11 @@ int containerd_import(const struct config *c, const char *path, int stdin_fd, ch
 
 	if (!ctr)
 		return -1;
-	char *argv[] = { (char *)ctr, "-a", socket_path, "-n", "k8s.io", "images", "import", "--base-name",
-			 "docker.io/library/import", (char *)path, NULL };
-	/* A name in the archive wins; only digests without any would be called import@…. */
-	argv[7] = (char *)path;
-	argv[8] = NULL;
+	char *argv[] = { (char *)ctr, "-a", socket_path, "-n", "k8s.io", "images", "import", (char *)path, NULL };
 	buf_init(&out, CTR_OUTPUT_BYTES);
 	int rc = run_command(argv, stdin_fd, &out, e);
+	if (rc == 0)
+		rc = tag_normalised(ctr, socket_path, buf_str(&out), e);
 	if (rc == 0 && ret_names)
 		*ret_names = buf_take(&out);
 	buf_done(&out);

@@ -16,5 +16,8 @@ bool containerd_answers(const struct config *c); /* its socket accepts */
 /* Imports an OCI layout or docker archive (a tar file; "-" is stdin_fd) into the k8s.io namespace with ctr. Blocks.
  * *ret_names gets what ctr printed, on the heap. */
 int containerd_import(const struct config *c, const char *path, int stdin_fd, char **ret_names, struct err *e) must_check;
+/* "my-app:1" → "docker.io/library/my-app:1", "team/app:1" → "docker.io/team/app:1"; NULL when it names its registry
+ * already. On the heap. (distribution/reference, normalised names: what CRI looks images up by.) */
+char *image_name_normalised(struct str name);
 /* The built-in sandbox image, once per containerd root. Blocks. */
 int containerd_load_pause(const struct config *c, struct err *e) must_check;

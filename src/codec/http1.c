@@ -19,14 +19,6 @@ const uint8_t http1_token_lower[256] = {
 };
 /* clang-format on */
 
-bool http1_is_token(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!http1_token_lower[(uint8_t)s.ptr[i]])
-			return false;
-	return s.len > 0;
-}
-
 /* --- errors: a refusal names its rule and its status --- */
 
 #define LINE_MORE 0

@@ -78,4 +78,3 @@ ssize_t http1_body_next(struct http1_body *b, const char *bytes, size_t len, str
 /* Writes "<hex>\r\n"; returns its length. The chunk ends with "\r\n", the body with "0\r\n\r\n". */
 #define HTTP1_CHUNK_HEAD_BYTES 20
 size_t http1_chunk_head(char out[HTTP1_CHUNK_HEAD_BYTES], size_t chunk_len);
-bool http1_is_token(struct str s);

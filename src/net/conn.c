@@ -441,18 +441,6 @@ const struct addr *conn_peer(const struct conn *c)
 	return &c->peer;
 }
 
-const struct addr *conn_local(const struct conn *c)
-{
-	struct addr *a = (struct addr *)&c->local;
-
-	if (a->len == 0 && !c->closed) {
-		a->len = sizeof(a->ss);
-		if (getsockname(c->io.fd, (struct sockaddr *)&a->ss, &a->len) < 0)
-			a->len = 0;
-	}
-	return a;
-}
-
 struct str conn_alpn(const struct conn *c)
 {
 	const unsigned char *name = NULL;

@@ -49,7 +49,6 @@ void conn_shutdown(struct conn *c);	     /* half-close once everything queued is
 void conn_close(struct conn *c);	     /* at once; NULL is nothing */
 void conn_close_after_write(struct conn *c); /* when the queue is empty; no more call-backs */
 const struct addr *conn_peer(const struct conn *c);
-const struct addr *conn_local(const struct conn *c);
 struct str conn_alpn(const struct conn *c); /* "h2", or empty */
 X509 *conn_peer_cert(const struct conn *c); /* borrowed; NULL without TLS or certificate */
 int conn_fd(const struct conn *c);

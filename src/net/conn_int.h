@@ -19,7 +19,7 @@ struct conn {
 	void *ctx;
 	struct tls *tls;
 	SSL *ssl;
-	struct addr peer, local;
+	struct addr peer;
 	struct buf in;	   /* arrived and not yet used */
 	struct list out;   /* struct chunk */
 	size_t pending;	   /* bytes in `out` */

@@ -364,11 +364,6 @@ struct arena *http_arena(struct http_exchange *x)
 	return &x->arena;
 }
 
-const struct addr *http_peer(const struct http_exchange *x)
-{
-	return conn_peer(x->sc->conn);
-}
-
 X509 *http_peer_cert(const struct http_exchange *x)
 {
 	return conn_peer_cert(x->sc->conn);

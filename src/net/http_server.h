@@ -30,7 +30,6 @@ void http_server_free(struct http_server *s);	  /* closes every connection */
 
 const struct http_request *http_request_of(const struct http_exchange *x);
 struct arena *http_arena(struct http_exchange *x); /* freed with the exchange */
-const struct addr *http_peer(const struct http_exchange *x);
 X509 *http_peer_cert(const struct http_exchange *x); /* borrowed; NULL if none */
 
 /* Called once if the client goes away before the reply has ended; the exchange is freed after it.

@@ -1,11 +1,11 @@
 #include "roles/cli/kubeconfig.h"
 
 #include "base/file.h"
+#include "codec/base64.h"
 #include "kube/schema/decode.h"
 #include "roles/cli/yaml_out.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -25,17 +25,15 @@ char *kubeconfig_server(const struct config *c)
 
 static json_t *file_base64(const char *path, struct err *e)
 {
-	struct buf text;
+	struct buf text, b64;
 	json_t *out = NULL;
 
 	buf_init(&text, KUBECONFIG_BYTES);
-	if (file_read(path, &text, e) == 0) {
-		char *b64 = xmalloc(text.len * 4 / 3 + 5);
-		EVP_EncodeBlock((unsigned char *)b64, (unsigned char *)text.ptr, (int)text.len);
-		out = json_string(b64);
-		free(b64);
-	}
+	buf_init(&b64, KUBECONFIG_BYTES * 2);
+	if (file_read(path, &text, e) == 0 && base64_put(&b64, buf_str(&text)) == 0)
+		out = json_stringn(b64.ptr, b64.len);
 	buf_done(&text);
+	buf_done(&b64);
 	return out;
 }
 
@@ -94,16 +92,6 @@ void kubeconfig_merge(json_t *theirs, const json_t *ours)
 	const char *current = jx_str(theirs, "current-context");
 	if (!current || !current[0])
 		json_object_set_new(theirs, "current-context", json_string(ENTRY));
-}
-
-static void kubeconfig_remove(json_t *theirs)
-{
-	for (size_t s = 0; s < ARRAY_LEN(sections); s++) {
-		json_t *list = json_object_get(theirs, sections[s]);
-		json_array_remove(list, entry_index(list));
-	}
-	if (c_eq(jx_str(theirs, "current-context"), ENTRY))
-		json_object_set_new(theirs, "current-context", json_string(""));
 }
 
 /* Where kubectl of the person at the keyboard looks; under sudo that is not root. */
@@ -183,19 +171,4 @@ int kubeconfig_merge_user(const struct config *c, char **ret_path, bool *ret_cur
 	*ret_current = c_eq(jx_str(theirs, "current-context"), ENTRY);
 	*ret_path = TAKE_PTR(path);
 	return 0;
-}
-
-int kubeconfig_unmerge_user(struct err *e)
-{
-	uid_t uid;
-	gid_t gid;
-	cleanup(freep) char *path = user_path(&uid, &gid);
-
-	if (access(path, F_OK) != 0)
-		return 0;
-	cleanup(json_decrefp) json_t *theirs = load_yaml(path, e);
-	if (!theirs)
-		return -1;
-	kubeconfig_remove(theirs);
-	return store_yaml(path, theirs, uid, gid, e);
 }

@@ -1,9 +1,10 @@
 #include "roles/ingress/route_int.h"
 
+#include "codec/base64.h"
+
 #include <stdio.h>
 
 #include <ctype.h>
-#include <openssl/evp.h>
 
 #define ANNOTATION "nginx.ingress.kubernetes.io/"
 #define PEM_BYTES (1u << 20)	    /* a Secret's own limit */
@@ -317,19 +318,10 @@ static void mark_hosts(struct builder *b, const json_t *ing)
 static bool secret_pem(const json_t *secret, const char *key, struct buf *out)
 {
 	const char *b64 = json_string_value(json_object_get(jx_at(secret, "data"), key));
-	size_t len = b64 ? strlen(b64) : 0;
+	size_t bad_at;
 
 	buf_init(out, PEM_BYTES);
-	if (!len || len % 4 || buf_reserve(out, len) < 0)
-		return false;
-	int n = EVP_DecodeBlock((unsigned char *)out->ptr, (const unsigned char *)b64, (int)len);
-	if (n < 0)
-		return false;
-	for (size_t i = len; i > 0 && b64[i - 1] == '=' && n > 0; i--)
-		n--;
-	out->len = (size_t)n;
-	out->ptr[n] = '\0';
-	return true;
+	return b64 && base64_decode(str_of(b64), out, &bad_at) == 0 && out->len > 0;
 }
 
 static struct tls *load_cert(const struct builder *b, const json_t *ing, const char *name)

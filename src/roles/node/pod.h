@@ -115,5 +115,4 @@ struct pod {
 
 const char *ctr_image(const struct ctr *c);
 bool ctr_wants_restart(const struct ctr *c); /* after the exit it has; by kind and restartPolicy */
-bool pod_init_done(const struct pod *p);
 void ctr_wait_reason(struct ctr *c, const char *reason, const char *message); /* NULL clears */

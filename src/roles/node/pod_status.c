@@ -51,14 +51,6 @@ static bool init_ctr_done(const struct ctr *c)
 	return c->state == CTR_EXITED && c->exit.code == 0;
 }
 
-bool pod_init_done(const struct pod *p)
-{
-	for (size_t i = 0; i < p->n_ctrs; i++)
-		if (p->ctrs[i].kind != CTR_MAIN && !init_ctr_done(&p->ctrs[i]))
-			return false;
-	return true;
-}
-
 static bool pod_has_init(const struct pod *p)
 {
 	return p->n_ctrs && p->ctrs[0].kind != CTR_MAIN;

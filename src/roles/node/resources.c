@@ -110,28 +110,3 @@ struct cpu_memory container_resources(const json_t *pod, const json_t *container
 		.oom_score_adj = oom_score(qos_of_pod(pod), container, node_memory_bytes),
 	};
 }
-
-struct cpu_memory pod_resources(const json_t *pod)
-{
-	int64_t request = 0, cpu_limit = 0, memory_limit = 0;
-	bool cpu_limited = true, memory_limited = true;
-	size_t i;
-	const json_t *c;
-
-	json_array_foreach(jx_at(pod, "spec.containers"), i, c)
-	{
-		int64_t cpu = resource_milli(c, "limits", "cpu"),
-			memory = resource_milli(c, "limits", "memory");
-		request += MAX(request_milli(c, "cpu"), 0);
-		cpu_limit += MAX(cpu, 0);
-		memory_limit += MAX(memory, 0);
-		cpu_limited = cpu_limited && cpu > 0;
-		memory_limited = memory_limited && memory > 0;
-	}
-	return (struct cpu_memory){
-		.cpu_shares = shares_of(request),
-		.cpu_quota_us = cpu_limited ? quota_of(cpu_limit) : 0,
-		.cpu_period_us = CPU_PERIOD_US,
-		.memory_limit_bytes = memory_limited ? memory_limit / 1000 : 0,
-	};
-}

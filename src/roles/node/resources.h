@@ -19,8 +19,6 @@ struct cpu_memory {
 };
 struct cpu_memory container_resources(const json_t *pod, const json_t *container,
 				      int64_t node_memory_bytes);
-/* Of all containers together: the limits are 0 unless every container has one. */
-struct cpu_memory pod_resources(const json_t *pod);
 
 /* spec.containers[].resources.<section>.<name>, in thousandths; -1 if absent. */
 int64_t resource_milli(const json_t *container, const char *section, const char *name);

@@ -1,0 +1,184 @@
+/* exchange.h - one request and its answer, whatever HTTP version is spoken on either side.
+ *
+ *   down_h1.c / down_h2.c          exchange.c                     up_h1.c / up_h2.c
+ *   reads a request     ──────►  route, request filters,   ──────►  sends it
+ *   writes the answer   ◄──────  response filters          ◄──────  reads the answer
+ *
+ * The two codecs know only this header. An exchange lives on one worker's loop; everything it allocates comes from its arena,
+ * which is cleared and used again for the next request. Back-pressure goes both ways: whoever receives bytes it cannot pass
+ * on calls want_body(false) on their source and true when there is room again.
+ */
+#pragma once
+
+#include "codec/http_header.h"
+#include "loop/loop.h"
+#include "roles/ingress/route/routes.h"
+#include "roles/ingress/upstream/upstream.h"
+
+struct conn;
+struct worker;
+struct exchange;
+struct filter_use;
+
+#define EXCHANGE_HEADERS_MAX 128       /* of a request or an answer: more than any browser or framework sends */
+#define EXCHANGE_ARENA_BYTES (512u << 10) /* all heads, copies and rewritten texts of one exchange */
+#define EXCHANGE_TRIED_MAX 8	       /* endpoints remembered so that they are not tried twice */
+
+/* A list of headers that filters may change; names are lower case. */
+struct header_list {
+	struct http_header *at; /* of the arena */
+	size_t n, cap;
+};
+
+struct request {
+	struct str method, scheme;     /* scheme: "http" or "https", as the client came */
+	struct str authority;	       /* Host, or :authority */
+	struct str host;	       /* without port */
+	struct str target;	       /* as it came: path and query; "*" for OPTIONS * */
+	struct str path, query;	       /* raw halves of target; query without '?' */
+	struct str uri;		       /* the path normalised: what locations match */
+	struct str protocol;	       /* "HTTP/1.1", "HTTP/2.0": for logs */
+	struct str upgrade;	       /* "websocket": Upgrade (h1) or :protocol (RFC 8441); empty: none */
+	struct header_list headers;    /* without hop-by-hop ones and Host */
+	int64_t content_length;	       /* -1: unknown */
+	bool has_body, is_head, is_grpc, idempotent, expect_continue, te_trailers;
+	const struct addr *peer;       /* the TCP peer */
+	struct addr client;	       /* who is believed to ask: after PROXY protocol and X-Forwarded-For */
+	char client_text[64];	       /* its address as text */
+	bool https;		       /* TLS here, or told so by a believed X-Forwarded-Proto */
+	SSL *ssl;		       /* NULL on plain connections */
+	uint64_t bytes;		       /* of head and body so far: $request_length */
+};
+
+struct answer {
+	int status;
+	struct str reason;	       /* HTTP/1.x only; may be empty */
+	struct header_list headers;    /* without hop-by-hop ones; no content-length */
+	int64_t content_length;	       /* -1: unknown */
+	bool no_body;		       /* HEAD, 204, 304, or its end came with the head */
+};
+
+/* What an exchange asks of the connection the request came on. */
+struct down_ops {
+	void (*interim)(struct exchange *x, int status, const struct header_list *h); /* 100, 103 */
+	void (*head)(struct exchange *x, const struct answer *a);  /* once; with a->no_body the answer is complete */
+	void (*body)(struct exchange *x, struct str data, bool end); /* takes all; watch pending() */
+	void (*trailers)(struct exchange *x, const struct header_list *h); /* instead of body(…, true) */
+	void (*abort)(struct exchange *x);	       /* half an answer: cut the connection, or reset the stream */
+	void (*want_body)(struct exchange *x, bool on); /* the request's */
+	size_t (*pending)(const struct exchange *x);   /* bytes of the answer that the client has not taken */
+	/* The exchange is over and will not be touched again: h1 goes to its next request, h2 closes the stream. */
+	void (*done)(struct exchange *x);
+	struct conn *(*conn)(struct exchange *x);      /* for tunnels and splicing; NULL: not available (h2) */
+};
+
+/* What an exchange asks of the attempt at an upstream. */
+struct up_ops {
+	void (*body)(struct exchange *x, struct str data, bool end); /* the request's */
+	void (*trailers)(struct exchange *x, const struct header_list *h);
+	void (*want_body)(struct exchange *x, bool on); /* the answer's */
+	size_t (*pending)(const struct exchange *x);    /* bytes of the request that the upstream has not taken */
+	void (*cancel)(struct exchange *x);	       /* the attempt is abandoned; x->up is NULL afterwards */
+};
+
+enum exchange_state {
+	X_FILTERS,   /* request filters run, or one waits */
+	X_CONNECT,   /* an upstream connection is being made */
+	X_SENT,	     /* the request's head has gone out, no answer yet */
+	X_ANSWER,    /* the answer's head has been passed on */
+	X_TUNNEL,    /* 101, or 2xx to an extended CONNECT: bytes both ways */
+	X_DONE,
+};
+
+/* How an attempt failed; says whether another endpoint may be tried. */
+enum up_failure {
+	UP_REFUSED,   /* the upstream has certainly not seen the request (connect failed, GOAWAY, REFUSED_STREAM) */
+	UP_STALE,     /* a kept connection that was closed before a byte of the answer: most likely not seen */
+	UP_RESET,     /* it may have seen it */
+	UP_BAD,	      /* an answer that is no HTTP */
+	UP_TIMEOUT,
+};
+
+struct exchange {
+	struct worker *worker;
+	const struct down_ops *down_ops;
+	void *down;			/* down_h1's connection or down_h2's stream */
+	const struct up_ops *up_ops;
+	void *up;			/* NULL: no attempt under way */
+	enum exchange_state state;
+
+	struct request req;
+	struct answer ans;
+	const struct location *loc;	/* its host is referenced */
+	struct arena arena;
+
+	/* filters */
+	const struct filter_use *filter_at; /* the next request filter; while one waits, the one behind it */
+	void **filter_state;		/* one slot for each filter of the location; of the arena; NULL at first */
+	bool in_filter, request_body_done, answer_done;
+
+	/* the attempt */
+	struct backend *backend;	/* the primary or a canary, referenced while an attempt is made */
+	const char *canary_why;		/* "header", "cookie", "weight"; NULL: primary */
+	struct endpoint *endpoint;	/* referenced */
+	uint64_t tried[EXCHANGE_TRIED_MAX]; /* endpoints' ids */
+	unsigned n_tried;
+	bool retrying;			/* counted in the retry budget */
+	struct header_list up_headers;	/* what the upstream gets: made by exchange.c, changed by filters */
+	struct str up_target, up_host, up_method;
+	struct buf held;		/* the request's body while no upstream can take it, and for another try */
+	bool held_complete;		/* all of the body so far is in `held`: another try is possible */
+	bool answered;			/* the client has seen a byte */
+	bool client_gone;
+
+	/* time and size: microseconds of CLOCK_MONOTONIC, 0 = not yet */
+	uint64_t started_us, connect_us, connected_us, sent_us, head_us;
+	uint64_t answer_body_bytes, request_body_bytes, up_answer_bytes;
+	struct timer timer;		/* the one that counts now: connect, send, read */
+	struct timer total;		/* request_timeout_s */
+	char request_id[33];
+	char trace_parent[56];		/* W3C, ours; empty: none */
+	struct str remote_user;		/* of basic auth or a token */
+	struct list tries_log;		/* $upstream_addr, $upstream_status of each try: observe/access_log.c */
+	struct defer resume;
+};
+
+/* ---- for the codecs ---- */
+/* A request's head is complete in x->req. The codec made x by exchange_new and set down, down_ops. */
+struct exchange *exchange_new(struct worker *w);
+void exchange_begin(struct exchange *x);
+void exchange_request_body(struct exchange *x, struct str data, bool end); /* takes all */
+void exchange_request_trailers(struct exchange *x, const struct header_list *h);
+void exchange_down_drained(struct exchange *x);	/* pending() fell below the low-water mark */
+void exchange_down_lost(struct exchange *x);	/* the client went away; x is gone after this */
+/* A request that the codec refuses itself (400, 408, 414, 431, 505): logged and counted like any other. */
+void exchange_refuse(struct exchange *x, int status);
+
+void exchange_up_ready(struct exchange *x);	/* connected (and TLS done): the codec has sent the head already */
+void exchange_up_drained(struct exchange *x);
+void exchange_up_interim(struct exchange *x, int status, const struct header_list *h);
+void exchange_up_head(struct exchange *x);	/* x->ans is filled */
+void exchange_up_body(struct exchange *x, struct str data, bool end);
+void exchange_up_trailers(struct exchange *x, const struct header_list *h);
+void exchange_up_failed(struct exchange *x, enum up_failure how);
+
+/* ---- for filters ---- */
+/* Answers x itself: an nginx error page (or the custom one) for `status`. */
+void exchange_answer_error(struct exchange *x, int status);
+/* Answers with headers in x->ans.headers and this body. */
+void exchange_answer(struct exchange *x, int status, struct str content_type, struct str body);
+void exchange_redirect(struct exchange *x, int status, struct str location);
+/* After FILTER_WAIT: goes on with the next filter. */
+void exchange_resume(struct exchange *x);
+
+/* ---- headers ---- */
+void header_add(struct exchange *x, struct header_list *l, const char *name, struct str value);	/* value is borrowed: of the arena or constant */
+void header_set(struct exchange *x, struct header_list *l, const char *name, struct str value);	/* replaces all of that name */
+void header_del(struct header_list *l, const char *name);
+struct str header_get(const struct header_list *l, const char *name); /* the first; STR_NONE */
+/* The value of a cookie of the request. */
+struct str request_cookie(const struct exchange *x, const char *name);
+/* printf into the arena; STR_NONE when the arena is full. */
+struct str x_printf(struct exchange *x, const char *fmt, ...) printf_like(2, 3);
+struct str x_dup(struct exchange *x, struct str s);
+uint64_t now_us(void); /* CLOCK_MONOTONIC */

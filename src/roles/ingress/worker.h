@@ -1,0 +1,41 @@
+/* worker.h - a thread with a loop of its own that serves connections; workers share nothing they write often.
+ *
+ * The main thread watches the cluster and publishes routes; N workers accept from the same listening sockets.
+ */
+#pragma once
+
+#include "roles/ingress/http/exchange.h"
+
+struct metrics_shard; /* observe/metrics.h: this worker's counters */
+struct access_log;
+
+/* What all workers read; made before the first starts, the atomics change. */
+struct shared {
+	struct loop *main_loop;
+	struct quiesce *quiesce;
+	struct routes *routes;
+	struct backends *backends;
+	const struct globals *globals; /* atomic pointer; globals_now() */
+	struct tls *default_tls;       /* atomic pointer: the certificate for names without one */
+	struct tls *upstream_tls;      /* verifies nothing: backend-protocol HTTPS without proxy-ssl-verify */
+	struct metrics *metrics;
+	struct access_log *access_log; /* NULL: none */
+	struct trace *trace;	       /* NULL: no OTLP export */
+	unsigned n_workers;
+	bool synced;		       /* atomic: false answers 503 */
+};
+
+struct worker {
+	struct loop *loop;
+	struct shared *shared;
+	unsigned number;
+	struct metrics_shard *metrics;
+	struct list downs;	       /* client connections */
+	size_t n_downs, n_idle_downs;
+	struct up_pools *pools;	       /* upstream/pool.h */
+	struct list free_exchanges;
+	size_t n_free_exchanges;
+	bool draining;		       /* finish what is under way, keep nothing alive */
+};
+
+const struct globals *globals_now(const struct shared *s); /* valid until the turn ends */

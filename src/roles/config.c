@@ -15,8 +15,9 @@ static const struct setting {
 	size_t offset;
 	const char *dflt;
 	const char *doc;
+	const char *alias; /* a second name on the command line, or NULL */
 } settings[] = {
-#define ROW(field, name, dflt, doc) { name, offsetof(struct config, field), dflt, doc }
+#define ROW(field, name, dflt, doc, ...) { name, offsetof(struct config, field), dflt, doc, ##__VA_ARGS__ }
 	ROW(data_dir, "data-dir", "/var/lib/portico", "State: the store, certificates, images, volumes."),
 	ROW(run_dir, "run-dir", "/run/portico", "Sockets and generated configuration; empty after `portico down`."),
 	ROW(node_name, "node-name", NULL, "Name of this machine's Node; the host name if not set."),
@@ -28,9 +29,12 @@ static const struct setting {
 	ROW(dns_ip, "dns-ip", "10.96.0.10", "ClusterIP of the kube-dns Service."),
 	ROW(node_port_range, "node-port-range", "30000-32767", "Ports that NodePort Services are given."),
 	ROW(lb_pool, "lb-pool", "198.18.0.0/24", "LoadBalancer addresses: CIDRs and ranges, comma-separated; empty for none."),
-	ROW(http_address, "http-address", "0.0.0.0:80", "Where the ingress proxy serves HTTP."),
-	ROW(https_address, "https-address", "0.0.0.0:443", "Where the ingress proxy serves HTTPS."),
+	ROW(http_address, "http-address", "0.0.0.0:80", "Where the ingress proxy serves HTTP.", "http"),
+	ROW(https_address, "https-address", "0.0.0.0:443", "Where the ingress proxy serves HTTPS.", "https"),
+	ROW(ingress_admin_address, "ingress-admin-address", "127.0.0.1:10254", "Where the ingress proxy serves metrics and health."),
+	ROW(workers, "workers", "0", "Threads of the ingress proxy; 0 is one for each CPU, 8 at most."),
 	ROW(kubeconfig, "kubeconfig", NULL, "Run a single role against the cluster that this file names."),
+	ROW(from, "from", NULL, "Run a single role without a cluster, from the manifests in this folder."),
 	ROW(log_level, "log-level", "info", "error, warn, info or debug."),
 #undef ROW
 };
@@ -43,7 +47,7 @@ static char **setting_of(const struct config *c, const struct setting *s)
 static const struct setting *setting_find(struct str name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-		if (str_eq_c(name, settings[i].name))
+		if (str_eq_c(name, settings[i].name) || (settings[i].alias && str_eq_c(name, settings[i].alias)))
 			return &settings[i];
 	return NULL;
 }
@@ -93,7 +97,7 @@ int config_parse_args(struct config *c, int *argc, char **argv, struct err *e)
 	}
 	*argc = kept;
 	argv[kept] = NULL;
-	c->standalone = c->kubeconfig == NULL;
+	c->standalone = !c->kubeconfig && !c->from;
 	return 0;
 }
 
@@ -111,7 +115,7 @@ int config_load(struct config *c, const char *path, struct err *e)
 		if (v)
 			setting_set(c, &settings[i], v);
 	}
-	c->standalone = c->kubeconfig == NULL;
+	c->standalone = !c->kubeconfig && !c->from;
 	json_decref(root);
 	return 0;
 }
@@ -130,7 +134,7 @@ int config_save(const struct config *c, const char *path, struct err *e)
 void config_print_help(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-		printf("  --%-16s %s%s%s%s\n", settings[i].name, settings[i].doc,
+		printf("  --%-21s %s%s%s%s\n", settings[i].name, settings[i].doc,
 		       settings[i].dflt && settings[i].dflt[0] ? " [" : "",
 		       settings[i].dflt ? settings[i].dflt : "",
 		       settings[i].dflt && settings[i].dflt[0] ? "]" : "");
@@ -164,10 +168,21 @@ static bool is_ip(const char *text)
 	return inet_pton(AF_INET, text, &a) == 1;
 }
 
+unsigned config_workers(const struct config *c)
+{
+	uint64_t n = 0;
+
+	if (str_to_u64(str_of(c->workers), CONFIG_WORKERS_MAX, &n) && n)
+		return (unsigned)n;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	return (unsigned)MIN(MAX(cpus, 1), CONFIG_WORKERS_AUTO_MAX);
+}
+
 int config_check(const struct config *c, struct err *e)
 {
 	enum log_level level;
 	unsigned from, to;
+	uint64_t n;
 	char behind;
 
 	if (!is_cidr(c->cluster_cidr))
@@ -180,6 +195,10 @@ int config_check(const struct config *c, struct err *e)
 		return err_set(e, ERR_INVALID, "--node-ip '%s' must be an IPv4 address of this machine", c->node_ip);
 	if (sscanf(c->node_port_range, "%5u-%5u%c", &from, &to, &behind) != 2 || from < 1 || from > to || to > 65535)
 		return err_set(e, ERR_INVALID, "--node-port-range '%s' must be FROM-TO, such as 30000-32767", c->node_port_range);
+	if (!str_to_u64(str_of(c->workers), CONFIG_WORKERS_MAX, &n))
+		return err_set(e, ERR_INVALID, "--workers '%s' must be a number from 0 to %d", c->workers, CONFIG_WORKERS_MAX);
+	if (c->kubeconfig && c->from)
+		return err_set(e, ERR_INVALID, "--from and --kubeconfig are two sources of objects: give one");
 	if (!log_level_parse(c->log_level, &level))
 		return err_set(e, ERR_INVALID, "--log-level '%s' must be error, warn, info or debug", c->log_level);
 	return 0;

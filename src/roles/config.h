@@ -19,8 +19,11 @@ struct config {
 	char *dns_ip;	     /* ClusterIP of kube-system/kube-dns */
 	char *node_port_range; /* "30000-32767" */
 	char *lb_pool;	     /* LoadBalancer addresses: CIDRs and ranges, comma-separated; may be empty */
-	char *http_address, *https_address; /* the ingress proxy's */
+	char *http_address, *https_address; /* the ingress proxy's; also --http, --https */
+	char *ingress_admin_address; /* where it serves metrics and health */
+	char *workers;	     /* of the ingress proxy: threads; "0": see config_workers() */
 	char *kubeconfig;    /* for a role that is run against another cluster; NULL in standalone */
+	char *from;	     /* for a role that is run without a cluster: a folder of manifests; NULL otherwise */
 	char *log_level;
 	bool standalone;     /* roles create what a cluster's add-ons would (kube-dns Service, IngressClass) */
 };
@@ -32,4 +35,7 @@ int config_load(struct config *c, const char *path, struct err *e) must_check; /
 int config_save(const struct config *c, const char *path, struct err *e) must_check;
 void config_print_help(void);
 void config_print_names(void); /* " --data-dir --run-dir …", for shell completion */
+#define CONFIG_WORKERS_MAX 128 /* --workers: more threads than this want several processes */
+#define CONFIG_WORKERS_AUTO_MAX 8 /* what 0 means on a machine with more CPUs: the rest belongs to the pods */
+unsigned config_workers(const struct config *c); /* how many threads `workers` asks for: at least 1 */
 int config_check(const struct config *c, struct err *e) must_check; /* names the setting and the way out */

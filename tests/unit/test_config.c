@@ -29,6 +29,27 @@ static void test_args(void **state)
 	config_done(&c);
 }
 
+static void test_from(void **state)
+{
+	char *argv[] = { "ingress", "--from", "/m", "--http", "1.2.3.4:80", "--https=:443", "--workers=3", NULL };
+	int argc = 7;
+	struct config c;
+	struct err e;
+
+	(void)state;
+	config_defaults(&c);
+	assert_string_equal(c.ingress_admin_address, "127.0.0.1:10254");
+	assert_in_range(config_workers(&c), 1, CONFIG_WORKERS_AUTO_MAX);
+	assert_int_equal(config_parse_args(&c, &argc, argv, &e), 0);
+	assert_int_equal(argc, 1);
+	assert_string_equal(c.from, "/m");
+	assert_string_equal(c.http_address, "1.2.3.4:80");
+	assert_string_equal(c.https_address, ":443");
+	assert_int_equal(config_workers(&c), 3);
+	assert_false(c.standalone);
+	config_done(&c);
+}
+
 static void test_missing_value(void **state)
 {
 	char *argv[] = { "up", "--node-ip", NULL };
@@ -77,6 +98,8 @@ static void test_check(void **state)
 		{ "--service-cidr=10.0.0.0", "--service-cidr" },
 		{ "--service-cidr=10.0.0.1/16", "--service-cidr" },
 		{ "--cluster-cidr=10.0.0.0/33", "--cluster-cidr" },
+		{ "--workers=129", "--workers" },
+		{ "--workers=two", "--workers" },
 		{ "--dns-ip=ten", "--dns-ip" },
 		{ "--node-ip=1.2.3", "--node-ip" },
 		{ "--node-port-range=30000-32767", NULL },
@@ -104,8 +127,8 @@ static void test_check(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_args), cmocka_unit_test(test_missing_value), cmocka_unit_test(test_file),
-		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_args), cmocka_unit_test(test_from), cmocka_unit_test(test_missing_value),
+		cmocka_unit_test(test_file), cmocka_unit_test(test_check),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,11 @@ struct worker {
 	struct list free_exchanges;
 	size_t n_free_exchanges;
 	bool draining;		       /* finish what is under way, keep nothing alive */
+	/* Made by their owners when first needed, freed with the worker; NULL until then. */
+	struct subrequests *subrequests; /* http/subrequest.h */
+	struct coders *coders;	       /* filter/coding.h: coders_free */
+	struct jwt_cache *jwt_cache;   /* filter/jwt.h: jwt_cache_free */
+	struct mirrors *mirrors;       /* filter/mirror.h: mirrors_free */
 };
 
 const struct globals *globals_now(const struct shared *s); /* valid until the turn ends */

@@ -30,6 +30,7 @@ struct variable_text; /* a text with $variables, parsed once: see http/variable.
 struct pattern;	      /* a compiled regular expression with its limits: see route/pattern.h */
 struct htpasswd;      /* see filter/htpasswd.h */
 struct snippet;	      /* see config/snippet.h */
+struct jwks;	      /* see filter/jwt.h */
 
 enum backend_protocol { PROTOCOL_HTTP, PROTOCOL_HTTPS, PROTOCOL_AUTO_HTTP, PROTOCOL_GRPC, PROTOCOL_GRPCS, PROTOCOL_FCGI };
 enum load_balance { BALANCE_ROUND_ROBIN, BALANCE_EWMA, BALANCE_LEAST_REQUESTS };
@@ -121,7 +122,7 @@ struct settings {
 	size_t n_auth_proxy_set_headers;
 	struct variable_text *auth_request_redirect;
 	bool auth_always_set_cookie, enable_global_auth;
-	char *jwt_jwks; /* our own: the JWKS document of a Secret or ConfigMap; NULL: off */
+	struct jwks *jwt_jwks; /* our own: jwks_new() of a Secret's or ConfigMap's document; NULL: off */
 	char *jwt_issuer;
 	struct str_list jwt_audiences, jwt_forward_claims;
 	char *auth_tls_ca; /* PEM of auth-tls-secret's ca.crt */
@@ -166,7 +167,7 @@ struct globals {
 	unsigned hsts_max_age_s;
 	bool http2, gzip, brotli, zstd;
 	int gzip_level, brotli_level, zstd_level;
-	uint64_t gzip_min_bytes;
+	uint64_t gzip_min_bytes, brotli_min_bytes; /* zstd (our own): gzip's */
 	struct str_list gzip_types, brotli_types; /* content types; "*": all */
 	unsigned keep_alive_s, keep_alive_requests;
 	unsigned upstream_keepalive_connections, upstream_keepalive_timeout_s, upstream_keepalive_requests;

@@ -35,6 +35,7 @@ static void call_end(struct http_call *call)
 {
 	call->stage = CALL_ENDED;
 	list_del(&call->link);
+	call->client->n_calls--;
 	timer_stop(&call->timer);
 	defer_cancel(&call->fail);
 	loop_defer(call->client->loop, &call->reap);
@@ -125,9 +126,13 @@ static bool copy_request(struct http_call *call, const struct http_call_request 
 {
 	call->method = arena_strndup(&call->arena, r->method, strlen(r->method));
 	call->path = arena_strndup(&call->arena, r->path, strlen(r->path));
+	call->host = r->host.len ? r->host : str_of(call->client->config.authority);
+	if (!call->host.len)
+		call->host = STR("localhost");
+	call->host.ptr = arena_strndup(&call->arena, call->host.ptr, call->host.len);
 	call->headers =
 		arena_alloc(&call->arena, MAX(r->n_headers, (size_t)1) * sizeof(*call->headers));
-	if (!call->method || !call->path || !call->headers)
+	if (!call->method || !call->path || !call->headers || !call->host.ptr)
 		return false;
 	for (size_t i = 0; i < r->n_headers; i++) {
 		const struct http_header *h = &r->headers[i];
@@ -159,6 +164,7 @@ struct http_call *http_client_send(struct http_client *c, const struct http_call
 				   .stream_id = -1};
 	arena_init(&call->arena, CALL_ARENA_BYTES);
 	list_append(&c->calls, &call->link);
+	c->n_calls++;
 	if (r->timeout_ms)
 		timer_start(c->loop, &call->timer, r->timeout_ms);
 	if (!copy_request(call, r)) {
@@ -204,4 +210,15 @@ void http_call_cancel(struct http_call *call)
 	else
 		h1_call_cancel(call);
 	call_end(call);
+}
+
+void http_call_want_body(struct http_call *call, bool on)
+{
+	if (call->stage != CALL_ENDED && !call->client->config.h2)
+		h1_call_want_body(call, on);
+}
+
+size_t http_client_open(const struct http_client *c)
+{
+	return c->n_calls;
 }

@@ -18,6 +18,7 @@ struct http_client_config {
 	struct tls *tls;	 /* NULL for plain (h2 is then by prior knowledge) */
 	bool h2;		 /* false: HTTP/1.1 */
 	uint64_t connect_timeout_ms;
+	size_t idle_max; /* HTTP/1.1 connections kept; 0: 4 */
 };
 struct http_client *http_client_new(struct loop *l, const struct http_client_config *c);
 void http_client_free(struct http_client *c); /* open calls end without call-backs */
@@ -33,6 +34,7 @@ struct http_call_request {
 	const char *method, *path;
 	const struct http_header *headers; /* without host, content-length, connection */
 	size_t n_headers;
+	struct str host;     /* instead of the configuration's authority; empty: that */
 	struct str body;     /* copied */
 	bool body_open;	     /* more follows through http_call_write/http_call_end (HTTP/2 only) */
 	uint64_t timeout_ms; /* for the whole call; 0 = none (watches) */
@@ -42,6 +44,9 @@ struct http_call *http_client_send(struct http_client *c, const struct http_call
 void http_call_write(struct http_call *call, struct str data);
 void http_call_end(struct http_call *call);
 void http_call_cancel(struct http_call *call); /* no call-back; NULL is nothing */
+/* Whether the response's body is wanted now (HTTP/1.1 only; HTTP/2 has its window). */
+void http_call_want_body(struct http_call *call, bool on);
+size_t http_client_open(const struct http_client *c); /* calls under way */
 
 /* A new HTTP/1.1 connection that asks for an upgrade. On 101 `upgraded` gets the connection and
  * takes it over (it calls conn_set_ops at once); on anything else `refused` gets status and body,

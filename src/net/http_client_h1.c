@@ -77,7 +77,8 @@ static void h1_complete(struct h1_conn *h)
 
 	call->h1 = NULL;
 	h->call = NULL;
-	if (h->keep && c->n_idle < IDLE_MAX) {
+	conn_resume(h->conn);
+	if (h->keep && c->n_idle < (c->config.idle_max ? c->config.idle_max : IDLE_MAX)) {
 		c->n_idle++;
 		list_append(&c->idle, &h->link);
 		timer_start(h->loop, &h->timer, IDLE_MS);
@@ -177,8 +178,8 @@ static void h1_write_request(struct h1_conn *h)
 	struct buf out;
 
 	buf_init(&out, REQUEST_BYTES);
-	buf_printf(&out, "%s %s HTTP/1.1\r\nhost: %s\r\n", call->method, call->path,
-		   h->client->authority ? h->client->authority : "localhost");
+	buf_printf(&out, "%s %s HTTP/1.1\r\nhost: " STR_FMT "\r\n", call->method, call->path,
+		   STR_ARG(call->host));
 	for (size_t i = 0; i < call->n_headers; i++)
 		buf_printf(&out, STR_FMT ": " STR_FMT "\r\n", STR_ARG(call->headers[i].name),
 			   STR_ARG(call->headers[i].value));
@@ -259,6 +260,18 @@ void h1_call_cancel(struct http_call *call)
 {
 	if (call->h1)
 		h1_close(call->h1);
+}
+
+void h1_call_want_body(struct http_call *call, bool on)
+{
+	struct h1_conn *h = call->h1;
+
+	if (!h)
+		return;
+	if (on)
+		conn_resume(h->conn);
+	else
+		conn_pause(h->conn);
 }
 
 void h1_client_close(struct http_client *c)

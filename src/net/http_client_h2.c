@@ -131,7 +131,7 @@ static void h2_submit(struct h2_client *h, struct http_call *call)
 
 	list[n++] = nv(STR(":method"), str_of(call->method));
 	list[n++] = nv(STR(":scheme"), c->config.tls ? STR("https") : STR("http"));
-	list[n++] = nv(STR(":authority"), str_of(c->authority ? c->authority : "localhost"));
+	list[n++] = nv(STR(":authority"), call->host);
 	list[n++] = nv(STR(":path"), str_of(call->path));
 	if (call->has_body && !call->body_open) {
 		snprintf(length, sizeof(length), "%zu", call->body.len);

@@ -21,6 +21,7 @@ struct http_call {
 	struct timer timer;
 	struct arena arena; /* request lines, then response headers */
 	const char *method, *path;
+	struct str host;
 	struct http_header *headers;
 	size_t n_headers;
 	struct buf body; /* not yet sent */
@@ -44,7 +45,7 @@ struct http_client {
 	struct h2_client *h2; /* where new calls go; NULL when there is none */
 	struct list h2_conns; /* all of them: a server that says GOAWAY still answers old calls */
 	struct list idle;     /* HTTP/1.1 connections */
-	size_t n_idle;
+	size_t n_idle, n_calls;
 };
 
 /* The transports. A failure of send is told through call_fail_later. */
@@ -54,6 +55,7 @@ void h2_call_cancel(struct http_call *call);
 void h2_client_close(struct http_client *c);
 void h1_call_send(struct http_call *call);
 void h1_call_cancel(struct http_call *call);
+void h1_call_want_body(struct http_call *call, bool on);
 void h1_client_close(struct http_client *c);
 
 /* Towards the user. The call may be gone after each of them. */

@@ -188,13 +188,13 @@ struct tls *tls_client_new(const struct tls_config *c, struct err *e)
 struct tls *tls_ref(struct tls *t)
 {
 	if (t)
-		t->refs++;
+		__atomic_add_fetch(&t->refs, 1, __ATOMIC_RELAXED);
 	return t;
 }
 
 void tls_unref(struct tls *t)
 {
-	if (!t || --t->refs)
+	if (!t || __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	SSL_CTX_free(t->ctx);
 	free(t);

@@ -140,7 +140,7 @@ struct settings {
 
 	/* CORS */
 	bool enable_cors, cors_allow_credentials;
-	struct str_list cors_allow_origin; /* "*", "https://a.b", "https://*.b:8443" */
+	struct str_list cors_allow_origin; /* "*", "https://a.b", "null"; one label may be "*" */
 	char *cors_allow_methods, *cors_allow_headers, *cors_expose_headers;
 	unsigned cors_max_age_s;
 

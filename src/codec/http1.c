@@ -273,19 +273,27 @@ static ssize_t on_expect(struct http1_head *h, struct str v, struct err *e)
 	return 0;
 }
 
+static bool is_name(struct str name, const char *lower)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (http1_token_lower[(uint8_t)name.ptr[i]] != (uint8_t)lower[i])
+			return false;
+	return true;
+}
+
 static ssize_t on_field(struct http1_head *h, struct str name, struct str value, struct err *e)
 {
 	switch (name.len) {
 	case 4:
-		return memcmp(name.ptr, "host", 4) == 0 ? on_host(h, value, e) : 0;
+		return is_name(name, "host") ? on_host(h, value, e) : 0;
 	case 6:
-		return memcmp(name.ptr, "expect", 6) == 0 ? on_expect(h, value, e) : 0;
+		return is_name(name, "expect") ? on_expect(h, value, e) : 0;
 	case 10:
-		return memcmp(name.ptr, "connection", 10) == 0 ? on_connection(h, value, e) : 0;
+		return is_name(name, "connection") ? on_connection(h, value, e) : 0;
 	case 14:
-		return memcmp(name.ptr, "content-length", 14) == 0 ? on_length(h, value, e) : 0;
+		return is_name(name, "content-length") ? on_length(h, value, e) : 0;
 	case 17:
-		return memcmp(name.ptr, "transfer-encoding", 17) == 0 ? on_coding(h, value, e) : 0;
+		return is_name(name, "transfer-encoding") ? on_coding(h, value, e) : 0;
 	default:
 		return 0;
 	}
@@ -313,8 +321,12 @@ static ssize_t header_line(struct http1_head *h, char *line, const char *end, st
 {
 	char *p = line;
 
-	for (uint8_t c; p < end && (c = http1_token_lower[(uint8_t)*p]); p++)
-		*p = (char)c;
+	if (h->keep_case)
+		while (p < end && http1_token_lower[(uint8_t)*p])
+			p++;
+	else
+		for (uint8_t c; p < end && (c = http1_token_lower[(uint8_t)*p]); p++)
+			*p = (char)c;
 	if (p == end)
 		return LINE_MORE;
 	if (p == line || *p != ':')

@@ -27,7 +27,7 @@ enum http1_framing {
 };
 
 /* Everything in it points into the bytes that were parsed. Header names are made lower case in
- * place. */
+ * place, unless keep_case was set after http1_head_init. */
 struct http1_head {
 	enum http1_kind kind;
 	int minor;		   /* HTTP/1.minor: 0 or 1 */
@@ -44,6 +44,7 @@ struct http1_head {
 	bool keep_alive;      /* what version and Connection say; HTTP1_UNTIL_CLOSE overrules it */
 	bool upgrade;	      /* Connection: upgrade */
 	bool expect_continue; /* Expect: 100-continue on HTTP/1.1 */
+	bool keep_case;	      /* leave header names as they came: whoever reads them ignores case */
 	int refuse_status;    /* after an error: what to answer, 400, 431, 501 or 505 */
 	/* private */
 	size_t at_, n_host_;

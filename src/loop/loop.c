@@ -7,17 +7,28 @@
 
 #define HEAP_FIRST 64
 
-static uint64_t clock_ms(clockid_t id)
+static uint64_t clock_us(clockid_t id)
 {
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void read_clock(struct loop *l)
+{
+	l->now_us = clock_us(CLOCK_MONOTONIC);
+	l->now_ms = l->now_us / 1000;
 }
 
 int64_t wall_now_ms(void)
 {
-	return (int64_t)clock_ms(CLOCK_REALTIME);
+	return (int64_t)(clock_us(CLOCK_REALTIME) / 1000);
+}
+
+uint64_t loop_now_us(const struct loop *l)
+{
+	return l->now_us;
 }
 
 uint64_t loop_now_ms(const struct loop *l)
@@ -31,7 +42,7 @@ struct loop *loop_new(struct err *e)
 
 	list_init(&l->deferred);
 	loop_proc_init(l);
-	l->now_ms = clock_ms(CLOCK_MONOTONIC);
+	read_clock(l);
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0) {
 		err_errno(e, errno, "epoll_create1");
@@ -152,18 +163,15 @@ void timer_start(struct loop *l, struct timer *t, uint64_t after_ms)
 	/* A timer that restarts itself with 0 would otherwise keep this turn from ending. */
 	uint64_t at = l->now_ms + MAX(after_ms, l->firing ? (uint64_t)1 : (uint64_t)0);
 
+	t->want_ms_ = at;
 	if (!timer_active(t)) {
 		t->loop_ = l;
 		t->at_ms_ = at;
 		heap_add(l, t);
-		return;
-	}
-	bool later = at > t->at_ms_;
-	t->at_ms_ = at;
-	if (later)
-		heap_down(l, t->heap_at_);
-	else
+	} else if (at < t->at_ms_) {
+		t->at_ms_ = at;
 		heap_up(l, t->heap_at_);
+	}
 }
 
 void timer_stop(struct timer *t)
@@ -188,6 +196,11 @@ static void timers_fire(struct loop *l)
 	while (l->heap_n && l->heap[1]->at_ms_ <= l->now_ms) {
 		struct timer *t = l->heap[1];
 
+		if (t->want_ms_ > l->now_ms) { /* restarted meanwhile, as most time-outs are */
+			t->at_ms_ = t->want_ms_;
+			heap_down(l, 1);
+			continue;
+		}
 		timer_stop(t);
 		t->fire(t);
 	}
@@ -247,11 +260,11 @@ static int sleep_ms(const struct loop *l)
 
 void loop_run(struct loop *l)
 {
-	l->now_ms = clock_ms(CLOCK_MONOTONIC);
+	read_clock(l);
 	while (!l->stopped) {
 		int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, sleep_ms(l));
 
-		l->now_ms = clock_ms(CLOCK_MONOTONIC);
+		read_clock(l);
 		l->batch_n = MAX(n, 0); /* EINTR: a debugger; the next turn asks again */
 		batch_deliver(l);
 		timers_fire(l);

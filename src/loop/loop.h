@@ -18,6 +18,7 @@ void loop_free(struct loop *l); /* NULL is nothing */
 void loop_run(struct loop *l);	/* until loop_stop */
 void loop_stop(struct loop *l);
 uint64_t loop_now_ms(const struct loop *l); /* CLOCK_MONOTONIC, read once per turn */
+uint64_t loop_now_us(const struct loop *l); /* the same reading */
 int64_t wall_now_ms(void);		    /* CLOCK_REALTIME, milliseconds since 1970 */
 
 /* A watched descriptor. `ready` gets EPOLLIN/EPOLLOUT/EPOLLHUP/EPOLLERR bits. Level-triggered. */
@@ -36,8 +37,9 @@ void io_stop(struct io *io); /* before fd is closed; an unregistered one is noth
 struct timer {
 	void (*fire)(struct timer *t);
 	void *ctx;
-	uint64_t at_ms_;
-	size_t heap_at_; /* 0 = not started */
+	uint64_t at_ms_;   /* its place in the heap */
+	uint64_t want_ms_; /* when it fires: a restart to a later time only changes this */
+	size_t heap_at_;   /* 0 = not started */
 	struct loop *loop_;
 };
 void timer_start(struct loop *l, struct timer *t, uint64_t after_ms); /* restarts a running one */

@@ -37,7 +37,7 @@ struct loop {
 	int epoll_fd;
 	bool stopped;
 	bool firing; /* inside timers' call-backs */
-	uint64_t now_ms;
+	uint64_t now_us, now_ms;
 	struct timer **heap; /* 1-based binary heap on at_ms_ */
 	size_t heap_n, heap_cap;
 	struct list deferred;

@@ -1,8 +1,8 @@
 /* quiesce.h - when may memory that other threads' loops might be reading be freed?
  *
- * Readers on registered loops use what a writer published without locks or counts, but never keep it beyond the current turn
+ * Readers on registered loops use what a writer published without locks or counts, but never keep it beyond the call-back they are in
  * (they take a reference for that). The writer unpublishes, then retires: the call-back runs on the writer's loop once
- * every registered loop has ended the turn it was in (quiescent-state-based reclamation, McKenney 2004).
+ * every registered loop has left the call-back it was in (quiescent-state-based reclamation, McKenney 2004).
  */
 #pragma once
 

@@ -11,14 +11,25 @@
 static void conn_ready(struct io *io, uint32_t events);
 static void conn_kicked(struct defer *d);
 
+static void kept_free(struct conn *c)
+{
+	if (!c->in)
+		return;
+	buf_done(c->in);
+	free(c->in);
+	c->in = NULL;
+}
+
 static void conn_reap(struct defer *d)
 {
-	struct conn *c = container_of(d, struct conn, reap);
+	struct conn *c = container_of(d, struct conn, defer);
 
 	conn_out_done(c);
 	SSL_free(c->ssl);
 	tls_unref(c->tls);
-	buf_done(&c->in);
+	kept_free(c);
+	free(c->peer);
+	free(c->linger);
 	free(c);
 }
 
@@ -27,24 +38,27 @@ static void linger_over(struct timer *t)
 	conn_close(t->ctx);
 }
 
+void conn_linger(struct conn *c, uint64_t ms)
+{
+	if (!c->linger) {
+		c->linger = xcalloc(1, sizeof(*c->linger));
+		*c->linger = (struct timer){.fire = linger_over, .ctx = c};
+	}
+	timer_start(c->loop, c->linger, ms);
+}
+
 static struct conn *conn_new(struct loop *l, int fd, struct tls *tls, const struct conn_ops *ops,
 			     void *ctx)
 {
 	struct conn *c = xcalloc(1, sizeof(*c));
-	const int on = 1;
 
 	c->loop = l;
 	c->io = (struct io){.fd = fd, .ready = conn_ready, .ctx = c};
 	c->ops = ops;
 	c->ctx = ctx;
 	c->tls = tls_ref(tls);
-	c->kick.run = conn_kicked;
-	c->reap.run = conn_reap;
-	c->linger = (struct timer){.fire = linger_over, .ctx = c};
-	buf_init(&c->in, CONN_READ_BUFFER_MAX_BYTES + CONN_READ_BYTES);
+	c->defer.run = conn_kicked;
 	list_init(&c->out);
-	/* Writes of one turn are already gathered: Nagle's delay would only be added to them. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return c;
 }
 
@@ -58,10 +72,12 @@ void conn_close(struct conn *c)
 		ERR_clear_error();
 	}
 	io_stop(&c->io);
-	timer_stop(&c->linger);
-	defer_cancel(&c->kick);
+	if (c->linger)
+		timer_stop(c->linger);
+	defer_cancel(&c->defer);
 	close(c->io.fd);
-	loop_defer(c->loop, &c->reap);
+	c->defer.run = conn_reap;
+	loop_defer(c->loop, &c->defer);
 }
 
 void conn_fail(struct conn *c, const struct err *e)
@@ -82,9 +98,6 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct c
 {
 	struct conn *c = conn_new(l, fd, tls, ops, ctx);
 
-	c->peer.len = sizeof(c->peer.ss);
-	if (getpeername(fd, (struct sockaddr *)&c->peer.ss, &c->peer.len) < 0)
-		c->peer.len = 0;
 	if (tls && conn_tls_start(c, false, NULL, e) < 0) {
 		conn_close(c);
 		return NULL;
@@ -110,8 +123,12 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls
 		err_errno(e, errno, "socket for %s", addr_text(to, text));
 		return NULL;
 	}
+	const int on = 1;
 	struct conn *c = conn_new(l, fd, tls, ops, ctx);
-	c->peer = *to;
+	/* Writes of one turn are already gathered: Nagle's delay would only be added to them. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->peer = xmalloc(sizeof(*c->peer));
+	*c->peer = *to;
 	c->connecting = true;
 	int r = 0;
 	if (tls)
@@ -134,12 +151,12 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls
 void conn_kick(struct conn *c)
 {
 	if (!c->closed)
-		loop_defer(c->loop, &c->kick);
+		loop_defer(c->loop, &c->defer);
 }
 
 static bool wants_input(const struct conn *c)
 {
-	return !c->paused && !c->eof_seen && c->in.len < CONN_READ_BUFFER_MAX_BYTES;
+	return !c->paused && !c->eof_seen && conn_kept(c) < CONN_READ_BUFFER_MAX_BYTES;
 }
 
 void conn_update_events(struct conn *c)
@@ -169,12 +186,15 @@ void conn_update_events(struct conn *c)
 static void keep(struct conn *c, const uint8_t *bytes, size_t len, size_t used)
 {
 	assert(used <= len);
-	if (c->in.len)
-		buf_consume(&c->in, used);
-	else if (used < len)
-		buf_put(&c->in, bytes + used, len - used);
-	if (c->in.len == 0)
-		buf_done(&c->in); /* an idle connection holds no buffer */
+	if (c->in) {
+		buf_consume(c->in, used);
+	} else if (used < len) {
+		c->in = xcalloc(1, sizeof(*c->in));
+		buf_init(c->in, CONN_READ_BUFFER_MAX_BYTES + CONN_READ_BYTES);
+		buf_put(c->in, bytes + used, len - used);
+	}
+	if (c->in && c->in->len == 0)
+		kept_free(c);
 }
 
 static void offer(struct conn *c, const uint8_t *bytes, size_t len)
@@ -221,20 +241,20 @@ static ssize_t read_once(struct conn *c, struct err *e)
 	/* One for all connections: nothing is kept in it when this function returns. */
 	static _Thread_local uint8_t scratch[CONN_READ_BYTES];
 	uint8_t *to = scratch;
-	bool kept = c->in.len > 0;
+	bool kept = c->in != NULL;
 
 	if (kept) {
-		if (buf_reserve(&c->in, CONN_READ_BYTES) < 0)
+		if (buf_reserve(c->in, CONN_READ_BYTES) < 0)
 			return CONN_AGAIN;
-		to = (uint8_t *)c->in.ptr + c->in.len;
+		to = (uint8_t *)c->in->ptr + c->in->len;
 	}
 	ssize_t n = c->ssl ? conn_tls_read(c, to, CONN_READ_BYTES, e)
 			   : read_plain(c, to, CONN_READ_BYTES, e);
 	if (n <= 0)
 		return n;
 	if (kept) {
-		c->in.len += (size_t)n;
-		offer(c, (uint8_t *)c->in.ptr, c->in.len);
+		c->in->len += (size_t)n;
+		offer(c, (uint8_t *)c->in->ptr, c->in->len);
 	} else {
 		offer(c, scratch, (size_t)n);
 	}
@@ -310,7 +330,7 @@ static void connected(struct conn *c)
 	int error = socket_error(c);
 
 	if (error) {
-		err_errno(&e, error, "connect to %s", addr_text(&c->peer, text));
+		err_errno(&e, error, "connect to %s", addr_text(c->peer, text));
 		conn_fail(c, &e);
 		return;
 	}
@@ -355,7 +375,7 @@ static void conn_ready(struct io *io, uint32_t events)
 
 static void conn_kicked(struct defer *d)
 {
-	struct conn *c = container_of(d, struct conn, kick);
+	struct conn *c = container_of(d, struct conn, defer);
 
 	if (c->ready_owed) {
 		c->ready_owed = false;
@@ -366,12 +386,19 @@ static void conn_kicked(struct defer *d)
 	}
 	if (!c->closed && c->offer_owed && !c->paused) {
 		c->offer_owed = false;
-		if (c->in.len)
-			offer(c, (uint8_t *)c->in.ptr, c->in.len);
+		if (c->in)
+			offer(c, (uint8_t *)c->in->ptr, c->in->len);
 		if (!c->closed && c->ssl && !c->eof_seen && SSL_has_pending(c->ssl))
 			read_all(c);
 		if (!c->closed)
 			tell_eof(c);
+	}
+	if (!c->closed && c->write_failed) {
+		struct err e;
+
+		err_errno(&e, socket_error(c) ? EPIPE : ECONNRESET, "write");
+		conn_fail(c, &e);
+		return;
 	}
 	if (!c->closed)
 		conn_flush(c);
@@ -428,7 +455,7 @@ void conn_close_after_write(struct conn *c)
 		conn_close(c);
 		return;
 	}
-	timer_start(c->loop, &c->linger, c->shutdown_done ? CONN_LINGER_MS : CONN_STALL_MS);
+	conn_linger(c, c->shutdown_done ? CONN_LINGER_MS : CONN_STALL_MS);
 	if (c->shutdown_done && c->eof_seen)
 		conn_close(c);
 	else
@@ -436,9 +463,28 @@ void conn_close_after_write(struct conn *c)
 	conn_kick(c);
 }
 
-const struct addr *conn_peer(const struct conn *c)
+void conn_finish(struct conn *c)
 {
-	return &c->peer;
+	if (!c || c->closed)
+		return;
+	c->no_linger = true;
+	conn_close_after_write(c);
+}
+
+bool conn_has_input(const struct conn *c)
+{
+	return c->in || (c->ssl && SSL_has_pending(c->ssl)) || (c->eof_seen && !c->eof_told);
+}
+
+const struct addr *conn_peer(struct conn *c)
+{
+	if (!c->peer) {
+		c->peer = xcalloc(1, sizeof(*c->peer));
+		c->peer->len = sizeof(c->peer->ss);
+		if (getpeername(c->io.fd, (struct sockaddr *)&c->peer->ss, &c->peer->len) < 0)
+			c->peer->len = 0;
+	}
+	return c->peer;
 }
 
 struct str conn_alpn(const struct conn *c)

@@ -30,7 +30,8 @@ struct conn_ops {
 #define CONN_HIGH_WATER_BYTES (256u << 10)    /* writers should pause above this */
 #define CONN_READ_BUFFER_MAX_BYTES (1u << 20) /* unused bytes beyond this: reading pauses */
 
-/* Takes over `fd`, an accepted or connected socket. `tls` may be NULL; it is referenced. */
+/* Takes over `fd`, an accepted or connected socket. `tls` may be NULL; it is referenced. TCP_NODELAY is the
+ * caller's to set: accepted sockets inherit it from one of addr_listen. */
 struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct conn_ops *ops,
 			 void *ctx, struct err *e) must_check;
 /* `server_name` (SNI, and the name or address checked) may be NULL without TLS. */
@@ -42,17 +43,25 @@ void conn_set_ops(struct conn *c, const struct conn_ops *ops,
 void conn_write(struct conn *c, const void *data, size_t len);
 void conn_write_shared(struct conn *c, struct str data, void (*release)(void *ctx),
 		       void *ctx); /* no copy; released when sent or closed */
+/* Room for `len` bytes at the end of the queue, to be filled and committed before any other call: no copy. The
+ * connection must be open for writing. */
+char *conn_reserve(struct conn *c, size_t len);
+void conn_commit(struct conn *c, size_t len);
 size_t conn_pending(const struct conn *c);
+bool conn_has_input(const struct conn *c); /* something is kept that `data` or `eof` did not take */
 void conn_pause(struct conn *c); /* stop reading */
 void conn_resume(struct conn *c);
 void conn_shutdown(struct conn *c);	     /* half-close once everything queued is sent */
 void conn_close(struct conn *c);	     /* at once; NULL is nothing */
 void conn_close_after_write(struct conn *c); /* when the queue is empty; no more call-backs */
-const struct addr *conn_peer(const struct conn *c);
+/* The same for a peer that will send nothing more (it said so): not even late bytes are waited for. */
+void conn_finish(struct conn *c);
+const struct addr *conn_peer(struct conn *c);
 struct str conn_alpn(const struct conn *c); /* "h2", or empty */
 X509 *conn_peer_cert(const struct conn *c); /* borrowed; NULL without TLS or certificate */
 int conn_fd(const struct conn *c);
 struct loop *conn_loop(const struct conn *c);
+void conn_thread_done(void); /* before a thread that had connections ends: gives its spare memory back */
 
 /* Accepts until stopped; `fd` listens and stays the caller's. Accepted sockets are close-on-exec.
  */

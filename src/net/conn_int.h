@@ -7,6 +7,7 @@
 #define CONN_LINGER_MS 5000 /* a peer that was answered and goes on sending is read this long */
 #define CONN_STALL_MS 30000 /* conn_close_after_write gives up on a peer that takes nothing */
 #define CONN_READ_BYTES (64u << 10)
+#define CONN_DIRECT_BYTES 8192 /* from here on a write is tried at once: a copy would cost more than the call */
 #define CONN_READS_PER_TURN 4 /* then others are served */
 
 /* What a transport answers besides a count of bytes. */
@@ -19,25 +20,29 @@ struct conn {
 	void *ctx;
 	struct tls *tls;
 	SSL *ssl;
-	struct addr peer;
-	struct buf in;	   /* arrived and not yet used */
-	struct list out;   /* struct chunk */
-	size_t pending;	   /* bytes in `out` */
-	struct defer kick; /* ready, offer kept bytes, flush: at the end of the turn */
-	struct defer reap; /* gives the memory back */
-	struct timer linger;
-	bool connecting, handshaking, ready_owed, offer_owed;
-	bool paused, eof_seen, eof_told;
-	bool shutdown_wanted, shutdown_done;
-	bool write_blocked, above_low, closed;
+	struct addr *peer;    /* NULL: nobody asked yet */
+	struct buf *in;	      /* arrived and not yet used; NULL: nothing. An idle connection holds no buffer */
+	struct list out;      /* struct chunk */
+	size_t pending;	      /* bytes in `out` */
+	struct defer defer;   /* ready, offer kept bytes, flush at the end of the turn; once closed: gives the memory back */
+	struct timer *linger; /* NULL until the end is near */
+	bool connecting : 1, handshaking : 1, ready_owed : 1, offer_owed : 1;
+	bool paused : 1, eof_seen : 1, eof_told : 1, write_failed : 1;
+	bool shutdown_wanted : 1, shutdown_done : 1, no_linger : 1;
+	bool write_blocked : 1, above_low : 1, closed : 1;
+	bool tcp_eof : 1; /* TLS: the socket, not the protocol, has ended */
 	bool read_wants_write, write_wants_read; /* TLS: the other direction must move first */
-	bool tcp_eof;				 /* TLS: the socket, not the protocol, has ended */
 };
 
 /* conn.c */
 void conn_update_events(struct conn *c);
 void conn_fail(struct conn *c, const struct err *e);
 void conn_kick(struct conn *c);
+void conn_linger(struct conn *c, uint64_t ms);
+static inline size_t conn_kept(const struct conn *c)
+{
+	return c->in ? c->in->len : 0;
+}
 
 /* conn_out.c */
 void conn_flush(struct conn *c);

@@ -7,6 +7,7 @@
 #define CHUNK_FIRST_BYTES 4096
 #define CHUNK_BYTES 16384    /* a full TLS record */
 #define SHARED_COPY_MAX 1024 /* below it a copy is cheaper than a record or an iovec of its own */
+#define CHUNK_SPARES 64
 #define IOVECS 64
 
 /* A run of the output. Small writes are appended to the last one. */
@@ -20,11 +21,16 @@ struct chunk {
 	void *ctx;
 };
 
+/* Nearly every answer needs one chunk for a moment, so a thread keeps some of the smallest. */
+static _Thread_local struct chunk *spare[CHUNK_SPARES];
+static _Thread_local unsigned n_spare;
+
 static struct chunk *chunk_new(struct conn *c, size_t len)
 {
 	size_t room =
 		MAX(len, list_empty(&c->out) ? (size_t)CHUNK_FIRST_BYTES : (size_t)CHUNK_BYTES);
-	struct chunk *k = xmalloc(sizeof(*k) + room);
+	struct chunk *k = room == CHUNK_FIRST_BYTES && n_spare ? spare[--n_spare]
+							       : xmalloc(sizeof(*k) + room);
 
 	*k = (struct chunk){.own = (char *)(k + 1), .room = room};
 	k->at = k->own;
@@ -37,7 +43,16 @@ static void chunk_free(struct chunk *k)
 	list_del(&k->link);
 	if (k->release)
 		k->release(k->ctx);
-	free(k);
+	if (k->own && k->room == CHUNK_FIRST_BYTES && n_spare < CHUNK_SPARES)
+		spare[n_spare++] = k;
+	else
+		free(k);
+}
+
+void conn_thread_done(void)
+{
+	while (n_spare)
+		free(spare[--n_spare]);
 }
 
 static void queued(struct conn *c, size_t len)
@@ -49,6 +64,42 @@ static void queued(struct conn *c, size_t len)
 		conn_kick(c);
 }
 
+static ssize_t send_iov(struct conn *c, struct iovec *iov, size_t n)
+{
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
+
+	return sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
+}
+
+static void sent(struct conn *c, size_t n);
+
+/* Sends what is queued and `data` in one call, without copying it; returns how much of data has gone. */
+static size_t write_direct(struct conn *c, const char *data, size_t len)
+{
+	struct iovec iov[IOVECS];
+	size_t n = 0, queued = c->pending;
+
+	list_for(at, tmp, &c->out)
+	{
+		struct chunk *k = list_entry(at, struct chunk, link);
+
+		if (n == IOVECS - 1)
+			return 0;
+		iov[n++] = (struct iovec){(void *)k->at, k->len};
+	}
+	iov[n++] = (struct iovec){(void *)data, len};
+	ssize_t done = send_iov(c, iov, n);
+	if (done < 0) {
+		/* Not reported from inside a write: the caller is in the middle of something. */
+		c->write_failed = errno != EAGAIN && errno != EINTR && errno != ENOBUFS;
+		c->write_blocked = errno == EAGAIN;
+		conn_kick(c);
+		return 0;
+	}
+	sent(c, MIN((size_t)done, queued));
+	return (size_t)done > queued ? (size_t)done - queued : 0;
+}
+
 void conn_write(struct conn *c, const void *data, size_t len)
 {
 	const char *from = data;
@@ -56,6 +107,15 @@ void conn_write(struct conn *c, const void *data, size_t len)
 
 	if (c->closed || c->shutdown_wanted || len == 0)
 		return;
+	if (len >= CONN_DIRECT_BYTES && !c->ssl && !c->write_blocked && !c->connecting && !c->write_failed) {
+		size_t n = write_direct(c, from, left);
+
+		from += n;
+		left -= n;
+		len -= n;
+		if (left == 0)
+			return;
+	}
 	if (!list_empty(&c->out)) {
 		struct chunk *last = list_entry(c->out.prev, struct chunk, link);
 		size_t used = last->own ? (size_t)(last->at - last->own) + last->len : 0;
@@ -73,6 +133,23 @@ void conn_write(struct conn *c, const void *data, size_t len)
 		memcpy(k->own, from, left);
 		k->len = left;
 	}
+	queued(c, len);
+}
+
+char *conn_reserve(struct conn *c, size_t len)
+{
+	struct chunk *last = list_empty(&c->out) ? NULL : list_entry(c->out.prev, struct chunk, link);
+
+	if (!last || !last->own || last->room - (size_t)(last->at - last->own) - last->len < len)
+		last = chunk_new(c, len);
+	return last->own + (last->at - last->own) + last->len;
+}
+
+void conn_commit(struct conn *c, size_t len)
+{
+	struct chunk *last = list_entry(c->out.prev, struct chunk, link);
+
+	last->len += len;
 	queued(c, len);
 }
 
@@ -112,17 +189,17 @@ static void sent(struct conn *c, size_t n)
 static ssize_t write_plain(struct conn *c, struct err *e)
 {
 	struct iovec iov[IOVECS];
-	struct msghdr msg = {.msg_iov = iov};
+	size_t n_iov = 0;
 
 	list_for(at, tmp, &c->out)
 	{
 		struct chunk *k = list_entry(at, struct chunk, link);
 
-		if (msg.msg_iovlen == IOVECS)
+		if (n_iov == IOVECS)
 			break;
-		iov[msg.msg_iovlen++] = (struct iovec){(void *)k->at, k->len};
+		iov[n_iov++] = (struct iovec){(void *)k->at, k->len};
 	}
-	ssize_t n = sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
+	ssize_t n = send_iov(c, iov, n_iov);
 	if (n >= 0)
 		return n;
 	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
@@ -140,6 +217,10 @@ static ssize_t write_some(struct conn *c, struct err *e)
 
 static void finish_shutdown(struct conn *c)
 {
+	if (c->no_linger && !c->ops) {
+		conn_close(c);
+		return;
+	}
 	c->shutdown_done = true;
 	if (c->ssl)
 		SSL_shutdown(c->ssl);
@@ -150,7 +231,7 @@ static void finish_shutdown(struct conn *c)
 	if (c->eof_seen)
 		conn_close(c);
 	else
-		timer_start(c->loop, &c->linger, CONN_LINGER_MS);
+		conn_linger(c, CONN_LINGER_MS);
 }
 
 void conn_flush(struct conn *c)
@@ -163,7 +244,7 @@ void conn_flush(struct conn *c)
 	while (c->pending && (n = write_some(c, &e)) > 0) {
 		sent(c, (size_t)n);
 		if (!c->ops)
-			timer_start(c->loop, &c->linger, CONN_STALL_MS);
+			conn_linger(c, CONN_STALL_MS);
 	}
 	c->write_blocked = c->pending != 0;
 	if (n == CONN_FAILED) {

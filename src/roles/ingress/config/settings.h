@@ -183,6 +183,7 @@ struct globals {
 	bool strict_validate_path_type, enable_underscores_in_headers, ignore_invalid_headers;
 	bool disable_access_log, log_format_escape_json;
 	char *log_format_upstream, *access_log_path;
+	struct str_list skip_access_log_urls; /* exact, or "~regex" */
 	struct str_list hide_headers, global_allowed_response_headers;
 	struct http_header *proxy_set_headers, *add_headers; /* from ConfigMaps */
 	size_t n_proxy_set_headers, n_add_headers;

@@ -134,6 +134,7 @@ struct exchange {
 	/* time and size: microseconds of CLOCK_MONOTONIC, 0 = not yet */
 	uint64_t started_us, connect_us, connected_us, sent_us, head_us;
 	uint64_t answer_body_bytes, request_body_bytes, up_answer_bytes;
+	uint64_t answer_head_bytes;	/* as it went out, by the codecs; with the body $bytes_sent */
 	struct timer timer;		/* the one that counts now: connect, send, read */
 	struct timer total;		/* request_timeout_s */
 	char request_id[33];

@@ -16,6 +16,7 @@ enum filter_verdict {
 
 struct filter {
 	const char *name;
+	bool pure; /* request() has no effect beyond x: `portico explain` runs it on a dry exchange */
 	/* Main thread, when a location is built: is it needed there? */
 	bool (*wanted)(const struct location *loc, const struct globals *g);
 	/* Before an upstream is chosen. May be NULL. */

@@ -48,6 +48,7 @@ struct location {
 	bool tls;			/* a certificate is configured for the host: ssl-redirect applies */
 	struct filter_use *filters;	/* those that this location needs, in the order they run; ends with filter == NULL */
 	unsigned metrics_id;		/* slot of its counters, see observe/metrics.h */
+	unsigned match_len_;		/* bytes of `path` that are compared: route/match.c */
 };
 
 struct host {
@@ -74,7 +75,7 @@ const struct location *routes_match(const struct routes *r, struct str host, str
 /* The host alone, referenced; for redirects between names and for passthrough. */
 struct host *routes_host(const struct routes *r, struct str name) must_check;
 void host_unref(struct host *h); /* NULL is nothing */
-/* The certificate for a server name: exact, then wildcard; NULL: the default one. Valid until the turn ends. */
+/* The certificate for a server name: exact, then wildcard; NULL: the default one. Valid within the call-back. */
 struct tls *routes_tls(const struct routes *r, struct str server_name);
 size_t routes_host_count(const struct routes *r);
 size_t routes_location_count(const struct routes *r);

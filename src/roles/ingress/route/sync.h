@@ -1,0 +1,49 @@
+/* sync.h - keeps routes, certificates and backends equal to the cluster, and says so on it: status and events.
+ *
+ * Informers in; model.h decides; what happens in one turn of the loop is put into effect at its end. Main thread only.
+ */
+#pragma once
+
+#include "roles/ingress/worker.h"
+#include "roles/role.h"
+
+#define INGRESS_COMPONENT "nginx-ingress-controller" /* source of events, as ingress-nginx writes them */
+
+/* What ingress-nginx takes as flags. Strings are borrowed until sync_free. */
+struct sync_options {
+	const char *controller;		       /* IngressClass.spec.controller; NULL: k8s.io/ingress-nginx */
+	const char *class_name;		       /* of kubernetes.io/ingress.class; NULL: nginx */
+	bool watch_without_class;
+	const char *watch_namespace;	       /* NULL: all */
+	const char *configmap;		       /* "ns/name"; NULL: ingress-nginx/ingress-nginx-controller */
+	const char *default_backend_service;   /* "ns/name"; NULL: built in */
+	const char *default_ssl_certificate;   /* "ns/name"; NULL: shared->default_tls stays what it is */
+	const char *publish_status_address;    /* "ip,name": what status says; NULL: see publish_service */
+	const char *publish_service;	       /* "ns/name" whose LoadBalancer status is copied; NULL: the node's address */
+	bool no_status, no_events;	       /* writes nothing to the cluster: objects that come from files */
+	/* Everything is there for the first time: listen now. */
+	void (*first_sync)(void *arg);
+	/* Other readers of ConfigMaps (tcp-services): each object as it comes, NULL when it is deleted. May be NULL. */
+	void (*configmap_changed)(void *arg, const char *ns, const char *name, const json_t *obj);
+	/* A server's TLS context from PEM, see tls/server.h; NULL: net/tls.h's */
+	struct tls *(*server_tls)(void *arg, struct str cert_pem, struct str key_pem, struct err *e);
+	void *arg;
+};
+
+struct sync;
+/* shared->routes, backends, quiesce and main_loop are set; globals and synced, and default_tls when there is an option for it,
+ * are set from here. */
+struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync_options *o);
+void sync_free(struct sync *s);
+/* Orderly exit: takes our address out of every status, then calls `done`; at most a few seconds later. */
+void sync_retire(struct sync *s, void (*done)(void *arg), void *arg);
+/* A backend of any Service, kept filled (tcp-services); referenced. */
+struct backend *sync_backend(struct sync *s, const char *ns, const char *service, const char *port);
+/* What is wrong with Ingresses now: for metrics, `portico explain`. */
+size_t sync_problem_count(const struct sync *s);
+void sync_each_problem(const struct sync *s, void (*fn)(void *ctx, const char *ingress, const char *reason, const char *message),
+		       void *ctx);
+
+/* Standalone: what ingress-nginx's manifests would bring: IngressClass "nginx" (default), namespace ingress-nginx and the
+ * Service that `kubectl get all -A` shows. Retries until the API server has them. */
+void standalone_ensure(struct role_ctx *ctx);

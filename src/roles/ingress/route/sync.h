@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "codec/jx.h"
 #include "roles/ingress/worker.h"
 #include "roles/role.h"
 

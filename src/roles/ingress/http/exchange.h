@@ -24,7 +24,7 @@ struct filter_use;
 #define EXCHANGE_ARENA_BYTES (512u << 10) /* all heads, copies and rewritten texts of one exchange */
 #define EXCHANGE_TRIED_MAX 8	       /* endpoints remembered so that they are not tried twice */
 
-/* A list of headers that filters may change; names are lower case. */
+/* A list of headers that filters may change. Names are compared ignoring case: HTTP/1 ones keep the case they came in. */
 struct header_list {
 	struct http_header *at; /* of the arena */
 	size_t n, cap;
@@ -48,6 +48,8 @@ struct request {
 	bool https;		       /* TLS here, or told so by a believed X-Forwarded-Proto */
 	SSL *ssl;		       /* NULL on plain connections */
 	uint64_t bytes;		       /* of head and body so far: $request_length */
+	uint64_t connection;	       /* serial number of the connection, from 1: $connection; 0: not known */
+	uint64_t connection_requests;  /* of it so far, this one included: $connection_requests */
 };
 
 struct answer {
@@ -115,7 +117,9 @@ struct exchange {
 	/* filters */
 	const struct filter_use *filter_at; /* the next request filter; while one waits, the one behind it */
 	void **filter_state;		/* one slot for each filter of the location; of the arena; NULL at first */
-	bool in_filter, request_body_done, answer_done;
+	uint32_t body_filters;		/* bit i: the location's filter i changes the answer's body */
+	bool request_body_done, answer_done, request_paused, answer_paused, answer_own;
+	bool closing;			/* exchange_end ran: memory is kept until the turn ends */
 
 	/* the attempt */
 	struct backend *backend;	/* the primary or a canary, referenced while an attempt is made */
@@ -123,6 +127,8 @@ struct exchange {
 	struct endpoint *endpoint;	/* referenced */
 	uint64_t tried[EXCHANGE_TRIED_MAX]; /* endpoints' ids */
 	unsigned n_tried;
+	struct str sticky;		/* the session cookie's new value; empty: it stays as it is (upstream/affinity.c) */
+	bool head_awaited;		/* counted in endpoint->waiting (upstream/balance.c) */
 	bool retrying;			/* counted in the retry budget */
 	struct header_list up_headers;	/* what the upstream gets: made by exchange.c, changed by filters */
 	struct str up_target, up_host, up_method;
@@ -132,16 +138,18 @@ struct exchange {
 	bool client_gone;
 
 	/* time and size: microseconds of CLOCK_MONOTONIC, 0 = not yet */
-	uint64_t started_us, connect_us, connected_us, sent_us, head_us;
+	uint64_t started_us, connect_us, connected_us, sent_us, head_us, ended_us;
 	uint64_t answer_body_bytes, request_body_bytes, up_answer_bytes;
 	uint64_t answer_head_bytes;	/* as it went out, by the codecs; with the body $bytes_sent */
 	struct timer timer;		/* the one that counts now: connect, send, read */
-	struct timer total;		/* request_timeout_s */
+	uint64_t total_deadline_ms;	/* request_timeout_s; 0: none */
 	char request_id[33];
 	char trace_parent[56];		/* W3C, ours; empty: none */
 	struct str remote_user;		/* of basic auth or a token */
+	bool access_granted;		/* these two: filter/access.h */
+	int access_refused;
 	struct list tries_log;		/* $upstream_addr, $upstream_status of each try: observe/access_log.c */
-	struct defer resume;
+	struct list link;		/* of the worker: free, or ended in this turn */
 };
 
 /* ---- for the codecs ---- */
@@ -174,6 +182,7 @@ void exchange_resume(struct exchange *x);
 
 /* ---- headers ---- */
 void header_add(struct exchange *x, struct header_list *l, const char *name, struct str value);	/* value is borrowed: of the arena or constant */
+void header_add_str(struct exchange *x, struct header_list *l, struct str name, struct str value);
 void header_set(struct exchange *x, struct header_list *l, const char *name, struct str value);	/* replaces all of that name */
 void header_del(struct header_list *l, const char *name);
 struct str header_get(const struct header_list *l, const char *name); /* the first; STR_NONE */
@@ -182,4 +191,5 @@ struct str request_cookie(const struct exchange *x, const char *name);
 /* printf into the arena; STR_NONE when the arena is full. */
 struct str x_printf(struct exchange *x, const char *fmt, ...) printf_like(2, 3);
 struct str x_dup(struct exchange *x, struct str s);
-uint64_t now_us(void); /* CLOCK_MONOTONIC */
+/* CLOCK_MONOTONIC as read at the start of the loop's turn: free, and precise enough for what took more than a turn. */
+uint64_t x_now_us(const struct exchange *x);

@@ -9,7 +9,10 @@
 #include "base/err.h"
 
 struct exchange;
+struct pattern_match;
 struct variable_text;
+#define VARIABLE_TEXT_BYTES_MAX 4096 /* the longest log format seen has a quarter of that */
+#define VARIABLE_PARTS_MAX 256
 /* `text`: "$name", "${name}", "$http_<header>", "$cookie_<name>", "$arg_<name>", "$sent_http_<header>", "$1".."$9". */
 struct variable_text *variable_text_new(const char *text, struct err *e) must_check;
 void variable_text_free(struct variable_text *t);
@@ -17,6 +20,19 @@ enum variable_escape { ESCAPE_NONE, ESCAPE_LOG, ESCAPE_JSON, ESCAPE_URI };
 /* An absent value is "", and "-" with ESCAPE_LOG. -1: `out` is full. */
 int variable_text_write(const struct variable_text *t, struct exchange *x, enum variable_escape how, struct buf *out) must_check;
 const char *variable_text_source(const struct variable_text *t);
+/* The same inside a snippet, which has variables of its own (`set $name value`) and the groups of the regular expression
+ * that matched last. Without `groups`, $1..$9 are those of the location's regular expression. */
+struct variable_locals {
+	const struct str *set;		    /* in the order of the names given when the text was parsed */
+	const struct pattern_match *groups; /* NULL: the location's */
+};
+struct variable_text *variable_text_new_local(const char *text, const char *const *names, size_t n_names, struct err *e)
+	must_check;
+int variable_text_write_local(const struct variable_text *t, struct exchange *x, const struct variable_locals *locals,
+			      enum variable_escape how, struct buf *out) must_check;
+bool variable_text_constant(const struct variable_text *t); /* it has no variables */
+/* Does a variable of this name exist (without '$')? */
+bool variable_known(struct str name);
 /* For `portico explain` and documentation: every name that is known, with its meaning; NULL ends. */
 struct variable_doc {
 	const char *name, *meaning;

@@ -200,7 +200,7 @@ static void test_rewrite(void **state)
 		if (!l)
 			continue;
 		buf_clear(&out);
-		assert_int_equal(location_rewrite(l, str_of(rows[i].path), &out), 0);
+		assert_int_equal(route_rewrite(l, str_of(rows[i].path), &out), 0);
 		assert_string_equal(out.ptr, rows[i].upstream);
 	}
 	buf_done(&out);

@@ -79,7 +79,7 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 	if (!in->tls)
 		return -1;
 	in->proxy = proxy_new(ctx->loop, &(struct proxy_config){ .table = current_table, .ctx = in, .default_tls = in->tls });
-	in->sync = sync_new(ctx, first_sync, ctx);
+	in->sync = old_sync_new(ctx, first_sync, ctx);
 	if (ctx->config->standalone)
 		standalone_ensure(ctx);
 	return 0;
@@ -92,7 +92,7 @@ static void ingress_stop(struct role_ctx *ctx)
 	if (!in)
 		return;
 	proxy_free(in->proxy);
-	sync_free(in->sync);
+	old_sync_free(in->sync);
 	tls_unref(in->tls);
 	free(in);
 }

@@ -82,7 +82,7 @@ static int put_target(const struct down *d, struct buf *out)
 	if (!d->loc->rewrite_target)
 		return buf_put_str(out, d->head.target);
 	buf_init(&path, HEAD_BYTES);
-	rc = location_rewrite(d->loc, buf_str(&d->path), &path);
+	rc = route_rewrite(d->loc, buf_str(&d->path), &path);
 	for (size_t i = 0; i < path.len && rc == 0; i++) {
 		unsigned char c = (unsigned char)path.ptr[i];
 		rc = c <= ' ' || c >= 0x7f || c == '%' || c == '?' || c == '#' ? buf_printf(out, "%%%02X", c) :

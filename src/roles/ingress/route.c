@@ -167,7 +167,7 @@ const struct addr *backend_pick(struct backend *b, const struct addr *skip)
 	return NULL;
 }
 
-int location_rewrite(const struct location *loc, struct str path, struct buf *out)
+int route_rewrite(const struct location *loc, struct str path, struct buf *out)
 {
 	pcre2_match_data *md = pcre2_match_data_create(CAPTURES, NULL);
 	int n = loc->rewrite_regex ?

@@ -62,7 +62,7 @@ const struct location *route_match(const struct route_table *t, struct str host,
 /* The endpoint for the next request; NULL when there is none (503). `skip` (may be NULL) was tried already. */
 const struct addr *backend_pick(struct backend *b, const struct addr *skip);
 /* The upstream path of a location with a rewrite target: appended to `out`. */
-int location_rewrite(const struct location *loc, struct str path, struct buf *out) must_check;
+int route_rewrite(const struct location *loc, struct str path, struct buf *out) must_check;
 /* The certificate for a server name: exact, then wildcard; NULL: the default one. */
 struct tls *route_tls(const struct route_table *t, struct str server_name);
 size_t route_host_count(const struct route_table *t);

@@ -363,7 +363,7 @@ static const struct {
 			   .transform = keep_secret } },
 };
 
-struct sync *sync_new(struct role_ctx *ctx, void (*first_sync)(void *), void *arg)
+struct sync *old_sync_new(struct role_ctx *ctx, void (*first_sync)(void *), void *arg)
 {
 	static const struct informer_options all;
 	struct sync *s = xcalloc(1, sizeof(*s));
@@ -383,7 +383,7 @@ static void slices_free(void *p)
 	free(list);
 }
 
-void sync_free(struct sync *s)
+void old_sync_free(struct sync *s)
 {
 	if (!s)
 		return;

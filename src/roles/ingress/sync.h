@@ -12,8 +12,8 @@
 #define INGRESS_COMPONENT "nginx-ingress-controller"
 
 struct sync;
-struct sync *sync_new(struct role_ctx *ctx, void (*first_sync)(void *arg), void *arg);
-void sync_free(struct sync *s);
+struct sync *old_sync_new(struct role_ctx *ctx, void (*first_sync)(void *arg), void *arg);
+void old_sync_free(struct sync *s);
 struct route_table *sync_table(const struct sync *s); /* borrowed: ref it to keep it beyond this turn */
 
 /* Standalone: what ingress-nginx's manifests would bring: IngressClass "nginx" (default), namespace ingress-nginx and the

@@ -1,5 +1,25 @@
-/* filters.h - every filter, in no order of importance; filters.c says in which order they run. */
+/* filters.h - every filter; filters.c says in which order they run.
+ *
+ * The order is that of nginx's phases as ingress-nginx's template fills them:
+ *   server rewrite   block                 block-user-agents, block-referers, block-cidrs
+ *                    app_root              302 from "/"
+ *   rewrite          cors                  the preflight's 204, before any redirect, limit or password
+ *                    snippet
+ *                    redirect              temporal-, permanent-redirect; then ssl-redirect
+ *   preaccess        limits                limit_req, then limit_conn
+ *   access           access                addresses: deny, allow
+ *                    waf                   heads here, bodies as they come
+ *                    basic_auth, jwt, auth_url
+ *                    access_end            `satisfy any`: nobody granted anything
+ *   precontent       mirror
+ *   content          custom_errors         answers only
+ * Answers pass them from the end to the beginning, so those that concern answers alone stand before all of these:
+ *                    compress              the last to touch an answer
+ *                    headers               custom-headers win over cors
+ */
 #pragma once
 
 #include "roles/ingress/http/filter.h"
 
+extern const struct filter filter_access;
+extern const struct filter filter_access_end;

@@ -1,0 +1,85 @@
+/* Allow and deny lists, and the end of the access phase. Order as nginx: deny, allow, "deny all" behind an allow list. */
+#include "roles/ingress/filter/access.h"
+
+#include "roles/ingress/filter/filters.h"
+
+bool access_settled(const struct exchange *x)
+{
+	return x->access_granted && x->loc->set->satisfy == SATISFY_ANY;
+}
+
+enum filter_verdict access_grant(struct exchange *x)
+{
+	x->access_granted = true;
+	/* Of a filter that had refused before: nothing is asked of this client any more. */
+	if (x->access_refused == 401)
+		header_del(&x->ans.headers, "www-authenticate");
+	x->access_refused = 0;
+	return FILTER_NEXT;
+}
+
+enum filter_verdict access_refuse(struct exchange *x, int status)
+{
+	if (x->loc->set->satisfy == SATISFY_ANY) {
+		if (x->access_refused != 401)
+			x->access_refused = status;
+		return FILTER_NEXT;
+	}
+	exchange_answer_error(x, status);
+	return FILTER_ANSWERED;
+}
+
+void access_resume(struct exchange *x, enum filter_verdict v)
+{
+	if (v == FILTER_NEXT)
+		exchange_resume(x);
+}
+
+bool location_is_acme(const struct location *loc)
+{
+	return str_starts(str_of(loc->path), STR("/.well-known/acme-challenge"));
+}
+
+static bool access_wanted(const struct location *loc, const struct globals *g)
+{
+	(void)g;
+	return loc->set->allow.n > 0 || loc->set->deny.n > 0;
+}
+
+static enum filter_verdict access_request(struct exchange *x, void **state)
+{
+	(void)state;
+	const struct settings *set = x->loc->set;
+	if (cidr_list_has(&set->deny, &x->req.client))
+		return access_refuse(x, 403);
+	if (set->allow.n == 0)
+		return FILTER_NEXT;
+	return cidr_list_has(&set->allow, &x->req.client) ? access_grant(x) : access_refuse(x, 403);
+}
+
+const struct filter filter_access = {
+	.name = "access",
+	.wanted = access_wanted,
+	.request = access_request,
+};
+
+static bool access_end_wanted(const struct location *loc, const struct globals *g)
+{
+	(void)g;
+	return loc->set->satisfy == SATISFY_ANY;
+}
+
+static enum filter_verdict access_end_request(struct exchange *x, void **state)
+{
+	(void)state;
+	if (x->access_granted || x->access_refused == 0)
+		return FILTER_NEXT;
+	exchange_answer_error(x, x->access_refused);
+	return FILTER_ANSWERED;
+}
+
+const struct filter filter_access_end = {
+	.name = "access_end",
+	.wanted = access_end_wanted,
+	.request = access_end_request,
+};

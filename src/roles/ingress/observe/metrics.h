@@ -24,9 +24,9 @@
 /* Counters of a whole worker: X(name, Prometheus name, labels, help). Rows of one Prometheus name stand together. */
 #define METRIC_MAP(X)                                                                                                              \
 	X(CONNECTIONS_ACCEPTED, "nginx_ingress_controller_nginx_process_connections_total", "state=\"accepted\"",                 \
-	  "total number of connections with state {accepted, handled}")                                                            \
+	  "Client connections, by state: accepted, handled.")                                                                     \
 	X(CONNECTIONS_HANDLED, "nginx_ingress_controller_nginx_process_connections_total", "state=\"handled\"", NULL)              \
-	X(REQUESTS, "nginx_ingress_controller_nginx_process_requests_total", "", "total number of client requests")                \
+	X(REQUESTS, "nginx_ingress_controller_nginx_process_requests_total", "", "Requests of clients.")                           \
 	X(RETRIES, "portico_upstream_retries_total", "", "Requests tried again at another endpoint.")                              \
 	X(RETRIES_DENIED, "portico_upstream_retries_denied_total", "", "Retries that the retry budget did not allow.")             \
 	X(UP_CONNECTS, "portico_upstream_connections_total", "", "Connections made to endpoints.")                                 \
@@ -103,12 +103,12 @@ struct metrics_shard *metrics_shard_new(struct metrics *m, const struct worker *
 /* Once, when an exchange ends, before its location is given back. Also those that the codec refused itself. */
 void metrics_exchange_done(struct exchange *x);
 
-/* ---- any thread: who builds locations ---- */
-/* The slot for location->metrics_id. The same labels give the same slot, so counters survive a location that is built
- * anew. `host`: as in the rule, "" for the catch-all. */
+/* ---- who builds locations ---- */
+/* Main thread: the slot for location->metrics_id. The same labels give the same slot, so counters survive a location
+ * that is built anew. `host`: as in the rule, "" for the catch-all. m NULL: METRICS_NO_LOCATION. */
 unsigned metrics_location_ref(struct metrics *m, const char *ns, const char *ingress, const char *service, const char *host,
 			      const char *path);
-/* When the location is freed (nobody counts in it any more). Its series end with its last reference. m NULL: nothing. */
+/* Any thread: the location is freed (nobody counts in it any more). Its series end with its last reference. */
 void metrics_location_unref(struct metrics *m, unsigned id);
 
 /* ---- main thread ---- */
@@ -120,8 +120,9 @@ void metrics_cert_put(struct metrics *m, const char *host, const char *ns, const
 /* The exposition, piece by piece, so that 10,000 locations never hold up the main thread:
  *   struct metrics_text *t = metrics_text_new(m);
  *   while (metrics_text_next(t, &out)) send(out);
- * Every call appends at most about METRICS_PIECE_BYTES. */
+ * Every call appends about METRICS_PIECE_BYTES; `out` must take METRICS_PIECE_BYTES_MAX, as one location's cells stay together. */
 #define METRICS_PIECE_BYTES (128u << 10)
+#define METRICS_PIECE_BYTES_MAX (4u << 20)
 struct metrics_text;
 struct metrics_text *metrics_text_new(struct metrics *m);
 bool metrics_text_next(struct metrics_text *t, struct buf *out); /* false: that was all; `out` may have got the last bytes */

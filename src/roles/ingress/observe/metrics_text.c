@@ -1,0 +1,462 @@
+/* Exposition: the Prometheus text of all shards, in pieces. Families follow each other; within one, slot after slot. */
+#include "roles/ingress/observe/metrics_int.h"
+#include "roles/ingress/upstream/upstream.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct counter {
+	const char *name, *labels, *help;
+} counters[] = {
+#define X(id, name, labels, help) { name, labels, help },
+	METRIC_MAP(X)
+#undef X
+};
+
+/* Of a histogram of exposition: where its buckets are in a cell, and which of them end at each `le`. */
+struct le {
+	const char *text;
+	uint8_t upto; /* buckets [0, upto] of the cell are within */
+};
+static const struct le time_le[] = {
+	{ "0.005", 0 }, { "0.01", 1 }, { "0.025", 2 }, { "0.05", 3 }, { "0.1", 4 }, { "0.25", 5 }, { "0.5", 6 }, { "1", 7 },
+	{ "2.5", 8 }, { "5", 9 }, { "10", 10 }, { "+Inf", 11 }, { 0 },
+};
+static const struct le duration_le[] = {
+	{ "0.005", 12 }, { "0.01", 14 }, { "0.025", 16 }, { "0.05", 18 }, { "0.1", 20 }, { "0.25", 22 }, { "0.5", 24 },
+	{ "1", 26 }, { "2.5", 28 }, { "5", 30 }, { "10", 32 }, { "+Inf", 35 }, { 0 },
+};
+static const struct le route_le[] = {
+	{ "0.0001", 2 }, { "0.00025", 4 }, { "0.0005", 6 }, { "0.001", 8 }, { "0.0025", 10 }, { "0.005", 12 }, { "0.01", 14 },
+	{ "0.025", 16 }, { "0.05", 18 }, { "0.1", 20 }, { "0.25", 22 }, { "0.5", 24 }, { "1", 26 }, { "2.5", 28 }, { "5", 30 },
+	{ "10", 32 }, { "30", 33 }, { "60", 34 }, { "+Inf", 35 }, { 0 },
+};
+static const struct le in_le[] = {
+	{ "10", 0 }, { "20", 1 }, { "30", 2 }, { "40", 3 }, { "50", 4 }, { "60", 5 }, { "70", 6 }, { "80", 7 }, { "90", 8 },
+	{ "100", 9 }, { "+Inf", 10 }, { 0 },
+};
+static const struct le out_le[] = {
+	{ "10", 0 }, { "20", 1 }, { "30", 2 }, { "40", 3 }, { "50", 4 }, { "60", 5 }, { "70", 6 }, { "80", 7 }, { "90", 8 },
+	{ "100", 9 }, { "+Inf", 15 }, { 0 },
+};
+static const struct le sent_le[] = {
+	{ "10", 0 }, { "100", 9 }, { "1000", 10 }, { "10000", 11 }, { "100000", 12 }, { "1e+06", 13 }, { "1e+07", 14 },
+	{ "+Inf", 15 }, { 0 },
+};
+
+static const struct family {
+	const char *name, *help;
+	const struct le *le; /* NULL: a counter, the number in all buckets */
+	unsigned at, n;	     /* buckets of the cell */
+	enum cell_sum sum;
+	bool seconds;	     /* the sum is in microseconds */
+	bool route;	     /* without status, method, canary */
+} families[] = {
+	{ "nginx_ingress_controller_requests", "Requests of clients, by location, status, method and canary.", NULL, AT_DURATION,
+	  DURATION_BUCKETS, SUM_DURATION, false, false },
+	{ "nginx_ingress_controller_request_duration_seconds", "From the request's first byte to the answer's last.", duration_le,
+	  AT_DURATION, DURATION_BUCKETS, SUM_DURATION, true, false },
+	{ "nginx_ingress_controller_response_duration_seconds", "From the choice of an endpoint to the end of its answer.",
+	  time_le, AT_RESPONSE, TIME_BUCKETS, SUM_RESPONSE, true, false },
+	{ "nginx_ingress_controller_header_duration_seconds", "From the choice of an endpoint to the head of its answer.",
+	  time_le, AT_HEADER, TIME_BUCKETS, SUM_HEADER, true, false },
+	{ "nginx_ingress_controller_connect_duration_seconds", "Time to connect to the endpoint; nothing on a kept connection.",
+	  time_le, AT_CONNECT, TIME_BUCKETS, SUM_CONNECT, true, false },
+	{ "nginx_ingress_controller_request_size", "Bytes of the request: line, headers and body.", in_le, AT_IN, IN_BUCKETS,
+	  SUM_IN, false, false },
+	{ "nginx_ingress_controller_response_size", "Bytes of the answer: line, headers and body.", out_le, AT_OUT, OUT_BUCKETS,
+	  SUM_OUT, false, false },
+	{ "nginx_ingress_controller_bytes_sent", "As response_size, with wider buckets.", sent_le, AT_OUT, OUT_BUCKETS, SUM_OUT,
+	  false, false },
+	{ "portico_route_duration_seconds", "As request_duration_seconds for a whole location, with finer buckets.", route_le,
+	  AT_DURATION, DURATION_BUCKETS, SUM_DURATION, true, true },
+};
+
+struct metrics_text {
+	struct metrics *m;
+	unsigned stage;	 /* 0: what belongs to no location; 1, 2: certificates; then the families */
+	uint32_t next;	 /* certificate or slot */
+	bool headed;
+};
+#define STAGE_CERTS 1
+#define STAGE_FAMILIES 3
+
+struct metrics_text *metrics_text_new(struct metrics *m)
+{
+	struct metrics_text *t = xcalloc(1, sizeof(*t));
+
+	t->m = m;
+	return t;
+}
+
+void metrics_text_free(struct metrics_text *t)
+{
+	free(t);
+}
+
+static void head(struct buf *out, const char *name, const char *type, const char *help)
+{
+	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Microseconds as seconds, exactly. */
+static void put_seconds(struct buf *out, uint64_t us)
+{
+	buf_printf(out, "%llu.%06llu\n", (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000));
+}
+
+static void gauge(struct metrics_text *t, struct buf *out, const char *type, const char *name, const char *help, double value)
+{
+	head(out, name, type, help);
+	buf_printf(out, "%s{%s} %.15g\n", name, t->m->labels, value);
+}
+
+static void put_counters(struct metrics_text *t, struct buf *out)
+{
+	for (unsigned i = 0; i < METRIC_COUNT; i++) {
+		const struct counter *c = &counters[i];
+		if (c->help)
+			head(out, c->name, "counter", c->help);
+		buf_printf(out, "%s{%s%s%s} %llu\n", c->name, t->m->labels, c->labels[0] ? "," : "", c->labels,
+			   (unsigned long long)metrics_total(t->m, i));
+	}
+}
+
+static void put_connections(struct metrics_text *t, struct buf *out)
+{
+	static const char name[] = "nginx_ingress_controller_nginx_process_connections";
+	struct metrics_connections c = metrics_connections(t->m);
+	const struct {
+		const char *state;
+		uint64_t n;
+	} rows[] = {
+		/* nginx tells reading from writing; here a connection is busy with a request, or it waits. */
+		{ "active", c.active }, { "reading", 0 }, { "writing", c.active - c.waiting }, { "waiting", c.waiting },
+	};
+
+	head(out, name, "gauge", "Client connections, by state: active, reading, writing, waiting.");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		buf_printf(out, "%s{%s,state=\"%s\"} %llu\n", name, t->m->labels, rows[i].state, (unsigned long long)rows[i].n);
+}
+
+static double resident_bytes(void)
+{
+	unsigned long long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f) {
+		if (fscanf(f, "%*u %llu", &pages) != 1)
+			pages = 0;
+		fclose(f);
+	}
+	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static void put_process(struct metrics_text *t, struct buf *out)
+{
+	struct timespec cpu = { 0 };
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	gauge(t, out, "gauge", "nginx_ingress_controller_nginx_process_num_procs", "Processes.", 1);
+	gauge(t, out, "counter", "nginx_ingress_controller_nginx_process_cpu_seconds_total", "CPU time of the process.",
+	      (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
+	gauge(t, out, "gauge", "nginx_ingress_controller_nginx_process_resident_memory_bytes", "Resident memory of the process.",
+	      resident_bytes());
+	gauge(t, out, "gauge", "nginx_ingress_controller_config_last_reload_successful",
+	      "Whether the last change could be put into effect as a whole.", t->m->last_ok);
+	gauge(t, out, "gauge", "nginx_ingress_controller_config_last_reload_successful_timestamp_seconds",
+	      "When a change was last put into effect.", (double)(t->m->applied_at_ms / 1000));
+	gauge(t, out, "counter", "nginx_ingress_controller_success", "Changes put into effect.", (double)t->m->applied);
+	gauge(t, out, "counter", "nginx_ingress_controller_errors", "Changes that could not be put into effect as a whole.",
+	      (double)t->m->failed);
+	if (t->m->routes) {
+		gauge(t, out, "gauge", "portico_hosts", "Hosts that are routed.", (double)routes_host_count(t->m->routes));
+		gauge(t, out, "gauge", "portico_locations", "Paths of hosts that are routed.",
+		      (double)routes_location_count(t->m->routes));
+	}
+}
+
+/* ---- Ingresses that lead nowhere ---- */
+struct orphans {
+	struct buf *out;
+	const char *labels;
+	struct map seen; /* "ns/ingress/type": of an Ingress with several paths one line */
+};
+
+static void orphan(struct orphans *o, const struct location *loc, const char *type)
+{
+	cleanup(freep) char *key = xasprintf("%s/%s/%s", loc->ns, loc->ingress, type);
+
+	if (map_get_c(&o->seen, key))
+		return;
+	map_put_c(&o->seen, key, o);
+	buf_printf(o->out, "nginx_ingress_controller_orphan_ingress{%s,namespace=\"%s\",ingress=\"%s\",type=\"%s\"} 1\n", o->labels,
+		   loc->ns, loc->ingress, type);
+}
+
+static void host_orphans(void *ctx, const struct host *h)
+{
+	for (size_t i = 0; i < h->n_all; i++) {
+		const struct location *loc = h->all[i];
+		if (!loc->backend)
+			continue;
+		if (loc->backend->service_missing)
+			orphan(ctx, loc, "no-service");
+		else if (!loc->backend->external_name && backend_endpoints(loc->backend)->n == 0)
+			orphan(ctx, loc, "no-endpoint");
+	}
+}
+
+static void put_orphans(struct metrics_text *t, struct buf *out)
+{
+	struct orphans o = { .out = out, .labels = t->m->labels };
+
+	if (!t->m->routes)
+		return;
+	head(out, "nginx_ingress_controller_orphan_ingress", "gauge",
+	     "1 for an Ingress whose Service does not exist (no-service) or has no endpoint (no-endpoint).");
+	map_init(&o.seen);
+	routes_each_host(t->m->routes, host_orphans, &o);
+	map_done(&o.seen, NULL);
+}
+
+/* ---- certificates ---- */
+static void name_text(const X509_NAME *n, int nid, char out[128])
+{
+	out[0] = '\0';
+	X509_NAME_get_text_by_NID((X509_NAME *)n, nid, out, 128);
+}
+
+static void put_pair(struct buf *out, const char *name, const char *value)
+{
+	buf_printf(out, "%s=\"", name);
+	label_escape(out, value);
+	buf_puts(out, "\"");
+}
+
+static void cert_labels(struct metrics_text *t, struct buf *out, const struct cert_info *c)
+{
+	const ASN1_INTEGER *serial = X509_get0_serialNumber(c->cert);
+	BIGNUM *bn = ASN1_INTEGER_to_BN(serial, NULL);
+	char *decimal = bn ? BN_bn2dec(bn) : NULL;
+
+	buf_printf(out, "{%s,", t->m->labels);
+	put_pair(out, "host", c->host[0] ? c->host : "_");
+	put_pair(out, ",namespace", c->ns ? c->ns : "");
+	put_pair(out, ",secret_name", c->secret ? c->secret : "");
+	put_pair(out, ",identifier", c->host);
+	buf_printf(out, ",class=\"k8s.io/ingress-nginx\",serial_number=\"%s\"", decimal ? decimal : "");
+	OPENSSL_free(decimal);
+	BN_free(bn);
+}
+
+static void cert_expiry(struct metrics_text *t, struct buf *out, const struct cert_info *c)
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(c->cert), &tm) != 1)
+		return;
+	buf_puts(out, "nginx_ingress_controller_ssl_expire_time_seconds");
+	cert_labels(t, out, c);
+	buf_printf(out, "} %lld\n", (long long)timegm(&tm));
+}
+
+/* As Go's x509.PublicKeyAlgorithm writes it. */
+static const char *key_algorithm(X509 *cert)
+{
+	switch (EVP_PKEY_get_base_id(X509_get0_pubkey(cert))) {
+	case EVP_PKEY_RSA:
+		return "RSA";
+	case EVP_PKEY_EC:
+		return "ECDSA";
+	case EVP_PKEY_ED25519:
+		return "Ed25519";
+	default:
+		return "0";
+	}
+}
+
+static void cert_issuer(struct metrics_text *t, struct buf *out, const struct cert_info *c)
+{
+	const X509_NAME *n = X509_get_issuer_name(c->cert);
+	char text[128];
+
+	buf_puts(out, "nginx_ingress_controller_ssl_certificate_info");
+	cert_labels(t, out, c);
+	name_text(n, NID_commonName, text);
+	put_pair(out, ",issuer_common_name", text);
+	name_text(n, NID_organizationName, text);
+	put_pair(out, ",issuer_organization", text);
+	buf_printf(out, ",public_key_algorithm=\"%s\"} 1\n", key_algorithm(c->cert));
+}
+
+static bool put_certs(struct metrics_text *t, struct buf *out, size_t until)
+{
+	bool expiry = t->stage == STAGE_CERTS;
+
+	if (t->next == 0 && expiry)
+		head(out, "nginx_ingress_controller_ssl_expire_time_seconds", "gauge",
+		     "When the certificate served for a name expires, in seconds since 1970.");
+	else if (t->next == 0)
+		head(out, "nginx_ingress_controller_ssl_certificate_info", "gauge", "Always 1: who issued the certificate.");
+	for (; t->next < t->m->n_certs; t->next++) {
+		if (out->len >= until)
+			return false;
+		(expiry ? cert_expiry : cert_issuer)(t, out, t->m->certs[t->next]);
+	}
+	return true;
+}
+
+/* ---- locations ---- */
+/* The cells of one slot with the same labels in all shards. */
+struct cells {
+	const struct metrics_cell **at;
+	size_t n, cap;
+};
+
+static void cells_add(struct cells *cs, const struct metrics_cell *c)
+{
+	if (cs->n == cs->cap) {
+		cs->cap = cs->cap ? cs->cap * 2 : 64;
+		cs->at = xrealloc(cs->at, cs->cap * sizeof(struct metrics_cell *));
+	}
+	cs->at[cs->n++] = c;
+}
+
+static void put_labels(struct metrics_text *t, struct buf *out, uint32_t id, const struct metrics_cell *c)
+{
+	const char *l[SLOT_LABELS];
+
+	slot_labels(t->m, id, l);
+	buf_puts(out, t->m->labels);
+	put_pair(out, ",host", l[LABEL_HOST][0] ? l[LABEL_HOST] : "_");
+	put_pair(out, ",namespace", l[LABEL_NS]);
+	put_pair(out, ",ingress", l[LABEL_INGRESS]);
+	put_pair(out, ",service", l[LABEL_SERVICE]);
+	put_pair(out, ",path", l[LABEL_PATH]);
+	if (!c)
+		return;
+	put_pair(out, ",canary", c->canary ? c->canary : "");
+	if (c->status == STATUS_OTHER)
+		buf_printf(out, ",method=\"%s\",status=\"other\"", method_names[c->method]);
+	else
+		buf_printf(out, ",method=\"%s\",status=\"%u\"", method_names[c->method], c->status);
+}
+
+/* One series, or one histogram, of the sum of `n` cells. */
+static void put_series(struct buf *out, const struct family *f, struct str labels, const struct metrics_cell *const *at, size_t n)
+{
+	uint64_t counts[DURATION_BUCKETS] = { 0 }, total = 0, sum = 0;
+	unsigned b = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		for (unsigned k = 0; k < f->n; k++)
+			counts[k] += cell_count(at[i], f->at + k);
+		sum += cell_sum(at[i], f->sum);
+	}
+	if (!f->le) {
+		for (unsigned k = 0; k < f->n; k++)
+			total += counts[k];
+		buf_printf(out, "%s{" STR_FMT "} %llu\n", f->name, STR_ARG(labels), (unsigned long long)total);
+		return;
+	}
+	for (const struct le *le = f->le; le->text; le++) {
+		for (; b <= le->upto; b++)
+			total += counts[b];
+		buf_printf(out, "%s_bucket{" STR_FMT ",le=\"%s\"} %llu\n", f->name, STR_ARG(labels), le->text,
+			   (unsigned long long)total);
+	}
+	buf_printf(out, "%s_sum{" STR_FMT "} ", f->name, STR_ARG(labels));
+	if (f->seconds)
+		put_seconds(out, sum);
+	else
+		buf_printf(out, "%llu\n", (unsigned long long)sum);
+	buf_printf(out, "%s_count{" STR_FMT "} %llu\n", f->name, STR_ARG(labels), (unsigned long long)total);
+}
+
+static void put_cells(struct metrics_text *t, struct buf *out, const struct family *f, uint32_t id, struct cells *cs, size_t n)
+{
+	struct buf labels;
+
+	buf_init(&labels, 64u << 10);
+	put_labels(t, &labels, id, f->route ? NULL : cs->at[0]);
+	put_series(out, f, buf_str(&labels), cs->at, n);
+	buf_done(&labels);
+}
+
+/* Moves the cells that have the first one's labels to the front; returns how many. */
+static size_t group(struct cells *cs)
+{
+	size_t n = 1;
+
+	for (size_t i = 1; i < cs->n; i++)
+		if (cell_same(cs->at[0], cs->at[i])) {
+			const struct metrics_cell *c = cs->at[i];
+			cs->at[i] = cs->at[n];
+			cs->at[n++] = c;
+		}
+	return n;
+}
+
+static void put_slot(struct metrics_text *t, struct buf *out, const struct family *f, uint32_t id)
+{
+	struct cells all = { 0 };
+
+	for (size_t i = 0; i < t->m->n_shards; i++)
+		for (struct metrics_cell *c = shard_cells(t->m->shards[i], id); c; c = cell_next(c))
+			cells_add(&all, c);
+	if (f->route && all.n)
+		put_cells(t, out, f, id, &all, all.n);
+	for (struct cells left = all; !f->route && left.n > 0;) {
+		size_t n = group(&left);
+		put_cells(t, out, f, id, &left, n);
+		left.at += n;
+		left.n -= n;
+	}
+	free(all.at);
+}
+
+static bool put_family(struct metrics_text *t, struct buf *out, size_t until)
+{
+	const struct family *f = &families[t->stage - STAGE_FAMILIES];
+
+	if (!t->headed)
+		head(out, f->name, f->le ? "histogram" : "counter", f->help);
+	t->headed = true;
+	for (; t->next < t->m->n_slots; t->next++) {
+		if (out->len >= until)
+			return false;
+		if (t->m->slots[t->next].text)
+			put_slot(t, out, f, t->next);
+	}
+	return true;
+}
+
+static bool put_stage(struct metrics_text *t, struct buf *out, size_t until)
+{
+	if (t->stage >= STAGE_FAMILIES)
+		return put_family(t, out, until);
+	if (t->stage >= STAGE_CERTS)
+		return put_certs(t, out, until);
+	put_counters(t, out);
+	put_connections(t, out);
+	put_process(t, out);
+	put_orphans(t, out);
+	return true;
+}
+
+bool metrics_text_next(struct metrics_text *t, struct buf *out)
+{
+	size_t until = out->len + METRICS_PIECE_BYTES;
+
+	metrics_reap(t->m);
+	while (t->stage < STAGE_FAMILIES + ARRAY_LEN(families) && out->len < until) {
+		if (!put_stage(t, out, until))
+			return true;
+		t->stage++;
+		t->next = 0;
+		t->headed = false;
+	}
+	return t->stage < STAGE_FAMILIES + ARRAY_LEN(families);
+}

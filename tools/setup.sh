@@ -2,7 +2,7 @@
 # setup.sh [--tests] - installs the Debian packages that building and running portico needs; what is there is left alone.
 set -eu
 build="gcc make pkg-config libc6-dev libjansson-dev libnghttp2-dev libssl-dev libsqlite3-dev libyaml-dev libprotobuf-c-dev
-	protobuf-c-compiler libbpf-dev libwslay-dev libpcre2-dev zlib1g-dev libcap-dev libseccomp-dev libcrypt-dev clang llvm bpftool"
+	protobuf-c-compiler libbpf-dev libwslay-dev libpcre2-dev zlib1g-dev libbrotli-dev libzstd-dev libcap-dev libseccomp-dev libcrypt-dev clang llvm bpftool"
 run="containerd runc iproute2 nftables ca-certificates curl busybox-static"
 tests="libcmocka-dev libclang-rt-14-dev openssl procps dnsutils sqlite3 python3 jq"
 

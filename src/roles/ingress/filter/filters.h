@@ -23,3 +23,5 @@
 
 extern const struct filter filter_access;
 extern const struct filter filter_access_end;
+extern const struct filter filter_basic_auth;
+extern const struct filter filter_compress; /* before all others: its answer part runs last, on what is really sent */

@@ -57,10 +57,10 @@ struct settings {
 	char *app_root;
 	bool ssl_redirect, force_ssl_redirect, preserve_trailing_slash, from_to_www_redirect;
 	unsigned http_redirect_code; /* global; 308 */
-	char *permanent_redirect, *temporal_redirect;
+	struct variable_text *permanent_redirect, *temporal_redirect;
 	unsigned permanent_redirect_code, temporal_redirect_code;
 	struct str_list server_alias;
-	char *upstream_vhost, *x_forwarded_prefix;
+	struct variable_text *upstream_vhost, *x_forwarded_prefix; /* "$service_name.$namespace.svc", "/$1" */
 	char *default_backend; /* a Service of the same namespace */
 	unsigned *custom_http_errors;
 	size_t n_custom_http_errors;
@@ -147,7 +147,8 @@ struct settings {
 	/* answers */
 	struct http_header *custom_headers; /* from a ConfigMap, already filtered by global-allowed-response-headers */
 	size_t n_custom_headers;
-	char *mirror_target, *mirror_host;
+	struct variable_text *mirror_target;
+	char *mirror_host;
 	bool mirror_request_body;
 	struct snippet *configuration_snippet, *server_snippet;
 
@@ -181,6 +182,8 @@ struct globals {
 	struct cidr_list proxy_real_ip_cidr; /* whose PROXY header or X-Forwarded-For is believed */
 	bool generate_request_id, server_tokens, retry_non_idempotent, allow_snippets, allow_cross_namespace;
 	bool strict_validate_path_type, enable_underscores_in_headers, ignore_invalid_headers;
+	struct str_list no_auth_locations, no_tls_redirect_locations; /* prefixes of locations' paths; ACME's by default */
+	struct str_list annotation_value_word_blocklist; /* an Ingress with such a value is refused */
 	bool disable_access_log, log_format_escape_json;
 	char *log_format_upstream, *access_log_path;
 	struct str_list skip_access_log_urls; /* exact, or "~regex" */

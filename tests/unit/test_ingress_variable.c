@@ -199,6 +199,27 @@ static void full_buffer(void **state)
 	variable_text_free(t);
 }
 
+/* Of the arena, or the text itself when it has no variables; long values, too. */
+static void as_a_value(void **state)
+{
+	char target[5000];
+	struct fake f;
+	struct err e;
+	struct variable_text *constant = variable_text_new("/plain", &e), *some = variable_text_new("a$request_uri", &e);
+
+	(void)state;
+	memset(target, 'x', sizeof(target));
+	fake_init(&f, "GET", "http://a.test/b?c");
+	assert_true(variable_text_constant(constant) && !variable_text_constant(some));
+	assert_true(str_eq_c(variable_text_value(constant, &f.x), "/plain"));
+	assert_true(str_eq_c(variable_text_value(some, &f.x), "a/b?c"));
+	f.x.req.target = (struct str){ target, sizeof(target) };
+	assert_int_equal(variable_text_value(some, &f.x).len, sizeof(target) + 1);
+	variable_text_free(constant);
+	variable_text_free(some);
+	fake_done(&f);
+}
+
 static void every_row_is_documented(void **state)
 {
 	const struct variable_doc *d = variable_docs();
@@ -220,7 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values), cmocka_unit_test(canary_and_upstream), cmocka_unit_test(without_a_route),
-		cmocka_unit_test(of_a_snippet), cmocka_unit_test(refused), cmocka_unit_test(full_buffer),
+		cmocka_unit_test(of_a_snippet), cmocka_unit_test(refused), cmocka_unit_test(full_buffer), cmocka_unit_test(as_a_value),
 		cmocka_unit_test(every_row_is_documented),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -354,3 +354,29 @@ int variable_text_write(const struct variable_text *t, struct exchange *x, enum 
 {
 	return variable_text_write_local(t, x, NULL, how, out);
 }
+
+#define STACK_BYTES 2048 /* most values */
+
+static struct str keep(struct exchange *x, const struct buf *b)
+{
+	char *copy = arena_strndup(&x->arena, b->ptr, b->len);
+
+	return copy ? (struct str){ copy, b->len } : STR_NONE;
+}
+
+struct str variable_text_value(const struct variable_text *t, struct exchange *x)
+{
+	char stack[STACK_BYTES];
+	struct buf b = { .ptr = stack, .cap = sizeof(stack), .max = sizeof(stack) - 1 };
+	struct str value = STR_NONE;
+
+	if (t->constant)
+		return str_of(t->source);
+	if (variable_text_write(t, x, ESCAPE_NONE, &b) == 0)
+		return keep(x, &b);
+	buf_init(&b, EXCHANGE_ARENA_BYTES);
+	if (variable_text_write(t, x, ESCAPE_NONE, &b) == 0)
+		value = keep(x, &b);
+	buf_done(&b);
+	return value;
+}

@@ -19,6 +19,8 @@ void variable_text_free(struct variable_text *t);
 enum variable_escape { ESCAPE_NONE, ESCAPE_LOG, ESCAPE_JSON, ESCAPE_URI };
 /* An absent value is "", and "-" with ESCAPE_LOG. -1: `out` is full. */
 int variable_text_write(const struct variable_text *t, struct exchange *x, enum variable_escape how, struct buf *out) must_check;
+/* The value, of x's arena (a text without variables is its own value); STR_NONE: too long. */
+struct str variable_text_value(const struct variable_text *t, struct exchange *x);
 const char *variable_text_source(const struct variable_text *t);
 /* The same inside a snippet, which has variables of its own (`set $name value`) and the groups of the regular expression
  * that matched last. Without `groups`, $1..$9 are those of the location's regular expression. */

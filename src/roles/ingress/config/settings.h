@@ -32,6 +32,12 @@ struct htpasswd;      /* see filter/htpasswd.h */
 struct snippet;	      /* see config/snippet.h */
 struct jwks;	      /* see filter/jwt.h */
 
+/* A header whose value may have variables: variable_text_value(h->value, x). */
+struct header_text {
+	struct str name; /* as it is written in the ConfigMap; owned */
+	struct variable_text *value;
+};
+
 enum backend_protocol { PROTOCOL_HTTP, PROTOCOL_HTTPS, PROTOCOL_AUTO_HTTP, PROTOCOL_GRPC, PROTOCOL_GRPCS, PROTOCOL_FCGI };
 enum load_balance { BALANCE_ROUND_ROBIN, BALANCE_EWMA, BALANCE_LEAST_REQUESTS };
 enum verify_client { VERIFY_ON, VERIFY_OFF, VERIFY_OPTIONAL, VERIFY_OPTIONAL_NO_CA };
@@ -118,7 +124,7 @@ struct settings {
 	struct variable_text *auth_url, *auth_signin;
 	char *auth_signin_redirect_param, *auth_method;
 	struct str_list auth_response_headers;
-	struct http_header *auth_proxy_set_headers; /* from a ConfigMap */
+	struct header_text *auth_proxy_set_headers; /* from a ConfigMap */
 	size_t n_auth_proxy_set_headers;
 	struct variable_text *auth_request_redirect;
 	bool auth_always_set_cookie, enable_global_auth;
@@ -145,7 +151,7 @@ struct settings {
 	unsigned cors_max_age_s;
 
 	/* answers */
-	struct http_header *custom_headers; /* from a ConfigMap, already filtered by global-allowed-response-headers */
+	struct header_text *custom_headers; /* from a ConfigMap, already filtered by global-allowed-response-headers */
 	size_t n_custom_headers;
 	struct variable_text *mirror_target;
 	char *mirror_host;
@@ -188,7 +194,7 @@ struct globals {
 	char *log_format_upstream, *access_log_path;
 	struct str_list skip_access_log_urls; /* exact, or "~regex" */
 	struct str_list hide_headers, global_allowed_response_headers;
-	struct http_header *proxy_set_headers, *add_headers; /* from ConfigMaps */
+	struct header_text *proxy_set_headers, *add_headers; /* from ConfigMaps */
 	size_t n_proxy_set_headers, n_add_headers;
 	struct str_list block_user_agents;
 	struct cidr_list block_cidrs;

@@ -62,6 +62,7 @@ struct host {
 	struct location **all;
 	size_t n_all;
 	void *index_;			/* of paths: route/match.c */
+	void (*free_)(struct host *h);	/* the last reference is gone; any thread */
 };
 
 struct routes;
@@ -83,11 +84,15 @@ size_t routes_location_count(const struct routes *r);
 /* ---- main thread: route/build.c makes hosts, these publish them ---- */
 void routes_put_host(struct routes *r, struct host *h); /* replaces one of the same name; takes the reference over */
 void routes_del_host(struct routes *r, const char *name);
-void routes_put_cert(struct routes *r, const char *name, struct tls *t); /* takes the reference over; NULL removes */
+void routes_put_cert(struct routes *r, const char *name, struct tls *t); /* folded name; takes the reference over; NULL removes */
 void routes_each_host(const struct routes *r, void (*fn)(void *ctx, const struct host *h), void *ctx);
 
 /* Percent-decoding, merging of slashes, "." and ".." (RFC 3986, 5.2.4), as nginx does before it chooses a location.
  * -1: malformed, %00, or above the root. */
 int uri_normalise(struct str path, struct buf *out) must_check;
-/* The upstream path of a location with a rewrite target: appended to `out`, not yet encoded. */
+/* Nothing to normalise: the path can be used as it is. True for nearly every request. */
+bool uri_is_normal(struct str path);
+/* The upstream path of a location with a rewrite target: appended to `out`, not yet encoded. *ret_query: where in out->ptr the
+ * target's own '?' is, what follows are arguments that the request's are added to; SIZE_MAX: it has none. */
+int location_rewrite_split(const struct location *loc, struct str path, struct buf *out, size_t *ret_query) must_check;
 int location_rewrite(const struct location *loc, struct str path, struct buf *out) must_check;

@@ -1,0 +1,143 @@
+#include "roles/ingress/route/routes.h"
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+static int decode(struct str path, struct buf *out)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		char c = path.ptr[i];
+
+		if (c == '%') {
+			int hi = i + 2 < path.len ? hex(path.ptr[i + 1]) : -1;
+			int lo = i + 2 < path.len ? hex(path.ptr[i + 2]) : -1;
+
+			if (hi < 0 || lo < 0)
+				return -1;
+			c = (char)(hi << 4 | lo);
+			i += 2;
+		}
+		if (c == '\0' || buf_putc(out, c) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* One element between slashes. `to` is the length of what has been written so far; -1: above the root. */
+static ssize_t resolve_element(char *p, size_t to, size_t from, size_t len, bool *ret_folder)
+{
+	*ret_folder = true;
+	if (len == 0 || (len == 1 && p[from] == '.'))
+		return (ssize_t)to;
+	if (len == 2 && p[from] == '.' && p[from + 1] == '.') {
+		if (to == 0)
+			return -1;
+		while (p[--to] != '/')
+			;
+		return (ssize_t)to;
+	}
+	p[to] = '/';
+	memmove(p + to + 1, p + from, len);
+	*ret_folder = false;
+	return (ssize_t)(to + 1 + len);
+}
+
+/* Rewrites the decoded path in place: it only ever gets shorter. A path that ended in "/", "/." or "/.." names a folder. */
+static int resolve(struct buf *b, size_t start)
+{
+	char *p = b->ptr + start;
+	size_t len = b->len - start, to = 0, from = 0;
+	bool folder = true;
+
+	while (from < len) {
+		size_t begin = ++from; /* behind the slash */
+
+		while (from < len && p[from] != '/')
+			from++;
+		ssize_t now = resolve_element(p, to, begin, from - begin, &folder);
+		if (now < 0)
+			return -1;
+		to = (size_t)now;
+	}
+	if (folder)
+		p[to++] = '/';
+	b->len = start + to;
+	b->ptr[b->len] = '\0';
+	return 0;
+}
+
+bool uri_is_normal(struct str path)
+{
+	/* What ends a run of bytes that need no look: escapes, the query, slashes, NUL. */
+	static const bool special[256] = { ['%'] = true, ['?'] = true, ['#'] = true, ['/'] = true, ['\0'] = true };
+
+	if (path.len == 0 || path.ptr[0] != '/')
+		return false;
+	for (size_t i = 0; i < path.len; i++) {
+		if (!special[(unsigned char)path.ptr[i]])
+			continue;
+		if (path.ptr[i] != '/' || (i + 1 < path.len && (path.ptr[i + 1] == '/' || path.ptr[i + 1] == '.')))
+			return false;
+	}
+	return true;
+}
+
+int uri_normalise(struct str path, struct buf *out)
+{
+	size_t q = 0, start = out->len;
+
+	if (uri_is_normal(path))
+		return buf_put_str(out, path);
+	while (q < path.len && path.ptr[q] != '?' && path.ptr[q] != '#')
+		q++;
+	path.len = q;
+	if (path.len == 0 || path.ptr[0] != '/' || decode(path, out) < 0)
+		return -1;
+	return resolve(out, start);
+}
+
+/* `at`: the target's '?' has been reached, outside of any group. */
+static int put_target(const char *target, const struct pattern_match *m, struct buf *out, size_t *ret_query)
+{
+	int rc = 0;
+
+	for (const char *p = target; *p && rc == 0; p++) {
+		bool group = p[0] == '$' && p[1] >= '1' && p[1] <= '9';
+
+		if (group) {
+			struct str text = m->group[*++p - '0'];
+
+			rc = text.ptr ? buf_put_str(out, text) : 0;
+			continue;
+		}
+		if (*p == '?' && *ret_query == SIZE_MAX)
+			*ret_query = out->len;
+		rc = buf_putc(out, *p);
+	}
+	return rc;
+}
+
+int location_rewrite_split(const struct location *loc, struct str path, struct buf *out, size_t *ret_query)
+{
+	struct pattern_match m;
+
+	*ret_query = SIZE_MAX;
+	if (!loc->rewrite || !pattern_match(loc->rewrite, path, &m))
+		return buf_put_str(out, path);
+	return put_target(loc->set->rewrite_target, &m, out, ret_query);
+}
+
+int location_rewrite(const struct location *loc, struct str path, struct buf *out)
+{
+	size_t ignored;
+
+	return location_rewrite_split(loc, path, out, &ignored);
+}

@@ -1,6 +1,7 @@
 /* filters.h - every filter; filters.c says in which order they run.
  *
  * The order is that of nginx's phases as ingress-nginx's template fills them:
+ *                    trace                 traceparent, with enable-opentelemetry: also of those refused
  *   server rewrite   block                 block-user-agents, block-referers, block-cidrs
  *                    app_root              302 from "/"
  *   rewrite          cors                  the preflight's 204, before any redirect, limit or password
@@ -21,7 +22,11 @@
 
 #include "roles/ingress/http/filter.h"
 
+extern const struct filter filter_app_root;
+extern const struct filter filter_redirect;
 extern const struct filter filter_access;
 extern const struct filter filter_access_end;
 extern const struct filter filter_basic_auth;
+extern const struct filter filter_limits;
+extern const struct filter filter_trace;
 extern const struct filter filter_compress; /* before all others: its answer part runs last, on what is really sent */

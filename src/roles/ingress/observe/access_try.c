@@ -18,7 +18,7 @@ void access_log_try(struct exchange *x)
 	if (!t)
 		return;
 	memcpy(t->addr, x->endpoint->text, sizeof(t->addr));
-	t->started_us = x_now_us(x);
+	t->started_us = x->try_us ? x->try_us : x_now_us(x);
 	list_append(&x->tries_log, &t->link);
 }
 

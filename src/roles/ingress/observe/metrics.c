@@ -170,23 +170,26 @@ static uint64_t between(uint64_t from, uint64_t to)
 	return from && to > from ? to - from : 0;
 }
 
+/* Of the last try, as far as it got; on a kept connection no time to connect passed. */
 static void count_upstream(struct metrics_cell *c, const struct exchange *x)
 {
-	uint64_t v;
+	const struct {
+		uint64_t until;
+		unsigned at;
+		enum cell_sum sum;
+	} rows[] = {
+		{ x->connected_us, AT_CONNECT, SUM_CONNECT },
+		{ x->head_us, AT_HEADER, SUM_HEADER },
+		{ x->head_us ? x->ended_us : 0, AT_RESPONSE, SUM_RESPONSE },
+	};
 
-	if (x->connected_us >= x->connect_us) {
-		v = between(x->connect_us, x->connected_us);
-		count(c, AT_CONNECT + bucket_low(time_bounds, TIME_BUCKETS - 1, v));
-		add(c, SUM_CONNECT, v);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].until < x->try_us)
+			continue;
+		uint64_t v = rows[i].until - x->try_us;
+		count(c, rows[i].at + bucket_low(time_bounds, TIME_BUCKETS - 1, v));
+		add(c, rows[i].sum, v);
 	}
-	if (x->head_us < x->connect_us)
-		return;
-	v = between(x->connect_us, x->head_us);
-	count(c, AT_HEADER + bucket_low(time_bounds, TIME_BUCKETS - 1, v));
-	add(c, SUM_HEADER, v);
-	v = between(x->connect_us, x->ended_us);
-	count(c, AT_RESPONSE + bucket_low(time_bounds, TIME_BUCKETS - 1, v));
-	add(c, SUM_RESPONSE, v);
 }
 
 void metrics_exchange_done(struct exchange *x)
@@ -206,7 +209,7 @@ void metrics_exchange_done(struct exchange *x)
 	add(c, SUM_IN, x->req.bytes);
 	count(c, AT_OUT + bucket_of(out_bounds, OUT_BUCKETS - 1, out));
 	add(c, SUM_OUT, out);
-	if (x->connect_us)
+	if (x->try_us)
 		count_upstream(c, x);
 }
 

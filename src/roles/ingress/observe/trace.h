@@ -10,9 +10,11 @@
 #include "base/err.h"
 #include "roles/ingress/worker.h"
 
-#define TRACE_QUEUE_MAX 4096	/* spans that wait on the main thread: some 2 MB */
+#define TRACE_QUEUE_MAX 4096	/* spans that wait on the main thread: some 4 MB */
 #define TRACE_BATCH_MAX 512	/* OpenTelemetry's default of max_export_batch_size */
 #define TRACE_EXPORT_MS 1000
+#define TRACE_TRIES_MAX 3	/* of a batch; then it is dropped */
+#define TRACE_SPAN_BYTES_MAX (16u << 10)
 #define TRACE_STATE_BYTES_MAX 512   /* of tracestate; longer is dropped, as the recommendation allows */
 #define TRACE_STATE_MEMBERS_MAX 32
 
@@ -28,11 +30,12 @@ void trace_parent_write(const struct trace_context *c, char out[TRACE_PARENT_BYT
 bool trace_state_valid(struct str text);
 
 struct trace;
-/* Main thread. `endpoint`: "http://host:4318" or "https://…"; its path defaults to /v1/traces. */
-struct trace *trace_new(struct loop *main, const char *endpoint, struct err *e) must_check;
+struct subrequests;
+/* Main thread. `endpoint`: "http://host:4318" or "https://…"; its path defaults to /v1/traces. `via`: the main loop's. */
+struct trace *trace_new(struct loop *main, struct subrequests *via, const char *endpoint, struct err *e) must_check;
 void trace_free(struct trace *t); /* the workers have ended; what is queued is lost */
 struct trace_stats {
-	uint64_t exported, dropped, failed_posts;
+	uint64_t exported, dropped, failed_posts; /* spans, spans, requests to the collector */
 	char last_error[128];
 };
 struct trace_stats trace_stats(const struct trace *t);

@@ -87,7 +87,7 @@ void affinity_set_cookie(struct exchange *x);
 
 /* ---- the set of endpoints and backends: backends.c, main thread ---- */
 struct backends;
-struct backends *backends_new(struct quiesce *q);
+struct backends *backends_new(struct quiesce *q); /* q NULL: nothing reads concurrently (tests) */
 void backends_free(struct backends *bs);
 /* The backend of this name, made when it is new; referenced. `port` "": the Service's first. */
 struct backend *backends_get(struct backends *bs, const char *ns, const char *service, const char *port);
@@ -95,7 +95,7 @@ struct backend *backends_get(struct backends *bs, const char *ns, const char *se
 struct backend *backends_get_cluster_ip(struct backends *bs, const char *ns, const char *service, const char *port);
 struct endpoint_want {
 	struct addr addr;
-	const char *pod; /* borrowed; may be NULL */
+	const char *pod, *host_name; /* borrowed; may be NULL */
 	bool draining;
 };
 /* Its endpoints from now on; those that stay keep their state. */

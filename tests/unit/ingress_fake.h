@@ -88,7 +88,7 @@ fake_weak void header_del(struct header_list *l, const char *name)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < l->n; i++)
-		if (!str_eq_c(l->at[i].name, name))
+		if (!str_ieq(l->at[i].name, str_of(name)))
 			l->at[kept++] = l->at[i];
 	l->n = kept;
 }
@@ -102,7 +102,7 @@ fake_weak void header_set(struct exchange *x, struct header_list *l, const char 
 fake_weak struct str header_get(const struct header_list *l, const char *name)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (str_eq_c(l->at[i].name, name))
+		if (str_ieq(l->at[i].name, str_of(name)))
 			return l->at[i].value;
 	return STR_NONE;
 }
@@ -123,24 +123,39 @@ fake_weak struct str request_cookie(const struct exchange *x, const char *name)
 	return STR_NONE;
 }
 
-fake_weak uint64_t now_us(void)
+fake_weak void header_add_str(struct exchange *x, struct header_list *l, struct str name, struct str value)
 {
+	header_add(x, l, "", value);
+	if (l->n > 0)
+		l->at[l->n - 1].name = name;
+}
+
+fake_weak uint64_t x_now_us(const struct exchange *x)
+{
+	(void)x;
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+fake_own void fake_answered(struct fake *f, int status)
+{
+	f->status = f->x.ans.status = status;
+	f->x.answer_own = true;
+	f->answers++;
+}
+
 fake_weak void exchange_answer_error(struct exchange *x, int status)
 {
 	struct fake *f = fake_of(x);
-	f->status = x->ans.status = status;
-	f->answers++;
+	x->ans.headers.n = 0;
+	fake_answered(f, status);
 }
 
 fake_weak void exchange_answer(struct exchange *x, int status, struct str type, struct str body)
 {
 	struct fake *f = fake_of(x);
-	exchange_answer_error(x, status);
+	fake_answered(f, status);
 	f->type = x_dup(x, type);
 	f->body = x_dup(x, body);
 	if (type.len > 0)
@@ -151,7 +166,7 @@ fake_weak void exchange_answer(struct exchange *x, int status, struct str type, 
 fake_weak void exchange_redirect(struct exchange *x, int status, struct str location)
 {
 	struct fake *f = fake_of(x);
-	exchange_answer_error(x, status);
+	fake_answered(f, status);
 	f->location = x_dup(x, location);
 }
 
@@ -176,10 +191,30 @@ fake_weak void settings_unref(const struct settings *s)
 	(void)s;
 }
 
-/* ---- for tests ---- */
-fake_own void fake_header(struct fake *f, const char *lower_name, const char *value)
+#ifdef FAKE_TEXTS
+/* Instead of real texts with variables: a plain string, by fake_text_of("…"). */
+#include "roles/ingress/http/variable.h"
+#define fake_text_of(s) ((struct variable_text *)(uintptr_t)(s))
+fake_weak int variable_text_write(const struct variable_text *t, struct exchange *x, enum variable_escape how, struct buf *out)
 {
-	header_add(&f->x, &f->x.req.headers, lower_name, str_of(value));
+	(void)x, (void)how;
+	return buf_puts(out, (const char *)t);
+}
+fake_weak struct str variable_text_value(const struct variable_text *t, struct exchange *x)
+{
+	(void)x;
+	return str_of((const char *)t);
+}
+fake_weak void variable_text_free(struct variable_text *t)
+{
+	(void)t;
+}
+#endif
+
+/* ---- for tests ---- */
+fake_own void fake_header(struct fake *f, const char *name, const char *value)
+{
+	header_add(&f->x, &f->x.req.headers, name, str_of(value));
 }
 
 fake_own void fake_client(struct fake *f, const char *ip)
@@ -260,8 +295,10 @@ fake_own enum filter_verdict fake_request_body(struct fake *f, const struct filt
 /* The answer's head goes through the filter; status 0: the one answered with before. */
 fake_own enum filter_verdict fake_answer(struct fake *f, const struct filter *filter, int status)
 {
-	if (status != 0)
+	if (status != 0) {
 		f->x.ans.status = status;
+		f->x.answer_own = false;
+	}
 	if (!filter->wanted(&f->loc, &f->globals) || filter->answer == NULL)
 		return FILTER_NEXT;
 	return filter->answer(&f->x, fake_state(f, filter));

@@ -31,6 +31,7 @@ struct pattern;	      /* a compiled regular expression with its limits: see rout
 struct htpasswd;      /* see filter/htpasswd.h */
 struct snippet;	      /* see config/snippet.h */
 struct jwks;	      /* see filter/jwt.h */
+struct block_rules;   /* see filter/block.h */
 
 /* A header whose value may have variables: variable_text_value(h->value, x). */
 struct header_text {
@@ -199,6 +200,7 @@ struct globals {
 	struct str_list block_user_agents;
 	struct cidr_list block_cidrs;
 	struct str_list block_referers;
+	struct block_rules *block_rules; /* block_rules_new() of the two lists: filter/block.h; NULL: they are empty */
 	char *otlp_endpoint; /* "http://host:4318": traces; NULL: off */
 	unsigned trace_sample_per_10000;
 	char *custom_error_service; /* --default-backend-service: "ns/name", NULL: built in */

@@ -11,9 +11,6 @@ bool access_settled(const struct exchange *x)
 enum filter_verdict access_grant(struct exchange *x)
 {
 	x->access_granted = true;
-	/* Of a filter that had refused before: nothing is asked of this client any more. */
-	if (x->access_refused == 401)
-		header_del(&x->ans.headers, "www-authenticate");
 	x->access_refused = 0;
 	return FILTER_NEXT;
 }
@@ -35,9 +32,12 @@ void access_resume(struct exchange *x, enum filter_verdict v)
 		exchange_resume(x);
 }
 
-bool location_is_acme(const struct location *loc)
+bool location_is_listed(const struct location *loc, const struct str_list *prefixes)
 {
-	return str_starts(str_of(loc->path), STR("/.well-known/acme-challenge"));
+	for (size_t i = 0; i < prefixes->n; i++)
+		if (str_starts(str_of(loc->path), str_of(prefixes->at[i])))
+			return true;
+	return false;
 }
 
 static bool access_wanted(const struct location *loc, const struct globals *g)
@@ -59,6 +59,7 @@ static enum filter_verdict access_request(struct exchange *x, void **state)
 
 const struct filter filter_access = {
 	.name = "access",
+	.pure = true,
 	.wanted = access_wanted,
 	.request = access_request,
 };
@@ -80,6 +81,7 @@ static enum filter_verdict access_end_request(struct exchange *x, void **state)
 
 const struct filter filter_access_end = {
 	.name = "access_end",
+	.pure = true,
 	.wanted = access_end_wanted,
 	.request = access_end_request,
 };

@@ -13,10 +13,10 @@
 /* Somebody has granted access already, and that is enough. */
 bool access_settled(const struct exchange *x);
 enum filter_verdict access_grant(struct exchange *x);
-/* With 401 the caller has put www-authenticate into x->ans.headers. */
+/* Headers that belong to a refusal (WWW-Authenticate) are added by the filter's answer(): errors begin without any. */
 enum filter_verdict access_refuse(struct exchange *x, int status);
 void access_resume(struct exchange *x, enum filter_verdict v);
 
-/* ACME's http-01 answers must be reachable without password and TLS: locations whose path begins with
- * "/.well-known/acme-challenge" (no-auth-locations, no-tls-redirect-locations). */
-bool location_is_acme(const struct location *loc);
+/* no-auth-locations, no-tls-redirect-locations: does the location's path (not the request's) begin with one of these? By
+ * default ACME's http-01 answers are reachable without password and TLS. */
+bool location_is_listed(const struct location *loc, const struct str_list *prefixes);

@@ -22,11 +22,14 @@
 
 #include "roles/ingress/http/filter.h"
 
-extern const struct filter filter_app_root;
-extern const struct filter filter_redirect;
-extern const struct filter filter_access;
-extern const struct filter filter_access_end;
-extern const struct filter filter_basic_auth;
-extern const struct filter filter_limits;
 extern const struct filter filter_trace;
 extern const struct filter filter_compress; /* before all others: its answer part runs last, on what is really sent */
+extern const struct filter filter_headers; /* answers only */
+extern const struct filter filter_block;
+extern const struct filter filter_app_root;
+extern const struct filter filter_cors;
+extern const struct filter filter_redirect;
+extern const struct filter filter_limits;
+extern const struct filter filter_access;
+extern const struct filter filter_basic_auth;
+extern const struct filter filter_access_end;

@@ -21,3 +21,4 @@ void up_pools_free(struct up_pools *p);
 void up_start(struct exchange *x);
 void up_h1_start(struct exchange *x, const struct up_kind *kind);
 void up_h2_start(struct exchange *x, const struct up_kind *kind);
+void up_h2_pool_free(struct worker *w); /* when no exchange is left */

@@ -11,7 +11,7 @@
 static void conn_ready(struct io *io, uint32_t events);
 static void conn_kicked(struct defer *d);
 
-static void kept_free(struct conn *c)
+void conn_kept_free(struct conn *c)
 {
 	if (!c->in)
 		return;
@@ -27,7 +27,7 @@ static void conn_reap(struct defer *d)
 	conn_out_done(c);
 	SSL_free(c->ssl);
 	tls_unref(c->tls);
-	kept_free(c);
+	conn_kept_free(c);
 	free(c->peer);
 	free(c->linger);
 	free(c);
@@ -71,7 +71,7 @@ void conn_close(struct conn *c)
 		SSL_shutdown(c->ssl);
 		ERR_clear_error();
 	}
-	io_stop(&c->io);
+	io_forget(&c->io);
 	if (c->linger)
 		timer_stop(c->linger);
 	defer_cancel(&c->defer);
@@ -110,6 +110,16 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct c
 	if (c->ready_owed)
 		conn_kick(c);
 	return c;
+}
+
+int conn_start_tls(struct conn *c, struct tls *tls, struct err *e)
+{
+	c->tls = tls_ref(tls);
+	if (conn_tls_start(c, false, NULL, e) < 0)
+		return -1;
+	c->raw = true; /* what is kept, or will be when the caller's call-back returns, is read by OpenSSL first */
+	conn_kick(c);
+	return 0;
 }
 
 struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls,
@@ -194,7 +204,7 @@ static void keep(struct conn *c, const uint8_t *bytes, size_t len, size_t used)
 		buf_put(c->in, bytes + used, len - used);
 	}
 	if (c->in && c->in->len == 0)
-		kept_free(c);
+		conn_kept_free(c);
 }
 
 static void offer(struct conn *c, const uint8_t *bytes, size_t len)
@@ -241,7 +251,7 @@ static ssize_t read_once(struct conn *c, struct err *e)
 	/* One for all connections: nothing is kept in it when this function returns. */
 	static _Thread_local uint8_t scratch[CONN_READ_BYTES];
 	uint8_t *to = scratch;
-	bool kept = c->in != NULL;
+	bool kept = c->in && !c->raw;
 
 	if (kept) {
 		if (buf_reserve(c->in, CONN_READ_BYTES) < 0)
@@ -377,6 +387,10 @@ static void conn_kicked(struct defer *d)
 {
 	struct conn *c = container_of(d, struct conn, defer);
 
+	if (c->handshaking && c->raw)
+		handshake(c);
+	if (c->closed)
+		return;
 	if (c->ready_owed) {
 		c->ready_owed = false;
 		if (c->ops && c->ops->ready)
@@ -384,11 +398,11 @@ static void conn_kicked(struct defer *d)
 		/* What came with the end of the handshake is in OpenSSL's buffer already. */
 		c->offer_owed = c->offer_owed || c->ssl;
 	}
-	if (!c->closed && c->offer_owed && !c->paused) {
+	if (!c->closed && c->offer_owed && !c->paused && !c->handshaking) {
 		c->offer_owed = false;
-		if (c->in)
+		if (c->in && !c->raw)
 			offer(c, (uint8_t *)c->in->ptr, c->in->len);
-		if (!c->closed && c->ssl && !c->eof_seen && SSL_has_pending(c->ssl))
+		if (!c->closed && c->ssl && !c->eof_seen && (c->raw || SSL_has_pending(c->ssl)))
 			read_all(c);
 		if (!c->closed)
 			tell_eof(c);
@@ -500,6 +514,11 @@ struct str conn_alpn(const struct conn *c)
 X509 *conn_peer_cert(const struct conn *c)
 {
 	return c->ssl ? SSL_get0_peer_certificate(c->ssl) : NULL;
+}
+
+SSL *conn_ssl(const struct conn *c)
+{
+	return c->ssl;
 }
 
 int conn_fd(const struct conn *c)

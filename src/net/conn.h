@@ -34,6 +34,8 @@ struct conn_ops {
  * caller's to set: accepted sockets inherit it from one of addr_listen. */
 struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct conn_ops *ops,
 			 void *ctx, struct err *e) must_check;
+/* From within `data`: what it does not use, and all that follows, is TLS. `ready` is called again after the handshake. */
+int conn_start_tls(struct conn *c, struct tls *tls, struct err *e) must_check;
 /* `server_name` (SNI, and the name or address checked) may be NULL without TLS. */
 struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls,
 			  const char *server_name, const struct conn_ops *ops, void *ctx,
@@ -58,7 +60,9 @@ void conn_close_after_write(struct conn *c); /* when the queue is empty; no more
 void conn_finish(struct conn *c);
 const struct addr *conn_peer(struct conn *c);
 struct str conn_alpn(const struct conn *c); /* "h2", or empty */
+const struct tls_info *conn_tls_info(const struct conn *c); /* NULL: no TLS, or not yet */
 X509 *conn_peer_cert(const struct conn *c); /* borrowed; NULL without TLS or certificate */
+SSL *conn_ssl(const struct conn *c);	    /* borrowed; NULL without TLS */
 int conn_fd(const struct conn *c);
 struct loop *conn_loop(const struct conn *c);
 void conn_thread_done(void); /* before a thread that had connections ends: gives its spare memory back */
@@ -69,4 +73,8 @@ struct listener;
 struct listener *listener_new(struct loop *l, int fd,
 			      void (*accepted)(void *ctx, int fd, const struct addr *peer),
 			      void *ctx, struct err *e) must_check;
+/* The same for a socket that several loops accept from: each connection wakes one of them (EPOLLEXCLUSIVE). */
+struct listener *listener_new_shared(struct loop *l, int fd,
+				     void (*accepted)(void *ctx, int fd, const struct addr *peer),
+				     void *ctx, struct err *e);
 void listener_free(struct listener *l);

@@ -17,12 +17,31 @@ static int bio_write(BIO *bio, const char *data, int len)
 	return (int)n;
 }
 
+/* What arrived before OpenSSL was there; 0: nothing is left of it. */
+static int take_raw(struct conn *c, char *to, int max)
+{
+	size_t n = MIN(conn_kept(c), (size_t)max);
+
+	if (n) {
+		memcpy(to, c->in->ptr, n);
+		buf_consume(c->in, n);
+	}
+	if (conn_kept(c) == 0) {
+		conn_kept_free(c);
+		c->raw = false;
+	}
+	return (int)n;
+}
+
 static int bio_read(BIO *bio, char *to, int max)
 {
 	struct conn *c = BIO_get_data(bio);
-	ssize_t n = recv(c->io.fd, to, (size_t)max, 0);
 
 	BIO_clear_retry_flags(bio);
+	int raw = c->raw ? take_raw(c, to, max) : 0;
+	if (raw)
+		return raw;
+	ssize_t n = recv(c->io.fd, to, (size_t)max, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		BIO_set_retry_read(bio);
 	if (n == 0)

@@ -13,6 +13,7 @@ struct listener {
 	struct defer reap;
 	void (*accepted)(void *ctx, int fd, const struct addr *peer);
 	void *ctx;
+	uint32_t events;
 	bool freed;
 };
 
@@ -46,7 +47,7 @@ static void accept_again(struct timer *t)
 	struct listener *l = t->ctx;
 	struct err e;
 
-	if (io_watch(l->loop, &l->io, EPOLLIN, &e) < 0)
+	if (io_watch(l->loop, &l->io, l->events, &e) < 0)
 		timer_start(l->loop, &l->retry, ACCEPT_RETRY_MS);
 }
 
@@ -55,9 +56,9 @@ static void listener_reap(struct defer *d)
 	free(container_of(d, struct listener, reap));
 }
 
-struct listener *listener_new(struct loop *loop, int fd,
-			      void (*accepted)(void *ctx, int fd, const struct addr *peer),
-			      void *ctx, struct err *e)
+static struct listener *listener_make(struct loop *loop, int fd, uint32_t events,
+				      void (*accepted)(void *ctx, int fd, const struct addr *peer),
+				      void *ctx, struct err *e)
 {
 	struct listener *l = xcalloc(1, sizeof(*l));
 
@@ -67,11 +68,26 @@ struct listener *listener_new(struct loop *loop, int fd,
 	l->reap.run = listener_reap;
 	l->accepted = accepted;
 	l->ctx = ctx;
-	if (io_watch(loop, &l->io, EPOLLIN, e) < 0) {
+	l->events = events;
+	if (io_watch(loop, &l->io, events, e) < 0) {
 		free(l);
 		return NULL;
 	}
 	return l;
+}
+
+struct listener *listener_new(struct loop *loop, int fd,
+			      void (*accepted)(void *ctx, int fd, const struct addr *peer),
+			      void *ctx, struct err *e)
+{
+	return listener_make(loop, fd, EPOLLIN, accepted, ctx, e);
+}
+
+struct listener *listener_new_shared(struct loop *loop, int fd,
+				     void (*accepted)(void *ctx, int fd, const struct addr *peer),
+				     void *ctx, struct err *e)
+{
+	return listener_make(loop, fd, EPOLLIN | EPOLLEXCLUSIVE, accepted, ctx, e);
 }
 
 void listener_free(struct listener *l)

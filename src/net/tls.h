@@ -22,5 +22,21 @@ struct tls *tls_client_new(const struct tls_config *c, struct err *e) must_check
 struct tls *tls_ref(struct tls *t);
 void tls_unref(struct tls *t);
 SSL_CTX *tls_ctx(struct tls *t); /* for a role that needs more than this, such as SNI call-backs */
+
+/* What is known of a connection once its handshake is done. */
+#define TLS_ALPN_BYTES 16
+struct tls_info {
+	const char *protocol; /* "TLSv1.3" */
+	const char *cipher;   /* "TLS_AES_256_GCM_SHA384" */
+	const char *curve;    /* "X25519"; NULL: not known */
+	char *server_name;    /* SNI, as the client wrote it; NULL: none */
+	X509 *peer;	      /* the other side's certificate; NULL: none */
+	long verify_result;   /* X509_V_OK, or why `peer` is not trusted */
+	uint64_t asked_for;   /* what tls_ask_for_certificate was given; 0: none was asked for */
+	bool resumed;
+	uint8_t id_len;
+	uint8_t id[32];	      /* of the session */
+	char alpn[TLS_ALPN_BYTES]; /* "h2"; empty: none was chosen */
+};
 /* The text of OpenSSL's newest queued error; clears the queue. */
 int err_openssl(struct err *e, enum err_reason r, const char *what);

@@ -59,9 +59,9 @@ static void note(struct tls_secrets *n, const OSSL_PARAM params[], const unsigne
 
 /* ---- the function, as a provider gives it ---- */
 
-static void *kdf_new(void *provider)
+static void *kdf_new(void *ctx)
 {
-	(void)provider;
+	(void)ctx;
 	return EVP_KDF_CTX_new(real);
 }
 
@@ -94,15 +94,15 @@ static int kdf_get(void *ctx, OSSL_PARAM params[])
 	return EVP_KDF_CTX_get_params(ctx, params);
 }
 
-static const OSSL_PARAM *kdf_settable(void *ctx, void *provider)
+static const OSSL_PARAM *kdf_settable(void *ctx, void *outer)
 {
-	(void)ctx, (void)provider;
+	(void)ctx, (void)outer;
 	return EVP_KDF_settable_ctx_params(real);
 }
 
-static const OSSL_PARAM *kdf_gettable(void *ctx, void *provider)
+static const OSSL_PARAM *kdf_gettable(void *ctx, void *outer)
 {
-	(void)ctx, (void)provider;
+	(void)ctx, (void)outer;
 	return EVP_KDF_gettable_ctx_params(real);
 }
 
@@ -123,9 +123,9 @@ static const OSSL_ALGORITHM kdfs[] = {
 	{ NULL, NULL, NULL, NULL },
 };
 
-static const OSSL_ALGORITHM *query(void *provider, int operation, int *ret_no_cache)
+static const OSSL_ALGORITHM *query(void *ctx, int operation, int *ret_no_cache)
 {
-	(void)provider;
+	(void)ctx;
 	*ret_no_cache = 0;
 	return operation == OSSL_OP_KDF ? kdfs : NULL;
 }
@@ -140,15 +140,15 @@ static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in
 	return 1;
 }
 
-static bool known;
+static OSSL_PROVIDER *default_provider, *provider; /* for as long as the process lives */
 
 static void make_known(void)
 {
 	/* By name: once a provider was loaded, OpenSSL no longer loads the default one by itself. */
-	if (!OSSL_PROVIDER_load(NULL, "default"))
-		return;
+	default_provider = OSSL_PROVIDER_load(NULL, "default");
 	real = EVP_KDF_fetch(NULL, "TLS13-KDF", "provider=default");
-	known = real && OSSL_PROVIDER_add_builtin(NULL, PROVIDER, provider_init) == 1 && OSSL_PROVIDER_load(NULL, PROVIDER);
+	if (default_provider && real && OSSL_PROVIDER_add_builtin(NULL, PROVIDER, provider_init) == 1)
+		provider = OSSL_PROVIDER_load(NULL, PROVIDER);
 }
 
 bool tls_secrets_init(void)
@@ -156,5 +156,5 @@ bool tls_secrets_init(void)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, make_known);
-	return known;
+	return provider != NULL;
 }

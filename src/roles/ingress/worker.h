@@ -33,8 +33,12 @@ struct worker {
 	struct list downs;	       /* client connections */
 	size_t n_downs, n_idle_downs;
 	struct up_pools *pools;	       /* upstream/pool.h */
-	struct list free_exchanges;
+	struct up_h2_pool *up_h2;      /* upstream/up_h2.c; NULL until needed */
+	struct list free_exchanges, ended_exchanges;
+	struct list free_h1, ended_h1; /* http/down_h1.c */
+	struct defer reap;	       /* what ended in this turn */
 	size_t n_free_exchanges;
+	uint64_t request_count;	       /* of X-Request-IDs made */
 	bool draining;		       /* finish what is under way, keep nothing alive */
 	/* Made by their owners when first needed, freed with the worker; NULL until then. */
 	struct subrequests *subrequests; /* http/subrequest.h */
@@ -43,4 +47,4 @@ struct worker {
 	struct mirrors *mirrors;       /* filter/mirror.h: mirrors_free */
 };
 
-const struct globals *globals_now(const struct shared *s); /* valid until the turn ends */
+const struct globals *globals_now(const struct shared *s); /* valid within the call-back */

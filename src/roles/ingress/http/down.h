@@ -8,7 +8,11 @@
 #include "net/conn.h"
 #include "roles/ingress/worker.h"
 
+#include <netinet/in.h>
+
 #define DOWN_CLIENTS_MAX 8192	/* of one worker; with two descriptors each, 20,000 of them suffice for one worker */
+
+#define DOWN_PEER_BYTES sizeof(struct sockaddr_in6)
 
 /* What is known of a connection whatever is spoken on it: the first member of each codec's own record. */
 struct down_conn {
@@ -16,16 +20,27 @@ struct down_conn {
 	struct worker *worker;
 	struct conn *conn;
 	bool https, proxied, closing;
-	bool h2;
-	struct addr *peer;	/* PROXY header's source; NULL: conn_peer() */
+	bool h2, greeting;	/* which record this is the first member of */
+	uint8_t peer_len;
+	uint8_t peer_bytes[DOWN_PEER_BYTES]; /* the socket's peer, as accept(2) gave it: a struct addr would be five times that */
+	struct addr *peer;	/* PROXY header's source; NULL: the socket's peer */
 	struct addr *local;	/* its destination; NULL: the socket's own */
 };
+/* Who is at the other end: the PROXY header's source, else the socket's peer, written to *room. */
+const struct addr *down_peer(const struct down_conn *d, struct addr *room);
+/* Out of the worker's list and count; its addresses are freed, its memory stays the codec's. */
+void down_forget(struct down_conn *d);
 void down_accept(struct worker *w, int fd, const struct addr *peer, bool https);
-/* Takes over `conn` (already accepted, any handshake done); bytes it kept are offered to the codec. `from` may be NULL,
- * else its peer, local and proxied are moved over. */
+/* Takes over `conn` (already accepted, any handshake done); bytes it kept are offered to the codec. The
+ * addresses of `from` are moved over. */
 void down_h1_start(struct worker *w, struct conn *conn, bool https, struct down_conn *from);
 void down_h2_start(struct worker *w, struct conn *conn, bool https, struct down_conn *from);
 /* No new requests on it: h1 closes when idle or after its answer (Connection: close), h2 sends GOAWAY. */
 void down_drain(struct down_conn *d);
+void down_close(struct down_conn *d); /* at once, whatever is under way */
+void down_h1_close_now(struct down_conn *d);
+void down_h2_close_now(struct down_conn *d);
 void down_h1_drain(struct down_conn *d);
+void down_h1_reap(struct worker *w); /* end of a turn: memory of connections that ended in it */
+void down_h1_pool_done(struct worker *w);
 void down_h2_drain(struct down_conn *d);

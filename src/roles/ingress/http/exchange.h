@@ -41,6 +41,7 @@ struct request {
 	struct str upgrade;	       /* "websocket": Upgrade (h1) or :protocol (RFC 8441); empty: none */
 	struct header_list headers;    /* without hop-by-hop ones and Host */
 	int64_t content_length;	       /* -1: unknown */
+	bool has_ours;		       /* it carries headers that the proxy writes itself (header.h: H_FORWARDED, …) */
 	bool has_body, is_head, is_grpc, idempotent, expect_continue, te_trailers;
 	const struct addr *peer;       /* the TCP peer */
 	struct addr client;	       /* who is believed to ask: after PROXY protocol and X-Forwarded-For */
@@ -58,6 +59,7 @@ struct answer {
 	struct header_list headers;    /* without hop-by-hop ones; no content-length */
 	int64_t content_length;	       /* -1: unknown */
 	bool no_body;		       /* HEAD, 204, 304, or its end came with the head */
+	bool tunnel;		       /* an h2 upstream has accepted an extended CONNECT */
 };
 
 /* What an exchange asks of the connection the request came on. */
@@ -117,6 +119,7 @@ struct exchange {
 	/* filters */
 	const struct filter_use *filter_at; /* the next request filter; while one waits, the one behind it */
 	void **filter_state;		/* one slot for each filter of the location; of the arena; NULL at first */
+	uint32_t request_filters;	/* bit i: the location's filter i looks at the request's body */
 	uint32_t body_filters;		/* bit i: the location's filter i changes the answer's body */
 	bool request_body_done, answer_done, request_paused, answer_paused, answer_own;
 	bool closing;			/* exchange_end ran: memory is kept until the turn ends */
@@ -129,7 +132,11 @@ struct exchange {
 	unsigned n_tried;
 	struct str sticky;		/* the session cookie's new value; empty: it stays as it is (upstream/affinity.c) */
 	bool head_awaited;		/* counted in endpoint->waiting (upstream/balance.c) */
+	unsigned n_stale;		/* kept connections that turned out to be closed */
+	enum up_failure last_failure;
 	bool retrying;			/* counted in the retry budget */
+	bool waiting_for_body;		/* of the request, before an upstream is chosen */
+	bool continued;			/* 100 Continue was sent */
 	struct header_list up_headers;	/* what the upstream gets: made by exchange.c, changed by filters */
 	struct str up_target, up_host, up_method;
 	struct buf held;		/* the request's body while no upstream can take it, and for another try */
@@ -138,12 +145,13 @@ struct exchange {
 	bool client_gone;
 
 	/* time and size: microseconds of CLOCK_MONOTONIC, 0 = not yet */
-	uint64_t started_us, connect_us, connected_us, sent_us, head_us, ended_us;
+	uint64_t started_us, first_try_us, try_us, connect_us, connected_us, sent_us, head_us, ended_us;
 	uint64_t answer_body_bytes, request_body_bytes, up_answer_bytes;
 	uint64_t answer_head_bytes;	/* as it went out, by the codecs; with the body $bytes_sent */
 	struct timer timer;		/* the one that counts now: connect, send, read */
 	uint64_t total_deadline_ms;	/* request_timeout_s; 0: none */
 	char request_id[33];
+	struct str request_id_header;	/* the client's own; ptr NULL: none */
 	char trace_parent[56];		/* W3C, ours; empty: none */
 	struct str remote_user;		/* of basic auth or a token */
 	bool access_granted;		/* these two: filter/access.h */

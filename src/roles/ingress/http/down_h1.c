@@ -1,0 +1,478 @@
+/* HTTP/1 clients: reading requests. Writing answers is in down_h1_answer.c. */
+#include "roles/ingress/http/down_h1_int.h"
+
+#include "roles/ingress/http/header.h"
+#include "roles/ingress/observe/metrics.h"
+
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" /* RFC 9113 §3.4 */
+#define TEXT_KEPT_BYTES 8192
+
+static const struct conn_ops h1_ops;
+
+/* ---- memory that only a connection at work needs ---- */
+
+static void request_acquire(struct down_h1 *d)
+{
+	struct worker *w = d->d.worker;
+
+	if (list_empty(&w->free_h1)) {
+		d->now = xmalloc(sizeof(*d->now));
+		d->now->text = (struct buf){ 0 };
+	} else {
+		d->now = list_entry(w->free_h1.next, struct h1_request, link);
+		list_del(&d->now->link);
+	}
+	struct buf text = d->now->text;
+	const struct globals *g = globals_now(w->shared);
+	*d->now = (struct h1_request){ .text = text };
+	list_init(&d->now->link);
+	if (!d->now->text.ptr)
+		buf_init(&d->now->text, 0);
+	d->now->text.max = g->large_client_header_bytes;
+	http1_head_init(&d->now->head, HTTP1_REQUEST, d->now->table, EXCHANGE_HEADERS_MAX);
+	d->now->head.keep_case = true;
+	w->n_idle_downs--;
+}
+
+static void request_release(struct down_h1 *d)
+{
+	struct h1_request *r = d->now;
+
+	if (!r)
+		return;
+	d->now = NULL;
+	if (r->text.cap > TEXT_KEPT_BYTES)
+		buf_done(&r->text);
+	else
+		buf_clear(&r->text);
+	list_append(&d->d.worker->free_h1, &r->link);
+	d->d.worker->n_idle_downs++;
+}
+
+void down_h1_pool_done(struct worker *w)
+{
+	list_for(at, tmp, &w->free_h1) {
+		struct h1_request *r = list_entry(at, struct h1_request, link);
+		list_del(at);
+		buf_done(&r->text);
+		free(r);
+	}
+}
+
+/* ---- the end of a connection ---- */
+
+static void unlink_down(struct down_h1 *d)
+{
+	struct worker *w = d->d.worker;
+
+	d->d.closing = true;
+	timer_stop(&d->timer);
+	request_release(d);
+	w->n_idle_downs--;
+	d->d.conn = NULL;
+	down_forget(&d->d);
+	list_append(&w->ended_h1, &d->d.link);
+	loop_defer(w->loop, &w->reap);
+}
+
+void down_h1_reap(struct worker *w)
+{
+	list_for(at, tmp, &w->ended_h1) {
+		list_del(at);
+		free(list_entry(at, struct down_h1, d.link));
+	}
+}
+
+void down_h1_next(struct down_h1 *d)
+{
+	d->state = H1_HEAD;
+	request_release(d);
+}
+
+void down_h1_close(struct down_h1 *d)
+{
+	if (d->d.closing)
+		return;
+	conn_close(d->d.conn);
+	unlink_down(d);
+}
+
+/* `unread`: the client may still be sending; closing under it would reset the answer away. */
+void down_h1_finish(struct down_h1 *d, bool unread)
+{
+	if (d->d.closing)
+		return;
+	if (unread)
+		conn_close_after_write(d->d.conn);
+	else
+		conn_finish(d->d.conn);
+	unlink_down(d);
+}
+
+void down_h1_drain(struct down_conn *dc)
+{
+	struct down_h1 *d = container_of(dc, struct down_h1, d);
+
+	if (!d->x && !d->now)
+		down_h1_close(d);
+}
+
+void down_h1_close_now(struct down_conn *dc)
+{
+	struct down_h1 *d = container_of(dc, struct down_h1, d);
+
+	d->aborted = true;
+	if (d->x)
+		exchange_down_lost(d->x);
+	down_h1_close(d);
+}
+
+/* ---- a request's head ---- */
+
+static void tokens_to_drop(struct header_list *l, struct str connection)
+{
+	while (connection.ptr) {
+		struct str token = str_trim(str_cut(connection, ',', &connection));
+		size_t kept = 0;
+		for (size_t i = 0; i < l->n && token.len; i++)
+			if (!str_ieq(l->at[i].name, token))
+				l->at[kept++] = l->at[i];
+		l->n = token.len ? kept : l->n;
+	}
+}
+
+static bool plain_connection(struct str v)
+{
+	return str_ieq(v, STR("close")) || str_ieq(v, STR("keep-alive")) || str_ieq(v, STR("upgrade")) || v.len == 0;
+}
+
+/* nginx's ignore_invalid_headers: letters, digits and '-'; '_' by a setting of its own. Others are not passed on, because
+ * CGI-like upstreams read X_Y as X-Y. */
+static bool name_passes(struct str name, bool underscores)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = (unsigned char)name.ptr[i];
+		if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') && c != '-' && !(c == '_' && underscores))
+			return false;
+	}
+	return true;
+}
+
+/* Sorts out what concerns this hop only; the rest stays in place. */
+static void take_headers(struct exchange *x, struct http1_head *h, const struct globals *g)
+{
+	struct header_list *l = &x->req.headers;
+	struct str connection = STR_NONE;
+
+	l->at = h->headers;
+	l->cap = h->max_headers;
+	for (size_t i = 0; i < h->n_headers; i++) {
+		struct http_header f = h->headers[i];
+		switch (header_id(f.name)) {
+		case H_HOP: case H_LENGTH: case H_HOST: case H_EXPECT:
+			continue;
+		case H_CONNECTION:
+			if (!plain_connection(f.value))
+				connection = f.value;
+			continue;
+		case H_UPGRADE:
+			if (h->upgrade && !str_ieq(f.value, STR("h2c")))
+				x->req.upgrade = f.value;
+			continue;
+		case H_TE:
+			x->req.te_trailers = x->req.te_trailers || str_ieq(f.value, STR("trailers"));
+			continue;
+		case H_FORWARDED: case H_REQUEST_ID: case H_PROXY:
+			x->req.has_ours = true;
+			break;
+		case H_CONTENT_TYPE:
+			x->req.is_grpc = str_starts(f.value, STR("application/grpc")) && !str_starts(f.value, STR("application/grpc-web"));
+			break;
+		case H_OTHER:
+			if (g->ignore_invalid_headers && !name_passes(f.name, g->enable_underscores_in_headers))
+				continue;
+			break;
+		}
+		l->at[l->n++] = f;
+	}
+	if (connection.ptr)
+		tokens_to_drop(l, connection);
+}
+
+static bool idempotent(struct str m)
+{
+	switch (m.len) {
+	case 3: return str_eq(m, STR("GET")) || str_eq(m, STR("PUT"));
+	case 4: return str_eq(m, STR("HEAD"));
+	case 5: return str_eq(m, STR("TRACE"));
+	case 6: return str_eq(m, STR("DELETE"));
+	case 7: return str_eq(m, STR("OPTIONS"));
+	default: return false;
+	}
+}
+
+static struct exchange *exchange_for(struct down_h1 *d)
+{
+	struct exchange *x = exchange_new(d->d.worker);
+	struct http1_head *h = &d->now->head;
+	struct request *q = &x->req;
+
+	x->down = d;
+	x->down_ops = &down_h1_ops;
+	d->x = x;
+	q->peer = down_peer(&d->d, &d->now->peer);
+	q->ssl = conn_ssl(d->d.conn);
+	q->https = d->d.https;
+	q->scheme = d->d.https ? STR("https") : STR("http");
+	q->method = h->method;
+	q->authority = h->authority;
+	q->target = h->target;
+	q->path = h->path;
+	q->query = h->query;
+	q->protocol = h->minor ? STR("HTTP/1.1") : STR("HTTP/1.0");
+	return x;
+}
+
+static void start_request(struct down_h1 *d, size_t head_bytes)
+{
+	struct http1_head *h = &d->now->head;
+	struct exchange *x = exchange_for(d);
+	struct request *q = &x->req;
+
+	take_headers(x, h, globals_now(d->d.worker->shared));
+	q->bytes = head_bytes;
+	q->is_head = str_eq(q->method, STR("HEAD"));
+	q->idempotent = idempotent(q->method);
+	q->expect_continue = h->expect_continue;
+	q->has_body = h->framing != HTTP1_NO_BODY;
+	q->content_length = h->framing == HTTP1_CHUNKED || !h->has_length ? -1 : (int64_t)h->content_length;
+	d->now->keep_alive = h->keep_alive;
+	http1_body_init(&d->now->body, h->framing, h->content_length);
+	d->requests++;
+	d->state = q->has_body ? H1_BODY : H1_WAIT;
+	x->request_body_done = !q->has_body;
+	exchange_begin(x);
+}
+
+static void refuse(struct down_h1 *d, int status)
+{
+	struct exchange *x = exchange_for(d);
+
+	metrics_inc(d->d.worker->metrics, METRIC_BAD_REQUESTS);
+	d->now->keep_alive = false;
+	d->state = H1_BODY; /* what follows cannot be told from a next request */
+	exchange_refuse(x, status);
+}
+
+/* A whole head usually comes at once; only one that does not has a time limit of its own. */
+static void head_incomplete(struct down_h1 *d)
+{
+	if (!d->now->timed)
+		timer_start(d->d.worker->loop, &d->timer, globals_now(d->d.worker->shared)->client_header_timeout_s * 1000ull);
+	d->now->timed = true;
+}
+
+/* Bytes used; 0: more are needed. */
+static size_t take_head(struct down_h1 *d, const uint8_t *bytes, size_t len)
+{
+	struct err e;
+
+	if (!d->now)
+		request_acquire(d);
+	struct h1_request *r = d->now;
+	size_t look = MIN(len, r->text.max);
+	buf_clear(&r->text);
+	if (buf_put(&r->text, bytes, look) < 0)
+		return 0;
+	ssize_t n = http1_head_parse(&r->head, r->text.ptr, look, &e);
+	if (n > 0) {
+		start_request(d, (size_t)n);
+		return (size_t)n;
+	}
+	if (n == 0 && look < r->text.max) {
+		head_incomplete(d);
+		return 0;
+	}
+	refuse(d, n < 0 && r->head.refuse_status ? r->head.refuse_status : n < 0 ? 400 : r->head.target.len ? 431 : 414);
+	return len;
+}
+
+/* 1: this is HTTP/2; 0: it may be, more is needed; -1: it is not. */
+static int preface(const struct down_h1 *d, const uint8_t *bytes, size_t len)
+{
+	if (d->requests || d->now || bytes[0] != 'P' || !globals_now(d->d.worker->shared)->http2)
+		return -1;
+	size_t n = MIN(len, sizeof(PREFACE) - 1);
+	if (memcmp(bytes, PREFACE, n) != 0)
+		return -1;
+	return n == sizeof(PREFACE) - 1;
+}
+
+static void become_h2(struct down_h1 *d)
+{
+	struct worker *w = d->d.worker;
+	struct conn *c = d->d.conn;
+	bool https = d->d.https;
+
+	struct down_conn from = d->d;
+
+	d->d.peer = d->d.local = NULL;
+	d->handed_over = true;
+	unlink_down(d);
+	down_h2_start(w, c, https, &from);
+}
+
+/* ---- bytes ---- */
+
+/* Bytes used. */
+static size_t take_body(struct down_h1 *d, const uint8_t *bytes, size_t len)
+{
+	struct exchange *x = d->x;
+	size_t used = 0;
+	struct err e;
+
+	while (used < len && !d->now->body.done) {
+		struct str data = STR_NONE;
+		ssize_t n = http1_body_next(&d->now->body, (const char *)bytes + used, len - used, &data, &e);
+		if (n < 0) {
+			d->now->keep_alive = false;
+			metrics_inc(d->d.worker->metrics, METRIC_BAD_REQUESTS);
+			exchange_answer_error(x, 400);
+			return len;
+		}
+		if (n == 0)
+			break;
+		used += (size_t)n;
+		if (d->now->body.done)
+			d->state = H1_WAIT;
+		if (data.len || d->now->body.done)
+			exchange_request_body(x, data, d->now->body.done);
+		if (d->x != x || d->d.closing)
+			break;
+	}
+	return used;
+}
+
+/* Blank lines before a request line are forgiven (RFC 9112 §2.2). */
+static size_t blank_lines(const uint8_t *bytes, size_t len)
+{
+	size_t n = 0;
+
+	while (len - n >= 2 && bytes[n] == '\r' && bytes[n + 1] == '\n' && n < H1_BLANK_BYTES_MAX)
+		n += 2;
+	return n;
+}
+
+static size_t take(struct down_h1 *d, const uint8_t *bytes, size_t len)
+{
+	size_t skip;
+	int is_h2;
+
+	switch (d->state) {
+	case H1_HEAD:
+		if (!d->now && (skip = blank_lines(bytes, len)))
+			return skip;
+		is_h2 = preface(d, bytes, len);
+		if (is_h2 == 1)
+			become_h2(d);
+		return is_h2 >= 0 ? 0 : take_head(d, bytes, len);
+	case H1_BODY:
+		return take_body(d, bytes, len);
+	case H1_TUNNEL:
+		exchange_request_body(d->x, (struct str){ (const char *)bytes, len }, false);
+		return len;
+	case H1_WAIT: /* the next request was sent ahead: it waits in the connection */
+		conn_pause(d->d.conn);
+		return 0;
+	}
+	return 0;
+}
+
+static size_t on_bytes(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct down_h1 *d = ctx;
+	size_t used = 0;
+
+	(void)c;
+	while (!d->d.closing && used < len) {
+		size_t n = take(d, bytes + used, len - used);
+		if (n == 0)
+			break;
+		used += n;
+	}
+	if (d->d.closing)
+		return d->handed_over ? used : len;
+	return used;
+}
+
+static void on_eof(struct conn *c, void *ctx)
+{
+	struct down_h1 *d = ctx;
+
+	(void)c;
+	d->client_eof = true;
+	if (d->state == H1_TUNNEL)
+		exchange_request_body(d->x, STR_NONE, true);
+	else if (d->state == H1_BODY && d->x)
+		exchange_down_lost(d->x);
+	else if (d->state == H1_HEAD)
+		down_h1_close(d);
+}
+
+static void on_drained(struct conn *c, void *ctx)
+{
+	struct down_h1 *d = ctx;
+
+	(void)c;
+	if (d->x)
+		exchange_down_drained(d->x);
+}
+
+static void on_failed(struct conn *c, void *ctx, const struct err *e)
+{
+	struct down_h1 *d = ctx;
+
+	(void)c, (void)e;
+	if (d->x) {
+				d->failed = true;
+		exchange_down_lost(d->x);
+	}
+	if (!d->d.closing)
+		unlink_down(d);
+}
+
+static const struct conn_ops h1_ops = {
+	.data = on_bytes, .eof = on_eof, .drained = on_drained, .failed = on_failed,
+};
+
+static void on_timeout(struct timer *t)
+{
+	struct down_h1 *d = t->ctx;
+
+	if (d->x) { /* the exchange has time-outs of its own */
+		timer_start(d->d.worker->loop, t, globals_now(d->d.worker->shared)->keep_alive_s * 1000ull);
+	} else if (d->now) {
+		metrics_inc(d->d.worker->metrics, METRIC_CLIENT_TIMEOUTS);
+		refuse(d, 408);
+	} else {
+		down_h1_close(d);
+	}
+}
+
+void down_h1_start(struct worker *w, struct conn *conn, bool https, struct down_conn *from)
+{
+	struct down_h1 *d = xcalloc(1, sizeof(*d));
+	const struct globals *g = globals_now(w->shared);
+
+	d->d = *from;
+	from->peer = from->local = NULL;
+	d->d.worker = w;
+	d->d.conn = conn;
+	d->d.https = https;
+	d->timer = (struct timer){ .fire = on_timeout, .ctx = d };
+	list_append(&w->downs, &d->d.link);
+	w->n_downs++;
+	w->n_idle_downs++;
+	timer_start(w->loop, &d->timer, MIN(g->client_header_timeout_s, g->keep_alive_s) * 1000ull);
+	conn_set_ops(conn, &h1_ops, d);
+}

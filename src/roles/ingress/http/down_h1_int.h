@@ -1,0 +1,41 @@
+/* down_h1_int.h - what down_h1.c (requests) and down_h1_answer.c (answers) share. */
+#pragma once
+
+#include "codec/http1.h"
+#include "roles/ingress/http/down.h"
+#include "roles/ingress/http/exchange_int.h"
+
+#define H1_BLANK_BYTES_MAX 8 /* some old clients send a CRLF behind a body */
+
+enum h1_state {
+	H1_HEAD,   /* between requests, or in a head */
+	H1_BODY,   /* in a request's body */
+	H1_WAIT,   /* the request is complete, its answer is not */
+	H1_TUNNEL,
+};
+
+/* What is needed only while there is a request: an idle connection does without it. */
+struct h1_request {
+	struct list link;
+	struct buf text; /* `head` points into it */
+	struct http1_head head;
+	struct http1_body body;
+	struct addr peer;
+	bool keep_alive, timed, out_chunked;
+	struct http_header table[EXCHANGE_HEADERS_MAX];
+};
+
+struct down_h1 {
+	struct down_conn d;
+	struct timer timer;
+	struct h1_request *now;
+	struct exchange *x;
+	unsigned requests;
+	uint8_t state; /* enum h1_state */
+	bool client_eof : 1, failed : 1, aborted : 1, handed_over : 1;
+};
+
+extern const struct down_ops down_h1_ops;
+void down_h1_close(struct down_h1 *d);
+void down_h1_next(struct down_h1 *d); /* the connection is idle again */
+void down_h1_finish(struct down_h1 *d, bool unread);

@@ -1,0 +1,42 @@
+/* exchange_int.h - what the files behind exchange.h share: exchange.c (request and answer), attempt.c (upstreams),
+ * forward.c (what the upstream is told), error_page.c.
+ */
+#pragma once
+
+#include "net/conn.h"
+#include "roles/ingress/http/filter.h"
+#include "roles/ingress/worker.h"
+
+/* A body that is held, for want of an upstream or for another try. nginx spools to disk; a worker has none, so what is
+ * larger is streamed, and cannot be sent twice. */
+#define EXCHANGE_HELD_MAX_BYTES (1u << 20)
+#define EXCHANGE_HOLD_BYTES (64u << 10) /* what is kept for another try; a larger client-body-buffer-size holds more first */
+
+/* exchange.c */
+void exchange_reap(struct defer *d);
+void exchange_pool_done(struct worker *w);
+void exchange_end(struct exchange *x);
+void exchange_abort(struct exchange *x);
+bool exchange_answer_begin(struct exchange *x) must_check;
+void exchange_answer_body(struct exchange *x, struct str data, bool end);
+
+/* attempt.c */
+void attempt_first(struct exchange *x); /* the request filters are through */
+void attempt_next(struct exchange *x);
+void attempt_drop(struct exchange *x, bool failed); /* ends the one under way, if any */
+void attempt_request_body(struct exchange *x, struct str data, bool end);
+void attempt_request_trailers(struct exchange *x, const struct header_list *h);
+void attempt_timeout(struct timer *t);
+
+/* forward.c */
+void client_address(struct exchange *x, const struct globals *g);
+void request_id(struct exchange *x, const struct globals *g);
+int forward_head(struct exchange *x) must_check; /* up_method, up_target, up_host, up_headers */
+
+/* error_page.c */
+struct error_page {
+	int status; /* 431 is sent as one of nginx's kinds of 400 */
+	struct str body;
+};
+void error_page_of(struct exchange *x, int status, struct error_page *ret);
+const char *status_text(int status); /* nginx's words, where they differ from the RFC's; "" when unknown */

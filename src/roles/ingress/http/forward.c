@@ -1,0 +1,234 @@
+/* What the upstream is told about a request: its target, Host and headers, as ingress-nginx's template sets them. */
+#include "roles/ingress/http/variable.h"
+#include "roles/ingress/http/exchange_int.h"
+
+#include "base/map.h"
+#include "roles/ingress/http/header.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+/* ---- who asks ---- */
+
+static size_t octet_text(char *out, unsigned v)
+{
+	size_t n = 0;
+
+	if (v >= 100)
+		out[n++] = (char)('0' + v / 100);
+	if (v >= 10)
+		out[n++] = (char)('0' + v / 10 % 10);
+	out[n++] = (char)('0' + v % 10);
+	return n;
+}
+
+/* inet_ntop costs a hundred nanoseconds for what most requests need. */
+static void client_text(struct exchange *x)
+{
+	const struct sockaddr_in *in = (const void *)&x->req.client.ss;
+	const struct sockaddr_in6 *in6 = (const void *)&x->req.client.ss;
+	const uint8_t *ip = (const uint8_t *)&in->sin_addr;
+	char *out = x->req.client_text;
+	size_t n = 0;
+
+	if (in->sin_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+		ip = in6->sin6_addr.s6_addr + 12;
+	else if (in->sin_family == AF_INET6) {
+		inet_ntop(AF_INET6, &in6->sin6_addr, out, sizeof(x->req.client_text));
+		return;
+	}
+	for (int i = 0; i < 4; i++) {
+		n += octet_text(out + n, ip[i]);
+		if (i < 3)
+			out[n++] = '.';
+	}
+	out[n] = '\0';
+}
+
+static bool parse_ip(struct str text, struct addr *ret)
+{
+	char ip[64];
+	struct err ignored;
+
+	text = str_trim(text);
+	if (text.len == 0 || text.len >= sizeof(ip))
+		return false;
+	memcpy(ip, text.ptr, text.len);
+	ip[text.len] = '\0';
+	return addr_from_ip(ip, 0, ret, &ignored) == 0;
+}
+
+/* The last address that is not one of the trusted proxies; the first when all of them are (real_ip_recursive). */
+static void believe_forwarded(struct exchange *x, const struct globals *g)
+{
+	struct str list = header_get(&x->req.headers, g->forwarded_for_header ? g->forwarded_for_header : "x-forwarded-for");
+	struct addr a;
+
+	while (list.len) {
+		const char *comma = memrchr(list.ptr, ',', list.len);
+		struct str last = comma ? (struct str){ comma + 1, list.len - (size_t)(comma + 1 - list.ptr) } : list;
+		if (!parse_ip(last, &a))
+			return;
+		x->req.client = a;
+		if (!comma || !cidr_list_has(&g->proxy_real_ip_cidr, &a))
+			return;
+		list.len = (size_t)(comma - list.ptr);
+	}
+}
+
+void client_address(struct exchange *x, const struct globals *g)
+{
+	x->req.client = *x->req.peer;
+	if ((g->use_forwarded_headers || g->enable_real_ip) && cidr_list_has(&g->proxy_real_ip_cidr, x->req.peer)) {
+		believe_forwarded(x, g);
+		if (g->use_forwarded_headers && str_ieq(header_get(&x->req.headers, "x-forwarded-proto"), STR("https")))
+			x->req.https = true;
+	}
+	client_text(x);
+}
+
+/* ---- X-Request-ID ---- */
+
+void request_id(struct exchange *x, const struct globals *g)
+{
+	static const char hex[] = "0123456789abcdef";
+	struct worker *w = x->worker;
+	struct str own = header_get(&x->req.headers, "x-request-id");
+	char *out = x->request_id;
+
+	if (own.len || !g->generate_request_id) {
+		size_t n = MIN(own.len, sizeof(x->request_id) - 1);
+		memcpy(out, own.ptr ? own.ptr : "", n);
+		return;
+	}
+	/* Unpredictable without a system call: a keyed hash of what never repeats in this process. */
+	for (int half = 0; half < 2; half++) {
+		uint64_t seed[3] = { ++w->request_count, w->number, (uint64_t)half };
+		uint64_t v = hash_keyed(seed, sizeof(seed));
+		for (int i = 0; i < 16; i++, v >>= 4)
+			*out++ = hex[v & 15];
+	}
+}
+
+/* ---- the target ---- */
+
+/* The rewritten path is text again, so what may not stand in a target is encoded anew. */
+static int put_path(struct buf *out, struct str path)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < path.len && rc == 0; i++) {
+		unsigned char c = (unsigned char)path.ptr[i];
+		rc = c <= ' ' || c >= 0x7f || c == '%' || c == '?' || c == '#' ? buf_printf(out, "%%%02X", c) : buf_putc(out, (char)c);
+	}
+	return rc;
+}
+
+static int rewrite_target(struct exchange *x)
+{
+	struct buf path, out;
+	size_t query;
+
+	buf_init(&path, EXCHANGE_ARENA_BYTES / 8);
+	buf_init(&out, EXCHANGE_ARENA_BYTES / 4);
+	int rc = location_rewrite_split(x->loc, x->req.uri, &path, &query);
+	struct str own = query < path.len ? (struct str){ path.ptr + query, path.len - query } : STR_NONE;
+	if (rc == 0)
+		rc = put_path(&out, (struct str){ path.ptr, path.len - own.len });
+	if (rc == 0)
+		rc = buf_put_str(&out, own);
+	if (rc == 0 && x->req.query.len)
+		rc = buf_putc(&out, own.len ? '&' : '?') < 0 ? -1 : buf_put_str(&out, x->req.query);
+	if (rc == 0)
+		x->up_target = x_dup(x, buf_str(&out));
+	buf_done(&path);
+	buf_done(&out);
+	return x->up_target.ptr ? rc : -1;
+}
+
+/* An absolute-form target goes on as a path: the Host header says the rest. */
+static struct str origin_form(struct exchange *x)
+{
+	if (x->req.target.len && (x->req.target.ptr[0] == '/' || x->req.target.ptr[0] == '*'))
+		return x->req.target;
+	return x->req.query.ptr ? x_printf(x, STR_FMT "?" STR_FMT, STR_ARG(x->req.path), STR_ARG(x->req.query)) : x->req.path;
+}
+
+/* ---- headers ---- */
+
+static struct str believed(struct exchange *x, const struct globals *g, const char *name, struct str own)
+{
+	struct str theirs = g->use_forwarded_headers ? header_get(&x->req.headers, name) : STR_NONE;
+
+	return theirs.len ? theirs : own;
+}
+
+static void put_forwarded(struct exchange *x, const struct globals *g)
+{
+	struct header_list *l = &x->up_headers;
+	struct str ip = str_of(x->req.client_text);
+	struct str before = header_get(&x->req.headers, "x-forwarded-for");
+	struct str scheme = x->req.https ? STR("https") : STR("http");
+	struct str chain = ip;
+
+	if (before.len && g->compute_full_forwarded_for)
+		chain = x_printf(x, STR_FMT ", " STR_FMT, STR_ARG(before), STR_ARG(ip));
+	header_add(x, l, "X-Request-ID", x->request_id_header.ptr ? x->request_id_header : str_of(x->request_id));
+	header_add(x, l, "X-Real-IP", ip);
+	header_add(x, l, "X-Forwarded-For", chain);
+	header_add(x, l, "X-Forwarded-Host", believed(x, g, "x-forwarded-host", x->req.authority));
+	header_add(x, l, "X-Forwarded-Port", believed(x, g, "x-forwarded-port", x->req.https ? STR("443") : STR("80")));
+	header_add(x, l, "X-Forwarded-Proto", scheme);
+	header_add(x, l, "X-Forwarded-Scheme", scheme);
+	header_add(x, l, "X-Scheme", scheme);
+	if (before.len)
+		header_add(x, l, "X-Original-Forwarded-For", before);
+	if (x->loc->set->x_forwarded_prefix && x->loc->rewrite)
+		header_add(x, l, "X-Forwarded-Prefix", variable_text_value(x->loc->set->x_forwarded_prefix, x));
+}
+
+static bool ours(struct str name)
+{
+	enum header_id id = header_id(name);
+
+	return id == H_FORWARDED || id == H_REQUEST_ID || id == H_PROXY;
+}
+
+static void put_client_headers(struct exchange *x)
+{
+	for (size_t i = 0; i < x->req.headers.n; i++) {
+		struct http_header h = x->req.headers.at[i];
+		if (!x->req.has_ours || !ours(h.name))
+			header_add_str(x, &x->up_headers, h.name, h.value);
+	}
+}
+
+int forward_head(struct exchange *x)
+{
+	const struct globals *g = globals_now(x->worker->shared);
+	const struct settings *set = x->loc->set;
+
+	x->up_method = x->req.method;
+	x->up_host = set->upstream_vhost ? variable_text_value(set->upstream_vhost, x) : x->req.authority;
+	x->up_target = STR_NONE;
+	if (x->loc->rewrite) {
+		if (rewrite_target(x) < 0)
+			return -1;
+	} else {
+		x->up_target = origin_form(x);
+	}
+	x->up_headers.n = 0;
+	if (x->req.has_ours)
+		x->request_id_header = header_get(&x->req.headers, "x-request-id");
+	put_forwarded(x, g);
+	put_client_headers(x);
+	for (size_t i = 0; i < g->n_proxy_set_headers; i++)
+		header_add_str(x, &x->up_headers, g->proxy_set_headers[i].name,
+			       variable_text_value(g->proxy_set_headers[i].value, x));
+	if (!x->filter_state)
+		return 0;
+	for (const struct filter_use *use = x->loc->filters; use->filter; use++)
+		if (use->filter->upstream)
+			use->filter->upstream(x, &x->filter_state[use - x->loc->filters]);
+	return 0;
+}

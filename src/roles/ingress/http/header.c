@@ -1,0 +1,155 @@
+#include "roles/ingress/http/header.h"
+
+#include "roles/ingress/http/exchange.h"
+
+#include <stdio.h>
+
+static const struct known {
+	const char *name;
+	uint8_t len;
+	uint8_t id;
+} known[] = {
+#define KNOWN(text, id) { text, sizeof(text) - 1, id }
+	/* sorted by length: header_id() starts at the first of its length */
+	KNOWN("te", H_TE),
+	KNOWN("host", H_HOST),
+	KNOWN("proxy", H_PROXY),
+	KNOWN("expect", H_EXPECT),
+	KNOWN("upgrade", H_UPGRADE),
+	KNOWN("x-scheme", H_FORWARDED),
+	KNOWN("x-real-ip", H_FORWARDED),
+	KNOWN("connection", H_CONNECTION),
+	KNOWN("keep-alive", H_HOP),
+	KNOWN("x-request-id", H_REQUEST_ID),
+	KNOWN("content-type", H_CONTENT_TYPE),
+	KNOWN("content-length", H_LENGTH),
+	KNOWN("x-forwarded-for", H_FORWARDED),
+	KNOWN("proxy-connection", H_HOP),
+	KNOWN("x-forwarded-host", H_FORWARDED),
+	KNOWN("x-forwarded-port", H_FORWARDED),
+	KNOWN("transfer-encoding", H_HOP),
+	KNOWN("x-forwarded-proto", H_FORWARDED),
+	KNOWN("x-forwarded-scheme", H_FORWARDED),
+	KNOWN("x-original-forwarded-for", H_FORWARDED),
+#undef KNOWN
+};
+#define NAME_MAX_BYTES 24
+
+static uint8_t first_of_length[NAME_MAX_BYTES + 2]; /* index into known + 1 */
+
+static void __attribute__((constructor)) index_by_length(void)
+{
+	for (size_t i = ARRAY_LEN(known); i-- > 0;)
+		first_of_length[known[i].len] = (uint8_t)(i + 1);
+}
+
+enum header_id header_id(struct str name)
+{
+	if (name.len > NAME_MAX_BYTES || !first_of_length[name.len])
+		return H_OTHER;
+	for (size_t i = first_of_length[name.len] - 1u; i < ARRAY_LEN(known) && known[i].len == name.len; i++)
+		if (str_ieq(name, (struct str){ known[i].name, known[i].len }))
+			return known[i].id;
+	return H_OTHER;
+}
+
+struct str header_get(const struct header_list *l, const char *name)
+{
+	struct str want = str_of(name);
+
+	for (size_t i = 0; i < l->n; i++)
+		if (str_ieq(l->at[i].name, want))
+			return l->at[i].value;
+	return STR_NONE;
+}
+
+static bool list_grow(struct exchange *x, struct header_list *l)
+{
+	size_t cap = MAX(l->cap * 2, (size_t)16);
+	struct http_header *at = l->n < EXCHANGE_HEADERS_MAX ? arena_alloc(&x->arena, cap * sizeof(*at)) : NULL;
+
+	if (!at)
+		return false;
+	if (l->n)
+		memcpy(at, l->at, l->n * sizeof(*at));
+	l->at = at;
+	l->cap = cap;
+	return true;
+}
+
+void header_add(struct exchange *x, struct header_list *l, const char *name, struct str value)
+{
+	header_add_str(x, l, str_of(name), value);
+}
+
+void header_add_str(struct exchange *x, struct header_list *l, struct str name, struct str value)
+{
+	if (l->n < l->cap || list_grow(x, l))
+		l->at[l->n++] = (struct http_header){ name, value };
+}
+
+void header_del(struct header_list *l, const char *name)
+{
+	struct str want = str_of(name);
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (!str_ieq(l->at[i].name, want))
+			l->at[kept++] = l->at[i];
+	l->n = kept;
+}
+
+void header_set(struct exchange *x, struct header_list *l, const char *name, struct str value)
+{
+	header_del(l, name);
+	header_add(x, l, name, value);
+}
+
+/* RFC 6265 §4.2.1: "a=1; b=2". Of several with one name the first counts, as in nginx. */
+static struct str cookie_in(struct str cookies, struct str want)
+{
+	while (cookies.ptr) {
+		struct str value, pair = str_trim(str_cut(cookies, ';', &cookies));
+		struct str name = str_trim(str_cut(pair, '=', &value));
+		if (str_eq(name, want))
+			return value;
+	}
+	return STR_NONE;
+}
+
+struct str request_cookie(const struct exchange *x, const char *name)
+{
+	const struct header_list *l = &x->req.headers;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct str v = str_ieq(l->at[i].name, STR("cookie")) ? cookie_in(l->at[i].value, str_of(name)) : STR_NONE;
+		if (v.ptr)
+			return v;
+	}
+	return STR_NONE;
+}
+
+struct str x_printf(struct exchange *x, const char *fmt, ...)
+{
+	char small[512];
+	va_list ap, again;
+
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	int n = vsnprintf(small, sizeof(small), fmt, ap);
+	char *text = n < 0 ? NULL : arena_alloc(&x->arena, (size_t)n + 1);
+	if (text && (size_t)n < sizeof(small))
+		memcpy(text, small, (size_t)n + 1);
+	else if (text)
+		vsnprintf(text, (size_t)n + 1, fmt, again);
+	va_end(again);
+	va_end(ap);
+	return text ? (struct str){ text, (size_t)n } : STR_NONE;
+}
+
+struct str x_dup(struct exchange *x, struct str s)
+{
+	char *text = s.ptr ? arena_strndup(&x->arena, s.ptr, s.len) : NULL;
+
+	return text ? (struct str){ text, s.len } : STR_NONE;
+}

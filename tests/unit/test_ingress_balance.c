@@ -315,6 +315,10 @@ static void test_ejection(void **state)
 	/* the second time is longer */
 	fail_times(0, 5);
 	assert_int_equal(fb.e[0].ejected_until_ms, now_ms + 60000);
+	/* half forgiven after half a minute of good behaviour */
+	now_ms += 60000 + 30000;
+	fail_times(0, 5);
+	assert_int_equal(fb.e[0].ejected_until_ms, now_ms + 60000);
 	now_ms += 60000;
 	for (int i = 0; i < 30; i++) {
 		fail_times(0, 5);

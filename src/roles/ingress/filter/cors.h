@@ -3,5 +3,6 @@
 
 #include "base/base.h"
 
-/* Does `origin` match a pattern of cors-allow-origin: "https://a.b[:port]", "null", or one with "*" as a label? Ignores case, as ingress-nginx does. */
+/* Does `origin` match a pattern of cors-allow-origin: "https://a.b[:port]", "null", or one with "*" as a label?
+ * Ignores case, as ingress-nginx does. */
 bool cors_origin_matches(struct str pattern, struct str origin);

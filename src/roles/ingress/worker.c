@@ -73,6 +73,7 @@ static void worker_done(struct worker *w)
 		down_close(list_entry(w->downs.next, struct down_conn, link));
 	up_pools_free(w->pools);
 	w->pools = NULL;
+	up_h2_pool_free(w);
 	subrequests_free(w->subrequests);
 	coders_free(w->coders);
 	access_log_worker_stop(w->shared->access_log, w);

@@ -5,6 +5,8 @@
  */
 #include "roles/ingress/http/down_h2_int.h"
 
+#include "roles/ingress/observe/metrics.h"
+
 /* A client that does not know of the first GOAWAY may have requests under way: the second, with the last one that is
  * answered, follows its answer to a PING, or a tick later (RFC 9113 §6.8). */
 static const uint8_t drain_ping[8] = "drain";
@@ -38,6 +40,7 @@ struct h2_stream *h2_stream_new(struct h2_down *c, int32_t id)
 	list_append(&c->streams, &s->link);
 	c->n_streams++;
 	c->n_requests++;
+	metrics_inc(c->d.worker->metrics, METRIC_H2_STREAMS);
 	x->down = s;
 	x->down_ops = &down_h2_ops;
 	x->req.content_length = -1;
@@ -78,11 +81,19 @@ static void stream_lost(struct h2_stream *s)
 	if (!x)
 		return;
 	if (s->begun) {
+		metrics_inc(x->worker->metrics, METRIC_CLIENT_ABORTS);
 		exchange_down_lost(x);
 	} else { /* a head that is none: as such it is counted */
 		h2_fill_request(s, x);
 		exchange_refuse(x, 400);
 	}
+}
+
+static void count_reset(struct h2_down *c)
+{
+	metrics_inc(c->d.worker->metrics, METRIC_H2_RESETS);
+	if (!h2_bucket_take(&c->resets, loop_now_ms(c->d.worker->loop)))
+		h2_calm(c);
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
@@ -95,8 +106,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 	nghttp2_session_set_stream_user_data(session, id, NULL);
 	c->n_streams--;
 	c->quiet_since_ms = loop_now_ms(c->d.worker->loop);
-	if (code != NGHTTP2_NO_ERROR && !h2_bucket_take(&c->resets, c->quiet_since_ms))
-		h2_calm(c);
+	if (code != NGHTTP2_NO_ERROR)
+		count_reset(c);
 	if (s->held)
 		h2_give_credit(s);
 	if (!s->x) {
@@ -148,6 +159,9 @@ static void down_ended(struct h2_down *c)
 
 void h2_calm(struct h2_down *c)
 {
+	if (!c->calmed)
+		metrics_inc(c->d.worker->metrics, METRIC_H2_FLOODS);
+	c->calmed = true;
 	nghttp2_session_terminate_session(c->session, NGHTTP2_ENHANCE_YOUR_CALM);
 	h2_want_flush(c);
 }
@@ -260,6 +274,16 @@ void down_h2_drain(struct down_conn *d)
 	nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, drain_ping);
 	timer_start(d->worker->loop, &c->timer, H2_DRAIN_MS);
 	h2_want_flush(c);
+}
+
+void down_h2_close_now(struct down_conn *d)
+{
+	struct h2_down *c = container_of(d, struct h2_down, d);
+
+	if (c->closed)
+		return;
+	conn_close(d->conn);
+	down_ended(c);
 }
 
 void h2_ping_answered(struct h2_down *c, const uint8_t data[8])

@@ -45,7 +45,7 @@ struct h2_down {
 	struct defer flush, reap;
 	struct timer timer;
 	bool in_nghttp2; /* inside of one of its call-backs: only submissions are allowed */
-	bool closed, broken;
+	bool closed, broken, calmed;
 	uint32_t max_header_bytes;
 	struct addr peer; /* for requests to point to, once the first is there */
 };

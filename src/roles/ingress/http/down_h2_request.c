@@ -2,6 +2,7 @@
 #include "roles/ingress/http/down_h2_int.h"
 #include "roles/ingress/http/h2_fields.h"
 #include "roles/ingress/http/header.h"
+#include "roles/ingress/observe/metrics.h"
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -298,10 +299,12 @@ static void headers_done(struct h2_stream *s, bool end)
 	h2_fill_request(s, x);
 	if (c->n_requests >= globals_now(c->d.worker->shared)->keep_alive_requests)
 		down_h2_drain(&c->d);
-	if (s->refuse)
-		exchange_refuse(x, s->refuse);
-	else
+	if (!s->refuse) {
 		exchange_begin(x);
+		return;
+	}
+	metrics_inc(c->d.worker->metrics, METRIC_BAD_REQUESTS);
+	exchange_refuse(x, s->refuse);
 }
 
 /* --- bodies --- */

@@ -2,6 +2,7 @@
 #include "roles/ingress/upstream/up_h2_int.h"
 
 #include "codec/proxy_protocol.h"
+#include "roles/ingress/observe/metrics.h"
 
 #define SLOTS 64 /* lists by endpoint */
 
@@ -182,8 +183,12 @@ static void up_drained(struct conn *conn, void *ctx)
 
 static void up_failed(struct conn *conn, void *ctx, const struct err *e)
 {
+	struct up_h2 *c = ctx;
+
 	(void)conn, (void)e;
-	up_lost(ctx);
+	if (!c->ready)
+		metrics_inc(c->worker->metrics, METRIC_UP_CONNECT_FAILURES);
+	up_lost(c);
 }
 
 static const struct conn_ops up_conn_ops = {.ready = up_connected,
@@ -323,11 +328,14 @@ static struct up_h2 *up_find(struct exchange *x, const struct up_kind *kind)
 
 void up_h2_start(struct exchange *x, const struct up_kind *kind)
 {
-	struct up_h2 *c = up_find(x, kind);
+	struct up_h2 *c = kind->proxy_protocol ? NULL : up_find(x, kind);
 
-	if (!c)
-		c = up_connect(x, kind);
 	if (!c) {
+		metrics_inc(x->worker->metrics, METRIC_UP_CONNECTS);
+		c = up_connect(x, kind);
+	}
+	if (!c) {
+		metrics_inc(x->worker->metrics, METRIC_UP_CONNECT_FAILURES);
 		exchange_up_failed(x, UP_REFUSED);
 		return;
 	}

@@ -5,6 +5,7 @@
  */
 #include "roles/ingress/http/h2_fields.h"
 #include "roles/ingress/http/header.h"
+#include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/upstream/up_h2_int.h"
 
 #define FIXED_FIELDS 6 /* four pseudo-header fields, content-length, te */
@@ -193,6 +194,8 @@ void up_stream_submit(struct up_stream *s)
 		up_stream_fail(s, UP_REFUSED);
 		return;
 	}
+	if (s->kept)
+		metrics_inc(c->worker->metrics, METRIC_UP_REUSED);
 	s->reads_before = c->n_reads;
 	s->ended = !x->req.has_body;
 	c->n_requests++;

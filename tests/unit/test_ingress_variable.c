@@ -85,7 +85,7 @@ static void values(void **state)
 		{ "$remote_addr - $remote_user", "192.0.2.1 - -", ESCAPE_LOG },
 		{ "$namespace/$ingress_name $service_name:$service_port", "shop/front web:80" },
 		{ "$proxy_upstream_name [$proxy_alternative_upstream_name]", "shop-web-80 []" },
-		{ "$proxy_upstream_name [$proxy_alternative_upstream_name]", "shop-web-80 [-]", ESCAPE_LOG },
+		{ "$proxy_upstream_name [$proxy_alternative_upstream_name]", "shop-web-80 []", ESCAPE_LOG },
 		{ "$server_name $location_path", "_ /cart" },
 		{ "$req_id=$request_id", "0123456789abcdef0123456789abcdef=0123456789abcdef0123456789abcdef" },
 		{ "$upstream_addr $upstream_status", "- -", ESCAPE_LOG },

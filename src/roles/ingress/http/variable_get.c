@@ -412,6 +412,7 @@ GET(get_upstream_name)
 GET(get_alternative_name)
 {
 	(void)p;
+	o->any = true; /* ingress-nginx sets it to "", and an empty value is not an absent one: logged as [] */
 	if (x->canary_why && x->backend)
 		variable_put(o, str_of(x->backend->name));
 }

@@ -61,8 +61,8 @@ static int serve(struct ingress *in, struct err *e)
 		sockets[1].fd = socket_of("https", c->https_address, e);
 	if (sockets[1].fd == -1)
 		return -1;
-	s->access_log = access_log_new(s->main_loop, s->quiesce, s->n_workers, s->globals->access_log_path, e);
-	if (!s->access_log || access_log_configure(s->access_log, s->globals, e) < 0)
+	s->access_log = access_log_new(s->main_loop, s->quiesce, s->n_workers);
+	if (access_log_configure(s->access_log, s->globals, e) < 0)
 		return -1;
 	in->workers = workers_start(s, sockets, ARRAY_LEN(sockets), e);
 	if (!in->workers)

@@ -211,6 +211,40 @@ static bool idempotent(struct str m)
 	}
 }
 
+static void take_line(struct exchange *x, const struct http1_head *h, bool https)
+{
+	struct request *q = &x->req;
+
+	q->https = https;
+	q->scheme = https ? STR("https") : STR("http");
+	q->method = h->method;
+	q->authority = h->authority;
+	q->target = h->target;
+	q->path = h->path;
+	q->query = h->query;
+	q->protocol = h->minor ? STR("HTTP/1.1") : STR("HTTP/1.0");
+}
+
+static void take_fields(struct exchange *x, struct http1_head *h, size_t head_bytes)
+{
+	struct request *q = &x->req;
+
+	take_headers(x, h, globals_now(x->worker->shared));
+	q->bytes = head_bytes;
+	q->is_head = str_eq(q->method, STR("HEAD"));
+	q->idempotent = idempotent(q->method);
+	q->expect_continue = h->expect_continue;
+	q->has_body = h->framing != HTTP1_NO_BODY;
+	q->content_length = h->framing == HTTP1_CHUNKED || !h->has_length ? -1 : (int64_t)h->content_length;
+	x->request_body_done = !q->has_body;
+}
+
+void down_h1_take_head(struct exchange *x, struct http1_head *h, size_t head_bytes, bool https)
+{
+	take_line(x, h, https);
+	take_fields(x, h, head_bytes);
+}
+
 static struct exchange *exchange_for(struct down_h1 *d)
 {
 	struct exchange *x = exchange_new(d->d.worker);
@@ -222,14 +256,7 @@ static struct exchange *exchange_for(struct down_h1 *d)
 	d->x = x;
 	q->peer = down_peer(&d->d, &d->now->peer);
 	q->ssl = conn_ssl(d->d.conn);
-	q->https = d->d.https;
-	q->scheme = d->d.https ? STR("https") : STR("http");
-	q->method = h->method;
-	q->authority = h->authority;
-	q->target = h->target;
-	q->path = h->path;
-	q->query = h->query;
-	q->protocol = h->minor ? STR("HTTP/1.1") : STR("HTTP/1.0");
+	take_line(x, h, d->d.https);
 	return x;
 }
 
@@ -237,20 +264,12 @@ static void start_request(struct down_h1 *d, size_t head_bytes)
 {
 	struct http1_head *h = &d->now->head;
 	struct exchange *x = exchange_for(d);
-	struct request *q = &x->req;
 
-	take_headers(x, h, globals_now(d->d.worker->shared));
-	q->bytes = head_bytes;
-	q->is_head = str_eq(q->method, STR("HEAD"));
-	q->idempotent = idempotent(q->method);
-	q->expect_continue = h->expect_continue;
-	q->has_body = h->framing != HTTP1_NO_BODY;
-	q->content_length = h->framing == HTTP1_CHUNKED || !h->has_length ? -1 : (int64_t)h->content_length;
+	take_fields(x, h, head_bytes);
 	d->now->keep_alive = h->keep_alive;
 	http1_body_init(&d->now->body, h->framing, h->content_length);
 	d->requests++;
-	d->state = q->has_body ? H1_BODY : H1_WAIT;
-	x->request_body_done = !q->has_body;
+	d->state = x->req.has_body ? H1_BODY : H1_WAIT;
 	exchange_begin(x);
 }
 

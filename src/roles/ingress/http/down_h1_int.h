@@ -36,6 +36,8 @@ struct down_h1 {
 };
 
 extern const struct down_ops down_h1_ops;
+/* A parsed head becomes x->req: for `portico explain`, which has the head but no connection. */
+void down_h1_take_head(struct exchange *x, struct http1_head *h, size_t head_bytes, bool https);
 void down_h1_close(struct down_h1 *d);
 void down_h1_next(struct down_h1 *d); /* the connection is idle again */
 void down_h1_finish(struct down_h1 *d, bool unread);

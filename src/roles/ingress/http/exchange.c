@@ -183,7 +183,7 @@ void exchange_resume(struct exchange *x)
 		run_filters(x);
 }
 
-static int route(struct exchange *x, const struct globals *g)
+int exchange_route(struct exchange *x, const struct globals *g)
 {
 	set_host(x);
 	if (set_uri(x) < 0)
@@ -205,7 +205,7 @@ static int route(struct exchange *x, const struct globals *g)
 
 void exchange_begin(struct exchange *x)
 {
-	int status = route(x, globals_now(x->worker->shared));
+	int status = exchange_route(x, globals_now(x->worker->shared));
 
 	if (status) {
 		exchange_answer_error(x, status);

@@ -15,6 +15,8 @@
 /* exchange.c */
 void exchange_reap(struct defer *d);
 void exchange_pool_done(struct worker *w);
+/* Finds x's location; else the status of the refusal. */
+int exchange_route(struct exchange *x, const struct globals *g) must_check;
 void exchange_end(struct exchange *x);
 void exchange_abort(struct exchange *x);
 bool exchange_answer_begin(struct exchange *x) must_check;

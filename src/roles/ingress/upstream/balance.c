@@ -219,6 +219,15 @@ struct endpoint *balance_pick(struct exchange *x, struct backend *b, bool *ret_f
 
 /* ---- what came of it ---- */
 
+void balance_undo(struct exchange *x, struct endpoint *e)
+{
+	balance_head(x, e);
+	__atomic_fetch_sub(&e->in_flight, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&e->requests, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&x->backend->in_flight, 1, __ATOMIC_RELAXED);
+	endpoint_unref(e);
+}
+
 /* A failure is quick more often than not: it must not make an endpoint look fast. */
 static void ewma_feed(struct endpoint *e, bool failed, uint64_t us, uint64_t now_ms)
 {

@@ -73,6 +73,8 @@ void endpoint_unref(struct endpoint *e);
 struct endpoint *balance_pick(struct exchange *x, struct backend *b, bool *ret_full) must_check;
 /* The attempt's answer has begun: it no longer counts as waiting (max_pending). */
 void balance_head(struct exchange *x, struct endpoint *e);
+/* As if `e` had not been picked: for `portico explain`. Gives the reference back. */
+void balance_undo(struct exchange *x, struct endpoint *e);
 /* An attempt ended: feeds ewma, outlier ejection, retry budget. `failed`: no answer, or one that counts against it.
  * `us`: from its start to the answer's head, or to the failure. */
 void balance_done(struct exchange *x, struct endpoint *e, bool failed, uint64_t us);

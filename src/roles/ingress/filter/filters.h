@@ -32,4 +32,5 @@ extern const struct filter filter_redirect;
 extern const struct filter filter_limits;
 extern const struct filter filter_access;
 extern const struct filter filter_basic_auth;
+extern const struct filter filter_auth_url;
 extern const struct filter filter_access_end;

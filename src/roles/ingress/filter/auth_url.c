@@ -1,0 +1,326 @@
+/* External authentication (auth-url, global-auth-url): a request without body to a service that decides, as nginx's
+ * auth_request module asks it and with the headers of ingress-nginx's template. 2xx passes, 401 and 403 refuse (401 may lead
+ * to a sign-in page), anything else is a 500. */
+#include "net/http.h"
+#include "roles/ingress/filter/access.h"
+#include "roles/ingress/filter/filters.h"
+#include "roles/ingress/http/subrequest.h"
+#include "roles/ingress/http/variable.h"
+#include "roles/ingress/observe/metrics.h"
+#include "roles/ingress/worker.h"
+
+#include <pthread.h>
+
+#define AUTH_TIMEOUT_MS 60000	       /* nginx's proxy_read_timeout */
+#define AUTH_ANSWER_BODY_MAX (1u << 20) /* read and dropped, so that the connection can be kept */
+#define AUTH_ASK_HEADERS_MAX (EXCHANGE_HEADERS_MAX + 64)
+#define AUTH_KEPT_VALUE_BYTES (64u << 10) /* of one header that is kept: http_client's limit for the whole head */
+
+enum when { ALWAYS, WITH_METHOD, WITH_CLIENT_CERT, PASS_CLIENT_CERT };
+
+/* What the service is told. An empty value removes the client's own header of that name. */
+static struct told {
+	const char *name, *text;
+	enum when when;
+	struct variable_text *value;
+} told[] = {
+	{"X-Request-ID", "$req_id", ALWAYS, NULL},
+	{"X-Original-URL", "$scheme://$http_host$request_uri", ALWAYS, NULL},
+	{"X-Original-Method", "$request_method", ALWAYS, NULL},
+	{"X-Sent-From", "nginx-ingress-controller", ALWAYS, NULL},
+	{"X-Real-IP", "$remote_addr", ALWAYS, NULL},
+	{"X-Forwarded-Proto", "", ALWAYS, NULL},
+	{"Proxy", "", ALWAYS, NULL},
+	{"X-Original-URI", "$request_uri", WITH_METHOD, NULL},
+	{"X-Scheme", "$pass_access_scheme", WITH_METHOD, NULL},
+	{"ssl-client-verify", "$ssl_client_verify", WITH_CLIENT_CERT, NULL},
+	{"ssl-client-subject-dn", "$ssl_client_s_dn", WITH_CLIENT_CERT, NULL},
+	{"ssl-client-issuer-dn", "$ssl_client_i_dn", WITH_CLIENT_CERT, NULL},
+	{"ssl-client-cert", "$ssl_client_escaped_cert", PASS_CLIENT_CERT, NULL},
+};
+static struct variable_text *request_uri, *signin_return;
+
+struct auth {
+	struct exchange *x;
+	const struct settings *set; /* who asks: the location's, or the global ones (then referenced) */
+	struct subrequest *call;    /* NULL: not under way */
+	int status;		    /* 0: no answer yet */
+	struct header_list cookies, www_authenticate, forward;
+};
+
+/* Whose auth-url is in force; NULL: nobody's. */
+static const struct settings *auth_settings(const struct location *loc, const struct globals *g)
+{
+	if (location_is_listed(loc, &g->no_auth_locations))
+		return NULL;
+	if (loc->set->auth_url)
+		return loc->set;
+	return loc->set->enable_global_auth && g->defaults->auth_url ? g->defaults : NULL;
+}
+
+static struct variable_text *parsed(const char *text)
+{
+	struct err e;
+	struct variable_text *t = variable_text_new(text, &e);
+
+	assert(t); /* our own text */
+	return t;
+}
+
+static void parse_texts(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(told); i++)
+		told[i].value = parsed(told[i].text);
+	request_uri = parsed("$request_uri");
+	signin_return = parsed("$pass_access_scheme://$http_host$escaped_request_uri");
+}
+
+static bool wanted(const struct location *loc, const struct globals *g)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	if (!auth_settings(loc, g))
+		return false;
+	pthread_once(&once, parse_texts);
+	return true;
+}
+
+/* ---- the question ---- */
+
+struct question {
+	struct exchange *x;
+	struct http_header at[AUTH_ASK_HEADERS_MAX];
+	size_t n;
+};
+
+/* In place of all of that name; an empty value only removes. */
+static void question_set(struct question *q, struct str name, struct str value)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < q->n; i++)
+		if (!str_ieq(q->at[i].name, name))
+			q->at[kept++] = q->at[i];
+	q->n = kept;
+	if (value.len && q->n < AUTH_ASK_HEADERS_MAX)
+		q->at[q->n++] = (struct http_header){name, value};
+}
+
+static struct str forwarded_for(struct exchange *x, const struct globals *g)
+{
+	struct str before = header_get(&x->req.headers, "x-forwarded-for");
+
+	if (before.len && g->use_forwarded_headers && g->compute_full_forwarded_for)
+		return x_printf(x, STR_FMT ", %s", STR_ARG(before), x->req.client_text);
+	return str_of(x->req.client_text);
+}
+
+static bool is_told(const struct told *t, const struct auth *a, const struct settings *location)
+{
+	switch (t->when) {
+	case WITH_METHOD:
+		return a->set->auth_method != NULL;
+	case WITH_CLIENT_CERT:
+		return location->auth_tls_ca != NULL;
+	case PASS_CLIENT_CERT:
+		return location->auth_tls_ca && location->auth_tls_pass_certificate;
+	default:
+		return true;
+	}
+}
+
+static void question_fill(struct question *q, const struct auth *a, const struct globals *g)
+{
+	const struct variable_text *redirect = a->set->auth_request_redirect ? a->set->auth_request_redirect : request_uri;
+	struct exchange *x = q->x;
+
+	for (size_t i = 0; i < x->req.headers.n && q->n < AUTH_ASK_HEADERS_MAX; i++)
+		q->at[q->n++] = x->req.headers.at[i];
+	/* A client must not speak for our TLS. */
+	if (x->loc->set->auth_tls_ca)
+		question_set(q, STR("ssl-client-cert"), STR_NONE);
+	for (size_t i = 0; i < ARRAY_LEN(told); i++)
+		if (is_told(&told[i], a, x->loc->set))
+			question_set(q, str_of(told[i].name), variable_text_value(told[i].value, x));
+	question_set(q, STR("X-Forwarded-For"), forwarded_for(x, g));
+	question_set(q, STR("X-Auth-Request-Redirect"), variable_text_value(redirect, x));
+	question_set(q, STR("Content-Length"), STR_NONE);
+	question_set(q, STR("Expect"), STR_NONE);
+	for (size_t i = 0; i < a->set->n_auth_proxy_set_headers; i++)
+		question_set(q, a->set->auth_proxy_set_headers[i].name,
+			     variable_text_value(a->set->auth_proxy_set_headers[i].value, x));
+}
+
+/* ---- the answer ---- */
+
+static void keep(struct exchange *x, struct header_list *l, const char *name, struct http_headers from)
+{
+	for (size_t i = 0; i < from.n; i++)
+		if (str_ieq(from.at[i].name, str_of(name)))
+			header_add(x, l, name, x_dup(x, from.at[i].value));
+}
+
+static void on_head(void *ctx, int status, struct http_headers headers)
+{
+	struct auth *a = ctx;
+
+	a->status = status;
+	keep(a->x, &a->cookies, "Set-Cookie", headers);
+	if (status == 401)
+		keep(a->x, &a->www_authenticate, "WWW-Authenticate", headers);
+	for (size_t i = 0; status / 100 == 2 && i < a->set->auth_response_headers.n; i++)
+		keep(a->x, &a->forward, a->set->auth_response_headers.at[i], headers);
+}
+
+static enum filter_verdict verdict(struct auth *a)
+{
+	struct exchange *x = a->x;
+
+	if (a->status / 100 == 2)
+		return access_grant(x);
+	metrics_inc(x->worker->metrics, METRIC_DENIED_AUTH);
+	if (a->status == 401 || a->status == 403)
+		return access_refuse(x, a->status);
+	exchange_answer_error(x, 500);
+	return FILTER_ANSWERED;
+}
+
+static void on_done(void *ctx, const struct err *e)
+{
+	struct auth *a = ctx;
+
+	(void)e; /* without a status nobody has answered; with one, only the body is missing */
+	a->call = NULL;
+	access_resume(a->x, verdict(a));
+}
+
+static enum filter_verdict request(struct exchange *x, void **state)
+{
+	static const struct subrequest_ops ops = {.head = on_head, .done = on_done};
+	const struct globals *g = globals_now(x->worker->shared);
+	struct auth *a = arena_alloc(&x->arena, sizeof(*a));
+	struct question *q = arena_alloc(&x->arena, sizeof(*q));
+	struct url u;
+	struct err e;
+
+	if (a)
+		*a = (struct auth){.x = x, .set = auth_settings(x->loc, g)};
+	if (a && a->set && a->set != x->loc->set)
+		settings_ref(a->set); /* the globals may be replaced while we wait */
+	*state = a;
+	if (access_settled(x) || (a && !a->set))
+		return FILTER_NEXT;
+	struct str url = a && q ? variable_text_value(a->set->auth_url, x) : STR_NONE;
+	if (!q || url_parse(url, &u, &e) < 0) {
+		exchange_answer_error(x, 500);
+		return FILTER_ANSWERED;
+	}
+	q->x = x;
+	question_fill(q, a, g);
+	struct subrequest_ask ask = {
+		.method = a->set->auth_method ? str_of(a->set->auth_method) : STR("GET"),
+		.url = url,
+		.host = u.host, /* ingress-nginx: without the port */
+		.headers = {q->at, q->n},
+		.timeout_ms = AUTH_TIMEOUT_MS,
+		.answer_body_max = AUTH_ANSWER_BODY_MAX,
+	};
+	a->call = subrequest_send(worker_subrequests(x->worker), &ask, &ops, a);
+	return FILTER_WAIT;
+}
+
+/* Every name on the list is the service's alone: a client's own is never passed on. */
+static void upstream(struct exchange *x, void **state)
+{
+	const struct auth *a = *state;
+
+	if (!a || !a->set)
+		return;
+	for (size_t i = 0; i < a->set->auth_response_headers.n; i++)
+		header_del(&x->up_headers, a->set->auth_response_headers.at[i]);
+	for (size_t i = 0; i < a->forward.n; i++)
+		header_add_str(x, &x->up_headers, a->forward.at[i].name, a->forward.at[i].value);
+}
+
+/* ---- what the client sees ---- */
+
+/* The statuses of nginx's add_header without "always". */
+static bool add_header_status(int status)
+{
+	switch (status) {
+	case 200: case 201: case 204: case 206: case 301: case 302: case 303: case 304: case 307: case 308:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool query_has(struct str query, const char *name)
+{
+	while (query.ptr) {
+		struct str value, key = str_cut(str_cut(query, '&', &query), '=', &value);
+
+		if (value.len && str_eq_c(key, name))
+			return true;
+	}
+	return false;
+}
+
+/* The sign-in page with the address to come back to, unless its own URL says where. */
+static struct str signin_url(struct exchange *x, const struct settings *set)
+{
+	const char *param = set->auth_signin_redirect_param && set->auth_signin_redirect_param[0]
+				    ? set->auth_signin_redirect_param
+				    : "rd";
+	struct str url = variable_text_value(set->auth_signin, x);
+	struct str query, back = variable_text_value(signin_return, x);
+
+	str_cut(str_of(variable_text_source(set->auth_signin)), '?', &query);
+	if (query_has(query, param))
+		return url;
+	return x_printf(x, STR_FMT "%c%s=" STR_FMT, STR_ARG(url), query.len ? '&' : '?', param, STR_ARG(back));
+}
+
+static enum filter_verdict answer(struct exchange *x, void **state)
+{
+	struct auth *a = *state;
+
+	if (!a || !a->set)
+		return FILTER_NEXT;
+	if (x->answer_own && x->ans.status == 401 && a->status == 401) {
+		a->status = 302; /* only once: the redirect comes by here too */
+		if (a->set->auth_signin) {
+			x->ans.headers.n = 0; /* they are the error page's */
+			exchange_redirect(x, 302, signin_url(x, a->set));
+			return FILTER_ANSWERED;
+		}
+		header_del(&x->ans.headers, "www-authenticate");
+		for (size_t i = 0; i < a->www_authenticate.n; i++)
+			header_add_str(x, &x->ans.headers, a->www_authenticate.at[i].name, a->www_authenticate.at[i].value);
+	}
+	if (a->set->auth_always_set_cookie || add_header_status(x->ans.status))
+		for (size_t i = 0; i < a->cookies.n; i++)
+			header_add_str(x, &x->ans.headers, a->cookies.at[i].name, a->cookies.at[i].value);
+	return FILTER_NEXT;
+}
+
+static void done(struct exchange *x, void **state)
+{
+	struct auth *a = *state;
+
+	if (!a)
+		return;
+	subrequest_cancel(TAKE_PTR(a->call));
+	if (a->set != x->loc->set)
+		settings_unref(a->set);
+	a->set = NULL;
+}
+
+const struct filter filter_auth_url = {
+	.name = "auth_url",
+	.wanted = wanted,
+	.request = request,
+	.upstream = upstream,
+	.answer = answer,
+	.done = done,
+};

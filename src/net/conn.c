@@ -67,6 +67,10 @@ void conn_close(struct conn *c)
 	if (!c || c->closed)
 		return;
 	c->closed = true;
+	if (c->splice_in)
+		conn_splice_end(c->splice_in);
+	if (c->splice_out)
+		conn_splice_end(c->splice_out);
 	if (c->ssl && !c->handshaking && !c->shutdown_done) {
 		SSL_shutdown(c->ssl);
 		ERR_clear_error();
@@ -166,6 +170,8 @@ void conn_kick(struct conn *c)
 
 static bool wants_input(const struct conn *c)
 {
+	if (c->splice_in)
+		return !c->paused && conn_splice_wants_input(c->splice_in);
 	return !c->paused && !c->eof_seen && conn_kept(c) < CONN_READ_BUFFER_MAX_BYTES;
 }
 
@@ -279,7 +285,7 @@ static void read_all(struct conn *c)
 	bool more = true;
 
 	for (int i = 0; more && i < CONN_READS_PER_TURN; i++) {
-		if (c->closed || !wants_input(c))
+		if (c->closed || c->splice_in || !wants_input(c))
 			return;
 		n = read_once(c, &e);
 		if (n <= 0 || c->closed)
@@ -373,7 +379,11 @@ static void conn_ready(struct io *io, uint32_t events)
 	} else if (c->ready_owed) {
 		return;
 	} else {
-		if (wants_input(c))
+		if (c->splice_out && events & EPOLLOUT)
+			conn_splice_move(c->splice_out);
+		if (!c->closed && c->splice_in && wants_input(c))
+			conn_splice_move(c->splice_in);
+		else if (!c->closed && wants_input(c))
 			read_all(c);
 		else if (events & (EPOLLERR | EPOLLHUP))
 			broke_unread(c);
@@ -407,6 +417,8 @@ static void conn_kicked(struct defer *d)
 		if (!c->closed)
 			tell_eof(c);
 	}
+	if (!c->closed && c->splice_in && wants_input(c))
+		conn_splice_move(c->splice_in);
 	if (!c->closed && c->write_failed) {
 		struct err e;
 

@@ -49,6 +49,11 @@ void conn_write_shared(struct conn *c, struct str data, void (*release)(void *ct
  * connection must be open for writing. */
 char *conn_reserve(struct conn *c, size_t len);
 void conn_commit(struct conn *c, size_t len);
+/* The next n bytes that arrive at `from` go to `to` without passing through this process (splice(2)). `moved` is told
+ * of each part; `done` with the last one: then both work as before. When `from` ends or fails before, its eof or failed
+ * call-back is the first to know; when either is closed, the rest is forgotten. False: not possible now (TLS, unsent
+ * bytes, no descriptors); the caller copies. */
+bool conn_splice(struct conn *from, struct conn *to, uint64_t n, void (*moved)(void *ctx, size_t n, bool done), void *ctx);
 size_t conn_pending(const struct conn *c);
 bool conn_has_input(const struct conn *c); /* something is kept that `data` or `eof` did not take */
 void conn_pause(struct conn *c); /* stop reading */

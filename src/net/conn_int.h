@@ -24,6 +24,7 @@ struct conn {
 	struct buf *in;	      /* arrived and not yet used; NULL: nothing. An idle connection holds no buffer */
 	struct list out;      /* struct chunk */
 	size_t pending;	      /* bytes in `out` */
+	struct conn_splice *splice_in, *splice_out; /* bytes go from here, or to here, without being looked at */
 	struct defer defer;   /* ready, offer kept bytes, flush at the end of the turn; once closed: gives the memory back */
 	struct timer *linger; /* NULL until the end is near */
 	bool connecting : 1, handshaking : 1, ready_owed : 1, offer_owed : 1;
@@ -49,6 +50,13 @@ static inline size_t conn_kept(const struct conn *c)
 /* conn_out.c */
 void conn_flush(struct conn *c);
 void conn_out_done(struct conn *c);
+
+/* conn_splice.c */
+void conn_splice_move(struct conn_splice *s);
+void conn_splice_end(struct conn_splice *s);
+bool conn_splice_wants_input(const struct conn_splice *s);
+bool conn_splice_blocked(const struct conn_splice *s);
+void conn_splice_thread_done(void);
 
 /* conn_tls.c: n > 0 bytes, or one of the above */
 int conn_tls_start(struct conn *c, bool client, const char *server_name, struct err *e) must_check;

@@ -53,6 +53,7 @@ void conn_thread_done(void)
 {
 	while (n_spare)
 		free(spare[--n_spare]);
+	conn_splice_thread_done();
 }
 
 static void queued(struct conn *c, size_t len)
@@ -246,7 +247,7 @@ void conn_flush(struct conn *c)
 		if (!c->ops)
 			conn_linger(c, CONN_STALL_MS);
 	}
-	c->write_blocked = c->pending != 0;
+	c->write_blocked = c->pending != 0 || (c->splice_out && conn_splice_blocked(c->splice_out));
 	if (n == CONN_FAILED) {
 		conn_fail(c, &e);
 		return;

@@ -301,6 +301,18 @@ void exchange_up_body(struct exchange *x, struct str data, bool end)
 	exchange_answer_body(x, data, end);
 }
 
+bool exchange_may_splice(const struct exchange *x)
+{
+	return x->state == X_ANSWER && !x->body_filters && !x->answer_paused && x->down_ops->conn;
+}
+
+void exchange_up_moved(struct exchange *x, size_t n)
+{
+	x->up_answer_bytes += n;
+	x->answer_body_bytes += n;
+	activity(x);
+}
+
 void exchange_up_trailers(struct exchange *x, const struct header_list *h)
 {
 	if (x->answer_own || x->closing)

@@ -176,7 +176,10 @@ static void h1_done(struct exchange *x)
 
 static struct conn *h1_conn(struct exchange *x)
 {
-	return down_of(x)->d.conn;
+	struct down_h1 *d = down_of(x);
+
+	/* In chunks every part has a head of its own. */
+	return d->d.closing || d->now->out_chunked ? NULL : d->d.conn;
 }
 
 const struct down_ops down_h1_ops = {

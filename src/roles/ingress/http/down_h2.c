@@ -32,7 +32,7 @@ struct h2_stream *h2_stream_new(struct h2_down *c, int32_t id)
 	struct exchange *x = exchange_new(c->d.worker);
 
 	s->c = c;
-	s->id = id;
+	s->id = c->last_id = id;
 	s->x = x;
 	s->got_ms = s->moved_ms = loop_now_ms(c->d.worker->loop);
 	s->out.max = H2_OUT_STREAM_MAX_BYTES;

@@ -177,6 +177,9 @@ void exchange_up_interim(struct exchange *x, int status, const struct header_lis
 void exchange_up_head(struct exchange *x);	/* x->ans is filled */
 void exchange_up_body(struct exchange *x, struct str data, bool end);
 void exchange_up_trailers(struct exchange *x, const struct header_list *h);
+/* The rest of an answer's body may go past the exchange, from socket to socket; then it is only told how much. */
+bool exchange_may_splice(const struct exchange *x);
+void exchange_up_moved(struct exchange *x, size_t n);
 void exchange_up_failed(struct exchange *x, enum up_failure how);
 
 /* ---- for filters ---- */

@@ -138,6 +138,27 @@ static ssize_t take_head(struct up_h1 *u, const uint8_t *bytes, size_t len)
 	return n;
 }
 
+static void on_moved(void *ctx, size_t n, bool done)
+{
+	struct up_h1 *u = ctx;
+
+	u->body.left -= n;
+	u->body.done = done;
+	exchange_up_moved(u->x, n);
+	if (done)
+		exchange_up_body(answer_complete(u, true), STR_NONE, true);
+}
+
+/* A long body that nobody looks at goes from socket to socket within the kernel. */
+static void splice_rest(struct up_h1 *u)
+{
+	struct exchange *x = u->x;
+	struct conn *down = exchange_may_splice(x) ? x->down_ops->conn(x) : NULL;
+
+	if (down && u->body.framing == HTTP1_LENGTH && u->body.left >= UP_SPLICE_MIN_BYTES)
+		conn_splice(u->conn, down, u->body.left, on_moved, u);
+}
+
 /* The last piece of a body is passed on when the connection is free already: whoever gets it may ask anew. */
 static ssize_t take_body(struct up_h1 *u, const uint8_t *bytes, size_t len)
 {
@@ -159,6 +180,8 @@ static ssize_t take_body(struct up_h1 *u, const uint8_t *bytes, size_t len)
 		if (data.len)
 			exchange_up_body(u->x, data, false);
 	}
+	if (u->x)
+		splice_rest(u);
 	return (ssize_t)used;
 }
 

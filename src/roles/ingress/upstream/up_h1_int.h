@@ -8,6 +8,8 @@
 
 #define UP_HEAD_BYTES_MAX (64u << 10) /* of an answer; nginx's default would be a page (proxy_buffer_size) */
 
+#define UP_SPLICE_MIN_BYTES (128u << 10) /* below it the pipe costs more than the copies it saves */
+
 enum up_state { UP_HEAD, UP_BODY, UP_TUNNEL };
 
 struct up_h1 {

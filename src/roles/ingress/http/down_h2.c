@@ -300,10 +300,8 @@ static size_t down_data(struct conn *conn, void *ctx, const uint8_t *bytes, size
 
 	(void)conn;
 	c->in_nghttp2 = true;
-	ssize_t n = nghttp2_session_mem_recv(c->session, bytes, len);
+	h2_receive(c, bytes, len);
 	c->in_nghttp2 = false;
-	if (n < 0)
-		c->broken = true;
 	h2_want_flush(c);
 	return len;
 }
@@ -407,6 +405,7 @@ void down_h2_start(struct worker *w, struct conn *conn, bool https, struct down_
 	c->reap.run = down_reap;
 	c->timer = (struct timer){.fire = down_tick, .ctx = c};
 	c->quiet_since_ms = now;
+	c->frame_left = NGHTTP2_CLIENT_MAGIC_LEN;
 	c->max_header_bytes = (uint32_t)MIN(g->large_client_header_bytes, (uint64_t)H2_HEAD_MAX_BYTES);
 	h2_bucket_init(&c->resets, H2_RESETS_BURST, H2_RESETS_PER_SECOND, now);
 	h2_bucket_init(&c->control, H2_CONTROL_BURST, H2_CONTROL_PER_SECOND, now);

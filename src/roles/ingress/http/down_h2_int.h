@@ -44,6 +44,10 @@ struct h2_down {
 	struct h2_bucket resets, control;
 	struct defer flush, reap;
 	struct timer timer;
+	int32_t last_id, reset_id; /* the highest stream that was opened; that we reset */
+	int32_t seen_id;	   /* of the HEADERS that arrived, whatever nghttp2 thought of them */
+	size_t frame_left, n_head; /* of the frame that is arriving: bytes of it still to come, and of its head so far */
+	uint8_t head[9];
 	bool in_nghttp2; /* inside of one of its call-backs: only submissions are allowed */
 	bool closed, broken, calmed;
 	uint32_t max_header_bytes;
@@ -82,6 +86,9 @@ void h2_stream_reset(struct h2_stream *s, uint32_t code);
 struct h2_stream *h2_stream_new(struct h2_down *c, int32_t id);
 
 void h2_ping_answered(struct h2_down *c, const uint8_t data[8]);
+
+/* down_h2_frames.c: hands the bytes to nghttp2 */
+void h2_receive(struct h2_down *c, const uint8_t *bytes, size_t len);
 
 /* down_h2_request.c */
 void h2_fill_request(struct h2_stream *s, struct exchange *x);

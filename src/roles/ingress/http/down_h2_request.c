@@ -402,28 +402,19 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	return 0;
 }
 
-/* --- floods --- */
-
-static bool is_useful(const nghttp2_frame_hd *hd)
-{
-	if (hd->type == NGHTTP2_DATA)
-		return hd->length > 0 || (hd->flags & NGHTTP2_FLAG_END_STREAM);
-	return hd->type == NGHTTP2_HEADERS;
-}
-
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct h2_down *c = user;
 
 	(void)session;
-	if (!is_useful(hd) && !h2_bucket_take(&c->control, loop_now_ms(c->d.worker->loop)))
-		h2_calm(c);
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		c->reset_id = MAX(c->reset_id, frame->hd.stream_id);
 	return 0;
 }
 
 void h2_request_callbacks(nghttp2_session_callbacks *cb)
 {
-	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
+	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin);
 	nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback2(cb, on_invalid_header);

@@ -2,7 +2,7 @@
  *
  * All of this runs on the main thread. The caller caches: a record is shared by all Ingresses of one namespace whose
  * annotations are equal, so settings_of_ingress reads nothing of the Ingress but metadata.namespace and
- * metadata.annotations (name and uid are there for texts, and may be those of another Ingress with equal annotations).
+ * metadata.annotations, and often gets no more.
  * Every get_* call is remembered as a dependency, also when it found nothing: when that object appears, changes or goes,
  * the settings are made again.
  */

@@ -47,9 +47,10 @@ struct model_ops {
 	void (*cert)(void *ctx, const char *host, const char *ns, const char *secret, X509 *cert);
 	/* A name must be resolved (ExternalName): answer with model_resolved, then again and again. */
 	void (*resolve)(void *ctx, const char *host_name);
-	/* Any thread (a location's last user may be a worker): slots of metrics.h. */
-	unsigned (*location_ref)(void *ctx, const struct location *l);
-	void (*location_unref)(void *ctx, unsigned metrics_id);
+	/* Slots of metrics.h; any thread (a location's last user may be a worker), and later than model_free. */
+	unsigned (*location_ref)(void *location_ctx, const struct location *l);
+	void (*location_unref)(void *location_ctx, unsigned metrics_id);
+	void *location_ctx;
 	struct filter_use *(*filters_for)(const struct location *loc, const struct globals *g);
 };
 
@@ -72,7 +73,7 @@ void model_free(struct model *m);
 /* Objects in any order. v1beta1 Ingresses are converted (in place: `obj` changes). */
 void model_set_class(struct model *m, const json_t *obj);
 void model_del_class(struct model *m, const char *name);
-void model_set_ingress(struct model *m, json_t *obj);
+bool model_set_ingress(struct model *m, json_t *obj); /* false: nothing that counts is different */
 void model_del_ingress(struct model *m, const char *ns, const char *name);
 void model_set_service(struct model *m, const json_t *obj);
 void model_del_service(struct model *m, const char *ns, const char *name);
@@ -87,8 +88,10 @@ void model_resolved(struct model *m, const char *host_name, const struct addr *a
 /* Every name that is in use: for resolving them again. */
 void model_each_name(struct model *m, void (*fn)(void *ctx, const char *host_name), void *ctx);
 
-/* Puts into effect what has changed. */
+/* Puts into effect what has changed. An Ingress that refers to content which has been asked for (model_ops.want) waits for it;
+ * its former state stays in force. */
 void model_flush(struct model *m);
+bool model_waits(const struct model *m);
 /* Now and then: frees backends and endpoints that no host uses any more. */
 void model_sweep(struct model *m);
 
@@ -98,7 +101,8 @@ struct model_ingress {
 	bool ours;
 	uint64_t status; /* of model_status_hash; of status.loadBalancer.ingress as the object was last seen */
 };
-const struct model_ingress *model_get_ingress(struct model *m, const char *ns, const char *name); /* until the next change */
+/* Also one that is not in force yet. Until the next change. */
+const struct model_ingress *model_get_ingress(struct model *m, const char *ns, const char *name);
 void model_each_ingress(struct model *m, void (*fn)(void *ctx, const struct model_ingress *i), void *ctx);
 /* `ingress`: the array status.loadBalancer.ingress; NULL is an empty one. */
 uint64_t model_status_hash(const json_t *ingress);

@@ -285,6 +285,17 @@ void backend_set(struct backends *bs, struct backend *b, const struct endpoint_w
 	retire(bs, snapshot_free, old);
 }
 
+void backend_set_external_name(struct backends *bs, struct backend *b, const char *name)
+{
+	char *old = b->external_name;
+
+	if (c_eq(old ? old : "", name ? name : ""))
+		return;
+	__atomic_store_n(&b->external_name, name && name[0] ? xstrdup(name) : NULL, __ATOMIC_RELEASE);
+	if (old)
+		retire(bs, free, old);
+}
+
 struct each {
 	void (*fn)(void *ctx, struct backend *b);
 	void *ctx;

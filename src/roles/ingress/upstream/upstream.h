@@ -100,6 +100,8 @@ struct endpoint_want {
 	const char *pod, *host_name; /* borrowed; may be NULL */
 	bool draining;
 };
+/* What its ExternalName Service points to; NULL or "": it is none. Workers read b->external_name within a turn. */
+void backend_set_external_name(struct backends *bs, struct backend *b, const char *name);
 /* Its endpoints from now on; those that stay keep their state. */
 void backend_set(struct backends *bs, struct backend *b, const struct endpoint_want *want, size_t n);
 void backends_each(const struct backends *bs, void (*fn)(void *ctx, struct backend *b), void *ctx);

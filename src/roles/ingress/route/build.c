@@ -1,0 +1,579 @@
+#include "roles/ingress/route/match.h"
+#include "roles/ingress/route/model_int.h"
+
+#include "roles/ingress/http/filter.h"
+
+#include <ctype.h>
+
+/* ---- what a host owns: one block for itself and its locations ---- */
+
+struct own_location {
+	struct location pub;
+	struct ingress *ingress;   /* NULL: made for the global default backend */
+	struct ingress **canaries; /* whose names the canaries have */
+};
+struct own_host {
+	struct host pub;
+	void (*location_unref)(void *ctx, unsigned id);
+	void *location_ctx;
+	struct own_location *locations;
+};
+
+static void location_done(const struct own_host *h, struct own_location *l)
+{
+	for (size_t k = 0; k < l->pub.n_canaries; k++) {
+		settings_unref(l->pub.canaries[k].set);
+		backend_unref(l->pub.canaries[k].backend);
+		ingress_unref(l->canaries[k]);
+	}
+	free(l->pub.canaries);
+	free(l->canaries);
+	settings_unref(l->pub.set);
+	backend_unref(l->pub.backend);
+	backend_unref(l->pub.default_backend);
+	pattern_free(l->pub.regex);
+	pattern_free(l->pub.rewrite);
+	if (l->pub.filters && l->pub.filters->filter) /* else the shared empty list */
+		free(l->pub.filters);
+	if (h->location_unref)
+		h->location_unref(h->location_ctx, l->pub.metrics_id);
+	ingress_unref(l->ingress);
+}
+
+static void host_free(struct host *pub)
+{
+	struct own_host *h = container_of(pub, struct own_host, pub);
+
+	for (size_t k = 0; k < pub->n_all; k++)
+		location_done(h, &h->locations[k]);
+	host_index_free(pub);
+	settings_unref(pub->passthrough);
+	backend_unref(pub->passthrough_backend);
+	free(h);
+}
+
+/* Locations live in the block, but h->all is sorted: `locations` keeps them in the order they were made. */
+static struct own_host *host_new(const struct model *m, const char *name, size_t n_locations, const char *redirect_to)
+{
+	size_t len = strlen(name) + 1, redirect = redirect_to ? strlen(redirect_to) + 1 : 0;
+	struct own_host *h = xcalloc(1, sizeof(*h) + n_locations * (sizeof(struct own_location) + sizeof(struct location *)) +
+						len + redirect);
+
+	h->pub.refs_ = 1;
+	h->pub.free_ = host_free;
+	h->location_unref = m->ops.location_unref;
+	h->location_ctx = m->ops.location_ctx;
+	h->locations = (struct own_location *)(h + 1);
+	h->pub.all = (struct location **)(h->locations + n_locations);
+	h->pub.name = memcpy(h->pub.all + n_locations, name, len);
+	if (redirect)
+		h->pub.redirect_to = memcpy(h->pub.name + len, redirect_to, redirect);
+	return h;
+}
+
+/* ---- what a host is made of ---- */
+
+struct plan_path {
+	struct ingress *ingress; /* NULL: the global default backend */
+	const struct settings *set;
+	struct ingress_path p;
+	size_t order; /* older first */
+	bool fallback;
+};
+struct plan {
+	struct model *m;
+	struct hostname *name; /* that is built */
+	const char *host;      /* whose rules: another one for an alias */
+	uint64_t tag;
+	struct plan_path *paths, *canaries;
+	size_t n, cap, n_canaries, cap_canaries, next_order;
+	bool regex, tls, primaries;
+	bool quiet; /* an alias: what is wrong was said of the host itself */
+	struct ingress *first; /* the oldest primary */
+};
+
+#define plan_problem(p, i, ...)                                                        \
+	do {                                                                           \
+		if (!(p)->quiet)                                                       \
+			problem_report((p)->m, (i), (p)->tag, __VA_ARGS__);            \
+	} while (0)
+
+static int claim_by_age(const void *pa, const void *pb)
+{
+	const struct claim *a = pa, *b = pb;
+
+	return ingress_age_cmp(a->ingress, b->ingress);
+}
+
+/* nginx's own test, (?i)^/[[:alnum:]._\-/]*$ */
+static bool plain_path(const char *path)
+{
+	if (*path != '/')
+		return false;
+	for (; *path; path++)
+		if (!isalnum((unsigned char)*path) && !strchr("._-/", *path))
+			return false;
+	return true;
+}
+
+static bool path_ok(const struct plan *p, const struct plan_path *one)
+{
+	static const char *const names[] = { "Exact", "Prefix", "ImplementationSpecific" };
+	const char *path = one->p.path;
+
+	if (path[0] != '/') {
+		plan_problem(p, one->ingress, NULL, "InvalidPath", "path \"%s\" must begin with '/'", path);
+		return false;
+	}
+	if (one->p.type != PATH_IMPLEMENTATION && p->m->globals->strict_validate_path_type && !plain_path(path)) {
+		plan_problem(p, one->ingress, NULL, "InvalidPath",
+			       "path %s cannot be used with pathType %s", path, names[one->p.type]);
+		return false;
+	}
+	return true;
+}
+
+static bool rewrites(const struct settings *set, const char *path)
+{
+	return set->rewrite_target && set->rewrite_target[0] && strcmp(set->rewrite_target, path) != 0;
+}
+
+static void plan_add(struct plan *p, const struct plan_path *one)
+{
+	struct plan_path with_order = *one;
+
+	with_order.order = p->next_order++;
+	if (one->set->canary) {
+		array_push(p->canaries, p->n_canaries, p->cap_canaries, with_order);
+		return;
+	}
+	p->regex = p->regex || one->set->use_regex || rewrites(one->set, one->p.path);
+	array_push(p->paths, p->n, p->cap, with_order);
+}
+
+static bool same_host(const char *rule, const char *folded)
+{
+	return strcasecmp(rule, folded) == 0;
+}
+
+/* Its rules for this host. */
+static void plan_ingress(struct plan *p, struct ingress *i)
+{
+	struct plan_path one = { .ingress = i, .set = i->use->set };
+	struct ingress_backend fallback = ingress_default_backend(i);
+	struct ingress_iter it;
+	const char *rule_host = "";
+
+	if (!one.set->canary) {
+		p->primaries = true;
+		p->tls = p->tls || i->n_tls > 0;
+		p->first = p->first ? p->first : i;
+	}
+	ingress_begin(i, &it);
+	while (ingress_next_path(&it, &one.p)) {
+		if (!same_host(one.p.host, p->host))
+			continue;
+		rule_host = one.p.host;
+		if (one.p.path && path_ok(p, &one))
+			plan_add(p, &one);
+	}
+	if (fallback.service && !fallback.service[0])
+		return;
+	one.fallback = true;
+	one.p = (struct ingress_path){ rule_host, "/", PATH_PREFIX, fallback };
+	plan_add(p, &one);
+}
+
+static void plan_global_default(struct plan *p)
+{
+	struct plan_path one = { .set = p->m->globals->defaults, .fallback = true, .order = SIZE_MAX };
+
+	if (!p->m->default_backend)
+		return;
+	one.p = (struct ingress_path){ p->host, "/", PATH_PREFIX, { "", "" } };
+	array_push(p->paths, p->n, p->cap, one);
+}
+
+static void plan_claims(struct plan *p, struct hostname *h)
+{
+	if (h->n > 1)
+		qsort(h->claims, h->n, sizeof(*h->claims), claim_by_age);
+	for (size_t k = 0; k < h->n; k++)
+		if (h->claims[k].kind == CLAIM_RULE)
+			plan_ingress(p, h->claims[k].ingress);
+	if (p->primaries || !h->name[0])
+		plan_global_default(p);
+}
+
+/* ---- duplicates ---- */
+
+static size_t trimmed(const struct plan_path *a, bool regex)
+{
+	size_t len = strlen(a->p.path);
+
+	return a->p.type == PATH_PREFIX && !regex && a->p.path[len - 1] == '/' ? len - 1 : len;
+}
+
+static int cmp_place(const struct plan_path *a, const struct plan_path *b, bool regex)
+{
+	size_t la = trimmed(a, regex), lb = trimmed(b, regex);
+	int c = memcmp(a->p.path, b->p.path, MIN(la, lb));
+
+	if (c == 0)
+		c = la == lb ? 0 : la < lb ? -1 : 1;
+	/* On hosts of regular expressions the type has no meaning. */
+	return c || regex ? c : (int)a->p.type - (int)b->p.type;
+}
+
+static int cmp_plain(const void *pa, const void *pb)
+{
+	const struct plan_path *a = pa, *b = pb;
+	int c = cmp_place(a, b, false);
+
+	if (c == 0)
+		c = (int)a->fallback - (int)b->fallback;
+	return c ? c : a->order < b->order ? -1 : a->order > b->order;
+}
+
+static int cmp_regex(const void *pa, const void *pb)
+{
+	const struct plan_path *a = pa, *b = pb;
+	int c = cmp_place(a, b, true);
+
+	if (c == 0)
+		c = (int)a->fallback - (int)b->fallback;
+	return c ? c : a->order < b->order ? -1 : a->order > b->order;
+}
+
+/* "/" of type ImplementationSpecific makes a fallback pointless, too. */
+static bool root_taken(const struct plan *p)
+{
+	for (size_t k = 0; k < p->n; k++)
+		if (!p->paths[k].fallback && p->paths[k].p.type != PATH_EXACT && strcmp(p->paths[k].p.path, "/") == 0)
+			return true;
+	return false;
+}
+
+/* Of the same place only the oldest stays; a fallback gives way to everything, and without a word. */
+static void plan_settle(struct plan *p)
+{
+	bool root = root_taken(p);
+	size_t kept = 0;
+
+	if (p->n > 1)
+		qsort(p->paths, p->n, sizeof(*p->paths), p->regex ? cmp_regex : cmp_plain);
+	for (size_t k = 0; k < p->n; k++) {
+		struct plan_path *one = &p->paths[k], *last = kept ? &p->paths[kept - 1] : NULL;
+
+		if (one->fallback && root)
+			continue;
+		if (last && cmp_place(last, one, p->regex) == 0) {
+			if (!one->fallback)
+				plan_problem(p, one->ingress, NULL, "DuplicatePath",
+					       "host \"%s\" and path \"%s\" is already defined in ingress %s", p->host,
+					       one->p.path, last->ingress ? last->ingress->key : "");
+			continue;
+		}
+		p->paths[kept++] = *one;
+	}
+	p->n = kept;
+}
+
+/* ---- locations ---- */
+
+struct backend *model_get_backend(struct model *m, const char *ns, const char *service, const char *port, bool cluster_ip)
+{
+	struct backend *b = cluster_ip ? backends_get_cluster_ip(m->backends, ns, service, port) :
+					 backends_get(m->backends, ns, service, port);
+
+	service_add_backend(m, b);
+	return b;
+}
+
+static struct backend *backend_of(const struct plan *p, const struct plan_path *one)
+{
+	const struct ingress_backend *b = &one->p.backend;
+
+	if (!one->ingress)
+		return backend_ref(p->m->default_backend);
+	if (!b->service) {
+		plan_problem(p, one->ingress, NULL, "ResourceBackend",
+			       "path \"%s\": resource backends are not supported, use a Service", one->p.path);
+		return NULL;
+	}
+	if (!b->service[0]) {
+		plan_problem(p, one->ingress, NULL, "InvalidBackend", "path \"%s\" has no backend", one->p.path);
+		return NULL;
+	}
+	return model_get_backend(p->m, one->ingress->pub.ns, b->service, b->port, one->set->service_upstream);
+}
+
+static struct pattern *compile(const struct plan *p, const struct plan_path *one, bool from_start)
+{
+	cleanup(freep) char *text = xasprintf("%s%s", from_start ? "^" : "", one->p.path);
+	struct err e;
+	struct pattern *re = pattern_new(text, true, false, &e);
+
+	if (!re && one->ingress)
+		plan_problem(p, one->ingress, NULL, "InvalidPath", "path \"%s\": %s", one->p.path, e.message);
+	return re;
+}
+
+/* False: the path cannot be used. */
+static bool location_patterns(const struct plan *p, const struct plan_path *one, struct location *l)
+{
+	if (p->regex && !(l->regex = compile(p, one, true)))
+		return false;
+	return !rewrites(one->set, one->p.path) || (l->rewrite = compile(p, one, false));
+}
+
+static struct backend *default_backend_of(const struct plan *p, const struct plan_path *one)
+{
+	const char *service = one->set->default_backend;
+
+	if (service && one->ingress)
+		return model_get_backend(p->m, one->ingress->pub.ns, service, "", false);
+	return backend_ref(p->m->default_backend);
+}
+
+static void location_fill(const struct plan *p, const struct plan_path *one, struct own_host *h, struct own_location *own)
+{
+	static char none[] = "";
+	struct location *l = &own->pub;
+
+	l->host = &h->pub;
+	l->path = (char *)one->p.path;
+	l->type = one->p.type;
+	l->rule_host = (char *)(one->ingress ? one->p.host : h->pub.name);
+	l->ns = one->ingress ? (char *)one->ingress->pub.ns : none;
+	l->ingress = one->ingress ? (char *)one->ingress->pub.name : none;
+	own->ingress = one->ingress ? ingress_ref(one->ingress) : NULL;
+	l->set = settings_ref(one->set);
+	l->backend = backend_of(p, one);
+	l->default_backend = default_backend_of(p, one);
+	l->tls = h->pub.tls;
+}
+
+static void add_location(const struct plan *p, const struct plan_path *one, struct own_host *h)
+{
+	struct own_location *own = &h->locations[h->pub.n_all];
+
+	if (!location_patterns(p, one, &own->pub)) {
+		pattern_free(own->pub.regex);
+		own->pub.regex = NULL;
+		return;
+	}
+	location_fill(p, one, h, own);
+	h->pub.all[h->pub.n_all++] = &own->pub;
+}
+
+/* ---- canaries ---- */
+
+static struct own_location *find_primary(const struct own_host *h, const struct plan_path *canary)
+{
+	struct plan_path at = { 0 };
+
+	for (size_t k = 0; k < h->pub.n_all; k++) {
+		at.p.path = h->locations[k].pub.path;
+		at.p.type = h->locations[k].pub.type;
+		if (h->locations[k].ingress && cmp_place(&at, canary, h->pub.regex) == 0)
+			return &h->locations[k];
+	}
+	return NULL;
+}
+
+static void add_canary(const struct plan *p, const struct plan_path *one, struct own_host *h)
+{
+	struct own_location *l = find_primary(h, one);
+	size_t n;
+
+	if (!l) {
+		plan_problem(p, one->ingress, "canary", "NoPrimary",
+			       "no Ingress that is not a canary has host \"%s\" and path \"%s\": the canary is ignored", p->host,
+			       one->p.path);
+		return;
+	}
+	n = l->pub.n_canaries;
+	struct backend *b = backend_of(p, one);
+	if (!b)
+		return;
+	l->pub.canaries = xrealloc(l->pub.canaries, (n + 1) * sizeof(*l->pub.canaries));
+	l->canaries = xrealloc(l->canaries, (n + 1) * sizeof(struct ingress *));
+	l->canaries[n] = ingress_ref(one->ingress);
+	l->pub.canaries[n] = (struct canary){ settings_ref(one->set), b, one->ingress->key };
+	l->pub.n_canaries = n + 1;
+}
+
+/* ---- hosts ---- */
+
+static void set_passthrough(const struct plan *p, struct own_host *h)
+{
+	if (!p->first || !p->first->use->set->ssl_passthrough)
+		return;
+	for (size_t k = 0; k < h->pub.n_all; k++) {
+		struct location *l = &h->locations[k].pub;
+
+		if (strcmp(l->path, "/") != 0 || !l->backend || !h->locations[k].ingress)
+			continue;
+		h->pub.passthrough = settings_ref(l->set);
+		h->pub.passthrough_backend = backend_ref(l->backend);
+		return;
+	}
+	plan_problem(p, p->first, "ssl-passthrough", "NoRootPath",
+		       "ssl-passthrough of host \"%s\" needs a path \"/\" whose backend gets the connections", p->host);
+}
+
+/* When all else is known of each location. */
+static void finish_locations(const struct model *m, struct own_host *h)
+{
+	for (size_t k = 0; k < h->pub.n_all; k++) {
+		struct location *l = &h->locations[k].pub;
+
+		if (m->ops.location_ref)
+			l->metrics_id = m->ops.location_ref(m->ops.location_ctx, l);
+		if (m->ops.filters_for)
+			l->filters = m->ops.filters_for(l, m->globals);
+	}
+}
+
+/* Its own Ingresses have spec.tls, or those of the wildcard above it. */
+static bool counts_as_tls(const struct plan *p)
+{
+	const char *dot = strchr(p->name->name, '.');
+
+	if (!p->name->name[0])
+		return false; /* what is asked for is no name of a certificate */
+	if (p->tls || !dot || dot == p->name->name || p->name->name[0] == '*')
+		return p->tls;
+	cleanup(freep) char *wildcard = xasprintf("*%s", dot);
+	const struct hostname *w = names_get(p->m->hosts, str_of(wildcard));
+	return w && w->tls;
+}
+
+static struct host *make(struct plan *p)
+{
+	struct own_host *h;
+
+	plan_settle(p);
+	h = host_new(p->m, p->name->name, p->n, NULL);
+	h->pub.regex = p->regex;
+	h->pub.tls = counts_as_tls(p);
+	for (size_t k = 0; k < p->n; k++)
+		add_location(p, &p->paths[k], h);
+	for (size_t k = 0; k < p->n_canaries; k++)
+		add_canary(p, &p->canaries[k], h);
+	set_passthrough(p, h);
+	finish_locations(p->m, h);
+	host_index(&h->pub);
+	return &h->pub;
+}
+
+static struct claim *oldest(struct hostname *h, enum claim_kind kind)
+{
+	struct claim *best = NULL;
+
+	for (size_t k = 0; k < h->n; k++)
+		if (h->claims[k].kind == kind && (!best || ingress_age_cmp(h->claims[k].ingress, best->ingress) < 0))
+			best = &h->claims[k];
+	return best;
+}
+
+/* The host of its first rule: what an alias is another name for. */
+static const char *first_host(const struct ingress *i)
+{
+	struct ingress_iter it;
+	struct ingress_path path;
+
+	ingress_begin(i, &it);
+	return ingress_next_path(&it, &path) ? path.host : "";
+}
+
+/* The rule's host whose other name this is. */
+static const char *www_origin(const struct ingress *i, const char *name)
+{
+	struct ingress_iter it;
+	struct ingress_path path;
+
+	ingress_begin(i, &it);
+	while (ingress_next_path(&it, &path))
+		if ((strncasecmp(name, "www.", 4) == 0 && strcasecmp(path.host, name + 4) == 0) ||
+		    (strncasecmp(path.host, "www.", 4) == 0 && strcasecmp(path.host + 4, name) == 0))
+			return path.host;
+	return NULL;
+}
+
+static struct host *make_alias(struct model *m, struct plan *p, const struct ingress *of)
+{
+	cleanup(freep) char *origin_name = fold_name(first_host(of));
+	struct hostname *origin = names_get(m->hosts, str_of(origin_name));
+
+	if (!origin)
+		return NULL;
+	p->host = origin_name;
+	p->quiet = true;
+	plan_claims(p, origin);
+	return p->primaries ? make(p) : NULL;
+}
+
+static struct host *make_redirect(struct model *m, struct hostname *h, const struct ingress *of)
+{
+	const char *origin = www_origin(of, h->name);
+	cleanup(freep) char *folded = origin ? fold_name(origin) : NULL;
+	struct own_host *own = folded ? host_new(m, h->name, 0, folded) : NULL;
+
+	if (!own)
+		return NULL;
+	own->pub.tls = of->n_tls > 0;
+	return &own->pub;
+}
+
+static struct host *make_any(struct model *m, struct plan *p, struct hostname *h)
+{
+	struct claim *alias = oldest(h, CLAIM_ALIAS), *www = oldest(h, CLAIM_WWW);
+
+	plan_claims(p, h);
+	if (p->primaries || (!h->name[0] && p->n))
+		return make(p);
+	if (p->n_canaries && !alias) { /* says of each that it has no primary */
+		struct host *nothing = make(p);
+		host_unref(nothing);
+	}
+	if (alias)
+		return make_alias(m, p, alias->ingress);
+	return www && !www->ingress->use->set->canary ? make_redirect(m, h, www->ingress) : NULL;
+}
+
+/* Names below a wildcard share its certificate, and so whether plain requests are sent to https. */
+struct below {
+	struct model *m;
+	const char *suffix; /* ".rest" */
+};
+
+static void dirty_below(void *ctx, void *obj)
+{
+	const struct below *b = ctx;
+	struct hostname *h = obj;
+	const char *dot = strchr(h->name, '.');
+
+	if (dot && h->name[0] != '*' && strcmp(dot, b->suffix) == 0)
+		hostname_dirty(b->m, h, true, false);
+}
+
+void host_build(struct model *m, struct hostname *h)
+{
+	struct plan p = { .m = m, .name = h, .host = h->name, .tag = problem_tag(h->name) };
+
+	for (size_t k = 0; k < h->n; k++)
+		problem_begin(m, h->claims[k].ingress, p.tag);
+	struct host *built = make_any(m, &p, h);
+	free(p.paths);
+	free(p.canaries);
+	if (p.tls != h->tls && h->name[0] == '*')
+		names_each(m->hosts, dirty_below, &(struct below){ m, h->name + 1 });
+	h->tls = p.tls;
+	if (built)
+		routes_put_host(m->routes, built);
+	else if (h->published)
+		routes_del_host(m->routes, h->name);
+	h->published = built != NULL;
+}

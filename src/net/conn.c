@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
 #include <unistd.h>
 
 /* --- life --- */
@@ -11,7 +10,9 @@
 static void conn_ready(struct io *io, uint32_t events);
 static void conn_kicked(struct defer *d);
 
-void conn_kept_free(struct conn *c)
+_Thread_local uint8_t conn_scratch[CONN_READ_BYTES];
+
+static void kept_free(struct conn *c)
 {
 	if (!c->in)
 		return;
@@ -25,9 +26,8 @@ static void conn_reap(struct defer *d)
 	struct conn *c = container_of(d, struct conn, defer);
 
 	conn_out_done(c);
-	SSL_free(c->ssl);
-	tls_unref(c->tls);
-	conn_kept_free(c);
+	conn_tls_free(c);
+	kept_free(c);
 	free(c->peer);
 	free(c->linger);
 	free(c);
@@ -47,8 +47,7 @@ void conn_linger(struct conn *c, uint64_t ms)
 	timer_start(c->loop, c->linger, ms);
 }
 
-static struct conn *conn_new(struct loop *l, int fd, struct tls *tls, const struct conn_ops *ops,
-			     void *ctx)
+static struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops, void *ctx)
 {
 	struct conn *c = xcalloc(1, sizeof(*c));
 
@@ -56,7 +55,6 @@ static struct conn *conn_new(struct loop *l, int fd, struct tls *tls, const stru
 	c->io = (struct io){.fd = fd, .ready = conn_ready, .ctx = c};
 	c->ops = ops;
 	c->ctx = ctx;
-	c->tls = tls_ref(tls);
 	c->defer.run = conn_kicked;
 	list_init(&c->out);
 	return c;
@@ -71,10 +69,8 @@ void conn_close(struct conn *c)
 		conn_splice_end(c->splice_in);
 	if (c->splice_out)
 		conn_splice_end(c->splice_out);
-	if (c->ssl && !c->handshaking && !c->shutdown_done) {
-		SSL_shutdown(c->ssl);
-		ERR_clear_error();
-	}
+	if (c->tls && !c->handshaking && !c->shutdown_done)
+		conn_tls_bye(c);
 	io_forget(&c->io);
 	if (c->linger)
 		timer_stop(c->linger);
@@ -90,8 +86,8 @@ void conn_fail(struct conn *c, const struct err *e)
 
 	if (c->closed)
 		return;
-	if (c->ssl)
-		SSL_set_quiet_shutdown(c->ssl, 1);
+	if (c->tls)
+		conn_tls_quiet(c);
 	conn_close(c);
 	if (ops && ops->failed)
 		ops->failed(c, c->ctx, e);
@@ -100,9 +96,9 @@ void conn_fail(struct conn *c, const struct err *e)
 struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct conn_ops *ops,
 			 void *ctx, struct err *e)
 {
-	struct conn *c = conn_new(l, fd, tls, ops, ctx);
+	struct conn *c = conn_new(l, fd, ops, ctx);
 
-	if (tls && conn_tls_start(c, false, NULL, e) < 0) {
+	if (tls && conn_tls_start(c, tls, false, NULL, e) < 0) {
 		conn_close(c);
 		return NULL;
 	}
@@ -118,10 +114,9 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct c
 
 int conn_start_tls(struct conn *c, struct tls *tls, struct err *e)
 {
-	c->tls = tls_ref(tls);
-	if (conn_tls_start(c, false, NULL, e) < 0)
+	if (conn_tls_start(c, tls, false, NULL, e) < 0)
 		return -1;
-	c->raw = true; /* what is kept, or will be when the caller's call-back returns, is read by OpenSSL first */
+	c->raw = true; /* what is kept, or will be when the caller's call-back returns, is TLS's */
 	conn_kick(c);
 	return 0;
 }
@@ -138,7 +133,7 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls
 		return NULL;
 	}
 	const int on = 1;
-	struct conn *c = conn_new(l, fd, tls, ops, ctx);
+	struct conn *c = conn_new(l, fd, ops, ctx);
 	/* Writes of one turn are already gathered: Nagle's delay would only be added to them. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c->peer = xmalloc(sizeof(*c->peer));
@@ -146,7 +141,7 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls
 	c->connecting = true;
 	int r = 0;
 	if (tls)
-		r = conn_tls_start(c, true, server_name, e);
+		r = conn_tls_start(c, tls, true, server_name, e);
 	if (r == 0 && connect(fd, (const struct sockaddr *)&to->ss, to->len) < 0 &&
 	    errno != EINPROGRESS)
 		r = err_errno(e, errno, "connect to %s", addr_text(to, text));
@@ -177,6 +172,8 @@ static bool wants_input(const struct conn *c)
 
 void conn_update_events(struct conn *c)
 {
+	bool read_wants_write = c->tls && c->tls->read_wants_write;
+	bool write_wants_read = c->tls && c->tls->write_wants_read;
 	uint32_t ev = 0;
 	struct err e;
 
@@ -185,11 +182,11 @@ void conn_update_events(struct conn *c)
 	if (c->connecting)
 		ev = EPOLLOUT;
 	else if (c->handshaking)
-		ev = c->read_wants_write ? EPOLLOUT : EPOLLIN;
+		ev = read_wants_write ? EPOLLOUT : EPOLLIN;
 	else {
-		if (wants_input(c) || c->write_wants_read)
+		if (wants_input(c) || write_wants_read)
 			ev |= EPOLLIN;
-		if ((c->write_blocked && !c->write_wants_read) || c->read_wants_write)
+		if ((c->write_blocked && !write_wants_read) || read_wants_write)
 			ev |= EPOLLOUT;
 	}
 	/* Edge-triggered and asking for nothing: only to hear, once, that the connection broke. */
@@ -210,7 +207,7 @@ static void keep(struct conn *c, const uint8_t *bytes, size_t len, size_t used)
 		buf_put(c->in, bytes + used, len - used);
 	}
 	if (c->in && c->in->len == 0)
-		conn_kept_free(c);
+		kept_free(c);
 }
 
 static void offer(struct conn *c, const uint8_t *bytes, size_t len)
@@ -254,17 +251,15 @@ static ssize_t read_plain(struct conn *c, void *to, size_t max, struct err *e)
 /* Reads once and offers it; n as read(2), or CONN_AGAIN, CONN_FAILED. */
 static ssize_t read_once(struct conn *c, struct err *e)
 {
-	/* One for all connections: nothing is kept in it when this function returns. */
-	static _Thread_local uint8_t scratch[CONN_READ_BYTES];
-	uint8_t *to = scratch;
-	bool kept = c->in && !c->raw;
+	uint8_t *to = conn_scratch;
+	bool kept = c->in != NULL;
 
 	if (kept) {
 		if (buf_reserve(c->in, CONN_READ_BYTES) < 0)
 			return CONN_AGAIN;
 		to = (uint8_t *)c->in->ptr + c->in->len;
 	}
-	ssize_t n = c->ssl ? conn_tls_read(c, to, CONN_READ_BYTES, e)
+	ssize_t n = c->tls ? conn_tls_read(c, to, CONN_READ_BYTES, e)
 			   : read_plain(c, to, CONN_READ_BYTES, e);
 	if (n <= 0)
 		return n;
@@ -272,7 +267,7 @@ static ssize_t read_once(struct conn *c, struct err *e)
 		c->in->len += (size_t)n;
 		offer(c, (uint8_t *)c->in->ptr, c->in->len);
 	} else {
-		offer(c, scratch, (size_t)n);
+		offer(c, conn_scratch, (size_t)n);
 	}
 	return n;
 }
@@ -281,7 +276,7 @@ static void read_all(struct conn *c)
 {
 	struct err e;
 	ssize_t n = 1;
-	/* More than asked for is in OpenSSL's buffer, where epoll does not see it. */
+	/* TLS may hold more than was asked for, where epoll does not see it. */
 	bool more = true;
 
 	for (int i = 0; more && i < CONN_READS_PER_TURN; i++) {
@@ -290,7 +285,7 @@ static void read_all(struct conn *c)
 		n = read_once(c, &e);
 		if (n <= 0 || c->closed)
 			break;
-		more = c->ssl ? SSL_has_pending(c->ssl) : n == CONN_READ_BYTES;
+		more = c->tls ? conn_tls_more(c) : n == CONN_READ_BYTES;
 	}
 	if (c->closed)
 		return;
@@ -300,7 +295,7 @@ static void read_all(struct conn *c)
 	}
 	if (n == CONN_EOF)
 		c->eof_seen = true;
-	else if (n > 0 && more && c->ssl) {
+	else if (n > 0 && more && c->tls) {
 		c->offer_owed = true;
 		conn_kick(c);
 	}
@@ -351,7 +346,7 @@ static void connected(struct conn *c)
 		return;
 	}
 	c->connecting = false;
-	if (c->ssl)
+	if (c->tls)
 		handshake(c);
 	else
 		established(c);
@@ -387,7 +382,7 @@ static void conn_ready(struct io *io, uint32_t events)
 			read_all(c);
 		else if (events & (EPOLLERR | EPOLLHUP))
 			broke_unread(c);
-		if (!c->closed && c->pending && (events & EPOLLOUT || c->write_wants_read))
+		if (!c->closed && c->write_blocked && (events & EPOLLOUT || (c->tls && c->tls->write_wants_read)))
 			conn_flush(c);
 	}
 	conn_update_events(c);
@@ -397,22 +392,25 @@ static void conn_kicked(struct defer *d)
 {
 	struct conn *c = container_of(d, struct conn, defer);
 
-	if (c->handshaking && c->raw)
+	if (c->raw) {
+		c->raw = false;
+		c->tls->in = TAKE_PTR(c->in);
 		handshake(c);
+	}
 	if (c->closed)
 		return;
 	if (c->ready_owed) {
 		c->ready_owed = false;
 		if (c->ops && c->ops->ready)
 			c->ops->ready(c, c->ctx);
-		/* What came with the end of the handshake is in OpenSSL's buffer already. */
-		c->offer_owed = c->offer_owed || c->ssl;
+		/* What came with the end of the handshake has been received already. */
+		c->offer_owed = c->offer_owed || c->tls;
 	}
 	if (!c->closed && c->offer_owed && !c->paused && !c->handshaking) {
 		c->offer_owed = false;
-		if (c->in && !c->raw)
+		if (c->in)
 			offer(c, (uint8_t *)c->in->ptr, c->in->len);
-		if (!c->closed && c->ssl && !c->eof_seen && (c->raw || SSL_has_pending(c->ssl)))
+		if (!c->closed && c->tls && !c->eof_seen && conn_tls_more(c))
 			read_all(c);
 		if (!c->closed)
 			tell_eof(c);
@@ -499,7 +497,7 @@ void conn_finish(struct conn *c)
 
 bool conn_has_input(const struct conn *c)
 {
-	return c->in || (c->ssl && SSL_has_pending(c->ssl)) || (c->eof_seen && !c->eof_told);
+	return c->in || (c->tls && (c->tls->in || conn_tls_more(c))) || (c->eof_seen && !c->eof_told);
 }
 
 const struct addr *conn_peer(struct conn *c)
@@ -515,22 +513,22 @@ const struct addr *conn_peer(struct conn *c)
 
 struct str conn_alpn(const struct conn *c)
 {
-	const unsigned char *name = NULL;
-	unsigned int len = 0;
+	return c->tls ? str_of(c->tls->info.alpn) : STR_NONE;
+}
 
-	if (c->ssl)
-		SSL_get0_alpn_selected(c->ssl, &name, &len);
-	return (struct str){(const char *)name, len};
+const struct tls_info *conn_tls_info(const struct conn *c)
+{
+	return c->tls && c->tls->done ? &c->tls->info : NULL;
 }
 
 X509 *conn_peer_cert(const struct conn *c)
 {
-	return c->ssl ? SSL_get0_peer_certificate(c->ssl) : NULL;
+	return c->tls ? c->tls->info.peer : NULL;
 }
 
 SSL *conn_ssl(const struct conn *c)
 {
-	return c->ssl;
+	return c->tls ? c->tls->ssl : NULL;
 }
 
 int conn_fd(const struct conn *c)

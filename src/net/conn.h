@@ -67,7 +67,7 @@ const struct addr *conn_peer(struct conn *c);
 struct str conn_alpn(const struct conn *c); /* "h2", or empty */
 const struct tls_info *conn_tls_info(const struct conn *c); /* NULL: no TLS, or not yet */
 X509 *conn_peer_cert(const struct conn *c); /* borrowed; NULL without TLS or certificate */
-SSL *conn_ssl(const struct conn *c);	    /* borrowed; NULL without TLS */
+SSL *conn_ssl(const struct conn *c); /* to set up a client before its handshake; NULL without TLS, and when that is over */
 int conn_fd(const struct conn *c);
 struct loop *conn_loop(const struct conn *c);
 void conn_thread_done(void); /* before a thread that had connections ends: gives its spare memory back */

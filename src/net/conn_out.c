@@ -54,6 +54,7 @@ void conn_thread_done(void)
 	while (n_spare)
 		free(spare[--n_spare]);
 	conn_splice_thread_done();
+	tls_record_thread_done();
 }
 
 static void queued(struct conn *c, size_t len)
@@ -67,6 +68,8 @@ static void queued(struct conn *c, size_t len)
 
 static ssize_t send_iov(struct conn *c, struct iovec *iov, size_t n)
 {
+	if (c->tls)
+		return conn_records_send(c, iov, n);
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
 
 	return sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
@@ -97,6 +100,10 @@ static size_t write_direct(struct conn *c, const char *data, size_t len)
 		conn_kick(c);
 		return 0;
 	}
+	if (conn_unsent(c)) {
+		c->write_blocked = true;
+		conn_kick(c);
+	}
 	sent(c, MIN((size_t)done, queued));
 	return (size_t)done > queued ? (size_t)done - queued : 0;
 }
@@ -108,7 +115,8 @@ void conn_write(struct conn *c, const void *data, size_t len)
 
 	if (c->closed || c->shutdown_wanted || len == 0)
 		return;
-	if (len >= CONN_DIRECT_BYTES && !c->ssl && !c->write_blocked && !c->connecting && !c->write_failed) {
+	if (len >= CONN_DIRECT_BYTES && !c->write_blocked && !c->connecting && !c->handshaking && !c->write_failed &&
+	    conn_gathers(c)) {
 		size_t n = write_direct(c, from, left);
 
 		from += n;
@@ -169,7 +177,7 @@ void conn_write_shared(struct conn *c, struct str data, void (*release)(void *ct
 
 size_t conn_pending(const struct conn *c)
 {
-	return c->pending;
+	return c->pending + conn_unsent(c);
 }
 
 static void sent(struct conn *c, size_t n)
@@ -187,7 +195,7 @@ static void sent(struct conn *c, size_t n)
 	}
 }
 
-static ssize_t write_plain(struct conn *c, struct err *e)
+static ssize_t write_some(struct conn *c, struct err *e)
 {
 	struct iovec iov[IOVECS];
 	size_t n_iov = 0;
@@ -200,6 +208,8 @@ static ssize_t write_plain(struct conn *c, struct err *e)
 			break;
 		iov[n_iov++] = (struct iovec){(void *)k->at, k->len};
 	}
+	if (!conn_gathers(c))
+		return conn_tls_send(c, iov, n_iov, e);
 	ssize_t n = send_iov(c, iov, n_iov);
 	if (n >= 0)
 		return n;
@@ -209,13 +219,6 @@ static ssize_t write_plain(struct conn *c, struct err *e)
 	return CONN_FAILED;
 }
 
-static ssize_t write_some(struct conn *c, struct err *e)
-{
-	struct chunk *k = list_entry(c->out.next, struct chunk, link);
-
-	return c->ssl ? conn_tls_write(c, k->at, k->len, e) : write_plain(c, e);
-}
-
 static void finish_shutdown(struct conn *c)
 {
 	if (c->no_linger && !c->ops) {
@@ -223,8 +226,8 @@ static void finish_shutdown(struct conn *c)
 		return;
 	}
 	c->shutdown_done = true;
-	if (c->ssl)
-		SSL_shutdown(c->ssl);
+	if (c->tls)
+		conn_tls_bye(c);
 	shutdown(c->io.fd, SHUT_WR);
 	if (c->ops)
 		return;
@@ -242,17 +245,19 @@ void conn_flush(struct conn *c)
 
 	if (c->closed || c->connecting || c->handshaking)
 		return;
-	while (c->pending && (n = write_some(c, &e)) > 0) {
+	if (conn_unsent(c) && (n = conn_records_push(c)) == CONN_FAILED)
+		err_errno(&e, errno, "write");
+	while (n >= 0 && c->pending && (n = write_some(c, &e)) > 0) {
 		sent(c, (size_t)n);
 		if (!c->ops)
 			conn_linger(c, CONN_STALL_MS);
 	}
-	c->write_blocked = c->pending != 0 || (c->splice_out && conn_splice_blocked(c->splice_out));
+	c->write_blocked = conn_pending(c) != 0 || (c->splice_out && conn_splice_blocked(c->splice_out));
 	if (n == CONN_FAILED) {
 		conn_fail(c, &e);
 		return;
 	}
-	if (c->pending == 0 && c->shutdown_wanted && !c->shutdown_done)
+	if (conn_pending(c) == 0 && c->shutdown_wanted && !c->shutdown_done)
 		finish_shutdown(c);
 	if (c->closed)
 		return;

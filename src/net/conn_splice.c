@@ -170,7 +170,7 @@ bool conn_splice(struct conn *from, struct conn *to, uint64_t n, void (*moved)(v
 {
 	struct pipe p;
 
-	if (from->ssl || to->ssl || from->closed || to->closed || from->splice_in || to->splice_out || to->shutdown_wanted)
+	if (from->tls || to->tls || from->closed || to->closed || from->splice_in || to->splice_out || to->shutdown_wanted)
 		return false;
 	conn_flush(to);
 	if (to->closed || to->pending || !pipe_get(&p))

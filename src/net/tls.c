@@ -1,5 +1,7 @@
 #include "net/tls.h"
 
+#include "net/tls_secrets.h"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
@@ -140,13 +142,15 @@ static int tls_setup(struct tls *t, const struct tls_config *c, bool server, str
 	return set_alpn(t, c->alpn, e);
 }
 
-static struct tls *tls_new(const SSL_METHOD *method, const struct tls_config *c, bool server,
-			   struct err *e)
+static struct tls *tls_new(bool server, const struct tls_config *c, struct err *e)
 {
 	struct tls *t = xcalloc(1, sizeof(*t));
 
 	t->refs = 1;
-	t->ctx = SSL_CTX_new(method);
+	if (server) /* its keys are taken over: conn_records_begin */
+		t->ctx = SSL_CTX_new_ex(NULL, tls_secrets_init() ? TLS_SECRETS_PROPERTIES : NULL, TLS_server_method());
+	else
+		t->ctx = SSL_CTX_new(TLS_client_method());
 	if (!t->ctx) {
 		err_openssl(e, ERR_INTERNAL, "TLS context");
 		free(t);
@@ -161,7 +165,7 @@ static struct tls *tls_new(const SSL_METHOD *method, const struct tls_config *c,
 
 struct tls *tls_server_new(const struct tls_config *c, struct err *e)
 {
-	struct tls *t = tls_new(TLS_server_method(), c, true, e);
+	struct tls *t = tls_new(true, c, e);
 
 	if (!t)
 		return NULL;
@@ -178,7 +182,7 @@ struct tls *tls_server_new(const struct tls_config *c, struct err *e)
 
 struct tls *tls_client_new(const struct tls_config *c, struct err *e)
 {
-	struct tls *t = tls_new(TLS_client_method(), c, false, e);
+	struct tls *t = tls_new(false, c, e);
 
 	if (t && t->alpn_len)
 		SSL_CTX_set_alpn_protos(t->ctx, t->alpn, t->alpn_len);

@@ -357,7 +357,7 @@ static bool seal_direct(EVP_CIPHER_CTX *ctx, uint8_t type, struct tls_pieces *fr
 }
 
 size_t tls_record_seal(struct tls_record *r, enum tls_record_type type, struct tls_pieces *from, size_t len,
-		       uint8_t out[TLS_RECORD_SEALED_MAX])
+		       uint8_t *out)
 {
 	size_t body = len + 1 + TLS_RECORD_TAG_BYTES;
 	uint8_t *at = out + TLS_RECORD_HEAD_BYTES;
@@ -376,7 +376,7 @@ size_t tls_record_seal(struct tls_record *r, enum tls_record_type type, struct t
 	return 0;
 }
 
-size_t tls_record_rekey(struct tls_record *r, uint8_t out[TLS_RECORD_SEALED_MAX])
+size_t tls_record_rekey(struct tls_record *r, uint8_t *out)
 {
 	static const uint8_t message[KEY_UPDATE_BYTES] = { KEY_UPDATE, 0, 0, 1, 0 }; /* the peer's may stay */
 	const struct iovec iov = { (void *)message, sizeof(message) };

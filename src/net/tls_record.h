@@ -15,8 +15,11 @@
 #define TLS_RECORD_HEAD_BYTES 5
 #define TLS_RECORD_TAG_BYTES 16
 #define TLS_RECORD_PLAIN_MAX 16384
-#define TLS_RECORD_SEALED_MAX (TLS_RECORD_HEAD_BYTES + TLS_RECORD_PLAIN_MAX + 1 + TLS_RECORD_TAG_BYTES) /* one of ours */
-#define TLS_RECORD_OPEN_MAX (TLS_RECORD_HEAD_BYTES + TLS_RECORD_PLAIN_MAX + 256)			/* one of the peer's */
+#define TLS_RECORD_ADDED_BYTES (TLS_RECORD_HEAD_BYTES + 1 + TLS_RECORD_TAG_BYTES)
+#define TLS_RECORD_SEALED_MAX (TLS_RECORD_PLAIN_MAX + TLS_RECORD_ADDED_BYTES)     /* one of ours */
+#define TLS_RECORD_OPEN_MAX (TLS_RECORD_HEAD_BYTES + TLS_RECORD_PLAIN_MAX + 256) /* one of the peer's */
+#define TLS_RECORD_REKEY_BYTES (5 + TLS_RECORD_ADDED_BYTES)
+#define TLS_RECORD_ALERT_BYTES (2 + TLS_RECORD_ADDED_BYTES)
 /* AES-GCM is safe for 2^24.5 full records under one key (section 5.5): ours changes before that. */
 #define TLS_RECORD_KEY_RECORDS (1u << 24)
 #define TLS_RECORD_UPDATES_MAX 32 /* key changes of a peer that sends nothing else */
@@ -66,11 +69,12 @@ struct tls_pieces {
 	const struct iovec *iov;
 	size_t n, skip;
 };
-/* Seals `len` bytes (at most TLS_RECORD_PLAIN_MAX) from the pieces as one record; returns its length. 0: the cipher failed. */
+/* Seals `len` bytes (at most TLS_RECORD_PLAIN_MAX) from the pieces as one record of len + TLS_RECORD_ADDED_BYTES; returns
+ * that length. 0: the cipher failed. */
 size_t tls_record_seal(struct tls_record *r, enum tls_record_type type, struct tls_pieces *from, size_t len,
-		       uint8_t out[TLS_RECORD_SEALED_MAX]) must_check;
-/* KeyUpdate: seals the message and goes over to the next keys. */
-size_t tls_record_rekey(struct tls_record *r, uint8_t out[TLS_RECORD_SEALED_MAX]) must_check;
+		       uint8_t *out) must_check;
+/* KeyUpdate: seals the message, TLS_RECORD_REKEY_BYTES, and goes over to the next keys. */
+size_t tls_record_rekey(struct tls_record *r, uint8_t *out) must_check;
 
 /* Before a thread ends: gives its cipher contexts back. */
 void tls_record_thread_done(void);

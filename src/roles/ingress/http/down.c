@@ -82,9 +82,9 @@ static void start_http(struct greeting *g)
 static void on_handshake(struct conn *c, void *ctx)
 {
 	struct greeting *g = ctx;
-	SSL *ssl = conn_ssl(c);
+	const struct tls_info *tls = conn_tls_info(c);
 
-	metrics_inc(g->d.worker->metrics, ssl && SSL_session_reused(ssl) ? METRIC_TLS_RESUMED : METRIC_TLS_HANDSHAKES);
+	metrics_inc(g->d.worker->metrics, tls && tls->resumed ? METRIC_TLS_RESUMED : METRIC_TLS_HANDSHAKES);
 	start_http(g);
 }
 
@@ -198,10 +198,8 @@ void down_accept(struct worker *w, int fd, const struct addr *peer, bool https)
 	set_peer(&d, peer);
 	struct tls *tls = https && !proxy ? __atomic_load_n(&w->shared->default_tls, __ATOMIC_ACQUIRE) : NULL;
 	struct conn *c = conn_accept(w->loop, fd, tls, &proxy_ops, NULL, &e);
-	if (!c) {
-		close(fd);
+	if (!c)
 		return;
-	}
 	if (https || proxy)
 		greet(w, c, &d, proxy);
 	else

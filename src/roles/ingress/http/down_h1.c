@@ -255,7 +255,7 @@ static struct exchange *exchange_for(struct down_h1 *d)
 	x->down_ops = &down_h1_ops;
 	d->x = x;
 	q->peer = down_peer(&d->d, &d->now->peer);
-	q->ssl = conn_ssl(d->d.conn);
+	q->tls = conn_tls_info(d->d.conn);
 	take_line(x, h, d->d.https);
 	return x;
 }

@@ -278,7 +278,7 @@ void h2_fill_request(struct h2_stream *s, struct exchange *x)
 	if (!r->has_body && r->content_length < 0 && r->method.len && r->method.ptr[0] == 'P')
 		r->content_length = 0; /* POST, PUT, PATCH: HTTP/1 servers want to hear it */
 	r->https = c->d.https;
-	r->ssl = conn_ssl(c->d.conn);
+	r->tls = conn_tls_info(c->d.conn);
 	r->peer = down_peer(&c->d, &c->peer);
 	r->bytes = s->head_bytes;
 	r->connection = c->number;

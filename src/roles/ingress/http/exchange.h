@@ -47,7 +47,7 @@ struct request {
 	struct addr client;	       /* who is believed to ask: after PROXY protocol and X-Forwarded-For */
 	char client_text[64];	       /* its address as text */
 	bool https;		       /* TLS here, or told so by a believed X-Forwarded-Proto */
-	SSL *ssl;		       /* NULL on plain connections */
+	const struct tls_info *tls;    /* NULL on plain connections */
 	uint64_t bytes;		       /* of head and body so far: $request_length */
 	uint64_t connection;	       /* serial number of the connection, from 1: $connection; 0: not known */
 	uint64_t connection_requests;  /* of it so far, this one included: $connection_requests */

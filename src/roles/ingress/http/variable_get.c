@@ -290,7 +290,7 @@ GET(get_http2)
 {
 	(void)p;
 	if (str_eq_c(x->req.protocol, "HTTP/2.0"))
-		variable_put(o, x->req.ssl ? STR("h2") : STR("h2c"));
+		variable_put(o, x->req.tls ? STR("h2") : STR("h2c"));
 }
 
 GET(get_hostname)

@@ -20,7 +20,7 @@ static void put_hex(struct variable_sink *o, const unsigned char *bytes, size_t 
 
 static X509 *client_cert(const struct exchange *x)
 {
-	return x->req.ssl ? SSL_get0_peer_certificate(x->req.ssl) : NULL;
+	return x->req.tls ? x->req.tls->peer : NULL;
 }
 
 /* Puts what was written to `b`, and frees it. */
@@ -37,59 +37,50 @@ static void put_bio(struct variable_sink *o, BIO *b)
 GET(variable_ssl_protocol)
 {
 	(void)p;
-	if (x->req.ssl)
-		variable_put(o, str_of(SSL_get_version(x->req.ssl)));
+	if (x->req.tls)
+		variable_put(o, str_of(x->req.tls->protocol));
 }
 
 GET(variable_ssl_cipher)
 {
 	(void)p;
-	if (x->req.ssl)
-		variable_put(o, str_of(SSL_get_cipher_name(x->req.ssl)));
+	if (x->req.tls)
+		variable_put(o, str_of(x->req.tls->cipher));
 }
 
 GET(variable_ssl_server_name)
 {
 	(void)p;
-	if (x->req.ssl)
-		variable_put(o, str_of(SSL_get_servername(x->req.ssl, TLSEXT_NAMETYPE_host_name)));
+	if (x->req.tls)
+		variable_put(o, str_of(x->req.tls->server_name));
 }
 
 GET(variable_ssl_session_reused)
 {
 	(void)p;
-	if (x->req.ssl)
-		variable_put(o, SSL_session_reused(x->req.ssl) ? STR("r") : STR("."));
+	if (x->req.tls)
+		variable_put(o, x->req.tls->resumed ? STR("r") : STR("."));
 }
 
 GET(variable_ssl_session_id)
 {
-	SSL_SESSION *s = x->req.ssl ? SSL_get0_session(x->req.ssl) : NULL;
-	unsigned n = 0;
-	const unsigned char *id = s ? SSL_SESSION_get_id(s, &n) : NULL;
-
 	(void)p;
-	put_hex(o, id, n, "0123456789abcdef");
+	if (x->req.tls)
+		put_hex(o, x->req.tls->id, x->req.tls->id_len, "0123456789abcdef");
 }
 
 GET(variable_ssl_alpn)
 {
-	const unsigned char *name = NULL;
-	unsigned n = 0;
-
 	(void)p;
-	if (x->req.ssl)
-		SSL_get0_alpn_selected(x->req.ssl, &name, &n);
-	variable_put(o, (struct str){ (const char *)name, n });
+	if (x->req.tls)
+		variable_put(o, str_of(x->req.tls->alpn));
 }
 
 GET(variable_ssl_curve)
 {
-	int nid = x->req.ssl ? (int)SSL_get_negotiated_group(x->req.ssl) : 0;
-
 	(void)p;
-	if (nid)
-		variable_put(o, str_of(OBJ_nid2sn(nid)));
+	if (x->req.tls && x->req.tls->curve)
+		variable_put(o, str_of(x->req.tls->curve));
 }
 
 GET(variable_ssl_client_verify)
@@ -97,13 +88,13 @@ GET(variable_ssl_client_verify)
 	long result;
 
 	(void)p;
-	if (!x->req.ssl)
+	if (!x->req.tls)
 		return;
 	if (!client_cert(x)) {
 		variable_put(o, STR("NONE"));
 		return;
 	}
-	result = SSL_get_verify_result(x->req.ssl);
+	result = x->req.tls->verify_result;
 	if (result == X509_V_OK)
 		variable_put(o, STR("SUCCESS"));
 	else

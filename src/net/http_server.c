@@ -10,7 +10,7 @@
 
 /* --- exchanges --- */
 
-static void exchange_free(struct http_exchange *x)
+static void http_exchange_free(struct http_exchange *x)
 {
 	arena_done(&x->arena);
 	buf_done(&x->body);
@@ -28,7 +28,7 @@ static void release_reply(struct http_exchange *x)
 		release(x->reply_ctx);
 }
 
-struct http_exchange *exchange_new(struct server_conn *sc)
+struct http_exchange *http_exchange_new(struct server_conn *sc)
 {
 	struct http_server *s = sc->server;
 	struct http_exchange *x;
@@ -58,7 +58,7 @@ static void exchanges_collect(struct http_server *s)
 
 		list_del(&x->link);
 		if (s->n_spare == SPARE_EXCHANGES || s->freed) {
-			exchange_free(x);
+			http_exchange_free(x);
 			continue;
 		}
 		arena_clear(&x->arena);
@@ -75,7 +75,7 @@ static void collect_run(struct defer *d)
 	exchanges_collect(container_of(d, struct http_server, collect));
 }
 
-void exchange_end(struct http_exchange *x)
+void http_exchange_end(struct http_exchange *x)
 {
 	struct http_server *s = x->sc->server;
 
@@ -101,7 +101,7 @@ void exchange_lost(struct http_exchange *x)
 	bool held = x->state == X_HANDLING || x->state == X_STREAMING;
 	void (*closed)(void *ctx) = x->closed;
 
-	exchange_end(x);
+	http_exchange_end(x);
 	if (held && closed)
 		closed(x->closed_ctx);
 }
@@ -271,7 +271,7 @@ static void server_reap(struct defer *d)
 
 	exchanges_collect(s);
 	defer_cancel(&s->collect);
-	list_for(at, tmp, &s->spare) exchange_free(list_entry(at, struct http_exchange, link));
+	list_for(at, tmp, &s->spare) http_exchange_free(list_entry(at, struct http_exchange, link));
 	tls_unref(s->config.tls);
 	buf_done(&s->head);
 	free(s);

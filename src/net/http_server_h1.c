@@ -96,7 +96,7 @@ static void h1_finish(struct http_exchange *x)
 {
 	struct server_conn *sc = x->sc;
 
-	exchange_end(x);
+	http_exchange_end(x);
 	sc->x = NULL;
 	sc->quiet_since_ms = loop_now_ms(sc->server->loop);
 	if (!sc->keep_alive) {
@@ -112,7 +112,7 @@ static void h1_abort(struct http_exchange *x)
 {
 	struct server_conn *sc = x->sc;
 
-	exchange_end(x);
+	http_exchange_end(x);
 	sc->x = NULL;
 	server_conn_close(sc);
 }
@@ -192,7 +192,7 @@ static size_t h1_pending(const struct http_exchange *x)
 /* Answers, and reads no further: what follows cannot be told from an attack. */
 static void h1_refuse(struct server_conn *sc, int status, const char *message)
 {
-	struct http_exchange *x = sc->x ? sc->x : exchange_new(sc);
+	struct http_exchange *x = sc->x ? sc->x : http_exchange_new(sc);
 	static const struct http_header text = {STR("content-type"),
 						STR("text/plain; charset=utf-8")};
 	static const struct http_header json = {STR("content-type"), STR("application/json")};
@@ -224,7 +224,7 @@ static int set_request(struct http_exchange *x, const struct http1_head *h)
 static void h1_head_done(struct server_conn *sc, struct http1_head *h, const char *bytes,
 			 size_t len)
 {
-	struct http_exchange *x = sc->x = exchange_new(sc);
+	struct http_exchange *x = sc->x = http_exchange_new(sc);
 	char *copy = arena_strndup(&x->arena, bytes, len);
 
 	if (!copy) {
@@ -394,7 +394,7 @@ struct conn *http_upgrade(struct http_exchange *x, const struct http_header *hea
 	struct buf *b = head_begin(x, 101);
 	put_headers(b, headers, n, true);
 	buf_put(b, "\r\n", 2);
-	exchange_end(x);
+	http_exchange_end(x);
 	sc->x = NULL;
 	if (b->overflow) {
 		server_conn_close(sc);

@@ -245,7 +245,7 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
-	struct http_exchange *x = exchange_new(sc);
+	struct http_exchange *x = http_exchange_new(sc);
 	x->req.h2 = true;
 	x->stream_id = frame->hd.stream_id;
 	nghttp2_session_set_stream_user_data(session, x->stream_id, x);

@@ -100,9 +100,9 @@ struct http_server {
 	char date[32];
 };
 
-struct http_exchange *exchange_new(struct server_conn *sc);
+struct http_exchange *http_exchange_new(struct server_conn *sc);
 /* Takes it from its connection; its memory goes with the end of the turn. */
-void exchange_end(struct http_exchange *x);
+void http_exchange_end(struct http_exchange *x);
 /* The request is complete. The exchange, or the whole connection, may be over when this returns. */
 void exchange_dispatch(struct http_exchange *x);
 /* The client is gone: tells the handler, if it still has the exchange. */

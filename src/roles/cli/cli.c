@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-	&command_up, &command_down, &command_status, &command_image, &command_version, &command_completion,
+	&command_up, &command_down, &command_status, &command_image, &command_explain, &command_top, &command_version,
+	&command_completion,
 };
 
 bool colours_wanted(int fd)

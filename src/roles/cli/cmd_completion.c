@@ -11,8 +11,11 @@ static int completion(struct config *c, int argc, char **argv)
 		return usage_error(&command_completion, "expected `portico completion bash`");
 	printf("_portico() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]}\n\tcase ${COMP_WORDS[1]} in\n"
 	       "\timage) [ $COMP_CWORD -eq 2 ] && COMPREPLY=($(compgen -W load -- \"$cur\")) || COMPREPLY=($(compgen -f -- \"$cur\"));;\n"
+	       "\ttop) [ $COMP_CWORD -eq 2 ] && COMPREPLY=($(compgen -W ingress -- \"$cur\")) || "
+	       "COMPREPLY=($(compgen -W '--once --output -n --ingress-admin-address' -- \"$cur\"));;\n"
+	       "\texplain) COMPREPLY=($(compgen -W '-H -X --client --output --ingress-admin-address' -- \"$cur\"));;\n"
 	       "\tcompletion) COMPREPLY=($(compgen -W bash -- \"$cur\"));;\n"
-	       "\t*) if [ $COMP_CWORD -eq 1 ]; then COMPREPLY=($(compgen -W 'up down status image version completion");
+	       "\t*) if [ $COMP_CWORD -eq 1 ]; then COMPREPLY=($(compgen -W 'up down status image explain top version completion");
 	for (size_t i = 0; roles[i]; i++)
 		printf(" %s", roles[i]->name);
 	printf("' -- \"$cur\")); else COMPREPLY=($(compgen -W '--help --config");

@@ -1,10 +1,10 @@
 /* admin.h - what operators ask a running proxy, over HTTP on an address of its own (--ingress-admin-address).
  *
- *   /metrics   Prometheus                /healthz  the process turns its loop
- *   /explain   ?url=&method=&header=     /readyz   routes are loaded
- *   /top       totals as JSON
+ *   /metrics   Prometheus                            /healthz  the process turns its loop
+ *   /explain   ?url=&method=&client=&header=k: v     /readyz   routes are loaded
+ *   /top       totals as JSON, for `portico top`
  * Everything runs on the main thread; no worker is asked anything. There is no authentication: the default address is
- * loopback, and nothing here changes anything.
+ * loopback, and nothing here changes anything. An empty address: not at all.
  */
 #pragma once
 
@@ -15,6 +15,6 @@
 
 struct admin;
 struct admin *admin_new(struct loop *main, struct shared *s, const char *address, struct err *e) must_check;
-void admin_free(struct admin *a);
-/* Another path, answered with JSON (health of something, a list): main thread. `fn` returns a new reference. */
+void admin_free(struct admin *a); /* NULL is nothing */
+/* Another path, answered with JSON (health of something, a list): main thread. `fn` returns a new reference; NULL: 404. */
 void admin_add(struct admin *a, const char *path, json_t *(*fn)(void *ctx), void *ctx);

@@ -1,5 +1,5 @@
-/* deviation.h - where portico does something else than ingress-nginx, and why: for `portico explain`, `portico ingress check`
- * and the documentation.
+/* deviation.h - where portico does something else than ingress-nginx, whatever the annotations: for `portico explain`, `portico
+ * ingress check` and the documentation. What concerns a single annotation stands in its row (struct field, differs).
  */
 #pragma once
 
@@ -7,9 +7,8 @@
 
 struct deviation {
 	const char *id;
-	const char *annotation; /* without the prefix; NULL: concerns no single annotation */
-	const char *nginx, *portico; /* sentences: what each does */
-	/* Does it show at this location? NULL: cannot be told from the location alone. */
+	const char *nginx, *portico; /* what each does; sentences */
+	/* Does it show at this location? NULL: everywhere, or it cannot be told from the location. */
 	bool (*applies)(const struct location *loc);
 };
 extern const struct deviation deviations[]; /* ends with id == NULL */

@@ -1,0 +1,246 @@
+#include "roles/ingress/observe/admin.h"
+
+#include "net/http_server.h"
+#include "roles/ingress/observe/explain.h"
+#include "roles/ingress/observe/metrics.h"
+#include "roles/ingress/observe/top.h"
+
+#include <unistd.h>
+
+#define BODY_MAX 1024 /* nobody sends one */
+#define IDLE_MS 120000
+#define BACKLOG 64
+#define HEADERS_MAX 64
+
+struct added {
+	char *path;
+	json_t *(*fn)(void *ctx);
+	void *ctx;
+};
+
+struct admin {
+	struct loop *main;
+	struct shared *shared;
+	struct explainer *explainer;
+	struct http_server *server; /* NULL: no address */
+	struct added *added;
+	size_t n_added;
+	struct list scrapes;
+};
+
+static void reply(struct http_exchange *x, int status, const char *type, struct str body)
+{
+	const struct http_header h[] = { { STR("content-type"), str_of(type) }, { STR("cache-control"), STR("no-store") } };
+
+	http_reply(x, status, h, ARRAY_LEN(h), body);
+}
+
+static void reply_json(struct http_exchange *x, json_t *v)
+{
+	cleanup(freep) char *text = jx_dump_text(v);
+
+	reply(x, 200, "application/json", str_of(text));
+	json_decref(v);
+}
+
+static void reply_text(struct http_exchange *x, int status, const char *text)
+{
+	reply(x, status, "text/plain; charset=utf-8", str_of(text));
+}
+
+/* ---- /metrics: a piece for each turn of the loop, and none while the reader is slow ---- */
+struct scrape {
+	struct list link;
+	struct admin *admin;
+	struct http_exchange *x;
+	struct metrics_text *text;
+	struct timer next;
+};
+
+static void scrape_free(struct scrape *s)
+{
+	list_del(&s->link);
+	timer_stop(&s->next);
+	metrics_text_free(s->text);
+	free(s);
+}
+
+static void scrape_gone(void *ctx)
+{
+	scrape_free(ctx);
+}
+
+static void scrape_more(struct scrape *s)
+{
+	struct http_exchange *x = s->x;
+	struct buf piece;
+
+	buf_init(&piece, METRICS_PIECE_BYTES_MAX);
+	bool more = metrics_text_next(s->text, &piece);
+	http_reply_write(x, buf_str(&piece));
+	buf_done(&piece);
+	if (!more) {
+		scrape_free(s);
+		http_reply_end(x);
+	} else if (http_reply_pending(x) <= CONN_LOW_WATER_BYTES) {
+		timer_start(s->admin->main, &s->next, 0);
+	} /* else: when it has drained */
+}
+
+static void scrape_drained(void *ctx)
+{
+	struct scrape *s = ctx;
+
+	if (!timer_active(&s->next))
+		timer_start(s->admin->main, &s->next, 0);
+}
+
+static void scrape_timer(struct timer *t)
+{
+	scrape_more(t->ctx);
+}
+
+static void metrics(struct admin *a, struct http_exchange *x)
+{
+	static const struct http_header h[] = { { STR("content-type"), STR("text/plain; version=0.0.4; charset=utf-8") } };
+	struct scrape *s = xcalloc(1, sizeof(*s));
+
+	*s = (struct scrape){ .admin = a, .x = x, .text = metrics_text_new(a->shared->metrics),
+			      .next = { .fire = scrape_timer, .ctx = s } };
+	list_append(&a->scrapes, &s->link);
+	http_on_closed(x, scrape_gone, s);
+	http_reply_on_drained(x, scrape_drained, s);
+	http_reply_start(x, 200, h, ARRAY_LEN(h));
+	scrape_more(s);
+}
+
+/* ---- the others ---- */
+static void healthz(struct admin *a, struct http_exchange *x)
+{
+	(void)a;
+	reply_text(x, 200, "ok");
+}
+
+static void readyz(struct admin *a, struct http_exchange *x)
+{
+	bool ready = __atomic_load_n(&a->shared->synced, __ATOMIC_ACQUIRE);
+
+	reply_text(x, ready ? 200 : 503, ready ? "ok" : "routes are not loaded yet");
+}
+
+static void top(struct admin *a, struct http_exchange *x)
+{
+	struct buf out;
+
+	buf_init(&out, TOP_BYTES_MAX);
+	top_write(a->shared, &out);
+	if (out.overflow)
+		reply_text(x, 500, "too many routes");
+	else
+		reply(x, 200, "application/json", buf_str(&out));
+	buf_done(&out);
+}
+
+static void explain_it(struct admin *a, struct http_exchange *x)
+{
+	const struct http_request *q = http_request_of(x);
+	struct arena *arena = http_arena(x);
+	struct http_header headers[HEADERS_MAX];
+	struct explain_request r = { .url = str_of(http_query_get(q->query, "url", arena)),
+				     .method = str_of(http_query_get(q->query, "method", arena)),
+				     .client = str_of(http_query_get(q->query, "client", arena)), .headers = headers };
+	const char *text;
+	struct err e;
+
+	while (r.n_headers < HEADERS_MAX && (text = http_query_get_nth(q->query, "header", r.n_headers, arena))) {
+		struct str value, name = str_trim(str_cut(str_of(text), ':', &value));
+		headers[r.n_headers++] = (struct http_header){ name, value.ptr ? str_trim(value) : STR("") };
+	}
+	json_t *doc = explain(a->explainer, &r, &e);
+	if (doc)
+		reply_json(x, doc);
+	else
+		reply_text(x, 400, e.message);
+}
+
+static const struct {
+	const char *path;
+	void (*handle)(struct admin *a, struct http_exchange *x);
+} paths[] = {
+	{ "/metrics", metrics }, { "/healthz", healthz }, { "/readyz", readyz }, { "/top", top }, { "/explain", explain_it },
+};
+
+static void request(void *ctx, struct http_exchange *x)
+{
+	const struct http_request *q = http_request_of(x);
+	struct admin *a = ctx;
+
+	if (!str_eq(q->method, STR("GET"))) {
+		reply_text(x, 405, "only GET");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		if (str_eq_c(q->path, paths[i].path)) {
+			paths[i].handle(a, x);
+			return;
+		}
+	for (size_t i = 0; i < a->n_added; i++) {
+		json_t *v = str_eq_c(q->path, a->added[i].path) ? a->added[i].fn(a->added[i].ctx) : NULL;
+		if (v) {
+			reply_json(x, v);
+			return;
+		}
+	}
+	reply_text(x, 404, "here are /metrics, /healthz, /readyz, /top and /explain");
+}
+
+static int listen_on(struct admin *a, const char *address, struct err *e)
+{
+	struct addr at;
+
+	if (addr_parse(address, &at, e) < 0)
+		return err_wrap(e, "--ingress-admin-address");
+	int fd = addr_listen(&at, BACKLOG, e);
+	if (fd == -1)
+		return err_wrap(e, "--ingress-admin-address");
+	a->server = http_server_new(a->main, &(struct http_server_config){ .request = request, .ctx = a, .body_max = BODY_MAX,
+									   .connections_max = ADMIN_CONNECTIONS_MAX,
+									   .idle_ms = IDLE_MS });
+	return http_server_listen(a->server, fd, e);
+}
+
+struct admin *admin_new(struct loop *main, struct shared *s, const char *address, struct err *e)
+{
+	struct admin *a = xcalloc(1, sizeof(*a));
+
+	a->main = main;
+	a->shared = s;
+	list_init(&a->scrapes);
+	a->explainer = explainer_new(s);
+	if (address && address[0] && listen_on(a, address, e) < 0) {
+		admin_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void admin_free(struct admin *a)
+{
+	if (!a)
+		return;
+	if (a->server)
+		http_server_free(a->server);
+	list_for(at, tmp, &a->scrapes)
+		scrape_free(list_entry(at, struct scrape, link));
+	explainer_free(a->explainer);
+	for (size_t i = 0; i < a->n_added; i++)
+		free(a->added[i].path);
+	free(a->added);
+	free(a);
+}
+
+void admin_add(struct admin *a, const char *path, json_t *(*fn)(void *ctx), void *ctx)
+{
+	a->added = xrealloc(a->added, (a->n_added + 1) * sizeof(*a->added));
+	a->added[a->n_added++] = (struct added){ .path = xstrdup(path), .fn = fn, .ctx = ctx };
+}

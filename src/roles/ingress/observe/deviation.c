@@ -1,0 +1,56 @@
+#include "roles/ingress/observe/deviation.h"
+
+#include "roles/ingress/upstream/upstream.h"
+
+static bool several_canaries(const struct location *loc)
+{
+	return loc->n_canaries > 1;
+}
+
+static bool empty_canary(const struct location *loc)
+{
+	for (size_t i = 0; i < loc->n_canaries; i++)
+		if (!loc->canaries[i].backend || backend_endpoints(loc->canaries[i].backend)->n == 0)
+			return true;
+	return false;
+}
+
+static bool regex_host(const struct location *loc)
+{
+	return loc->host->regex;
+}
+
+static bool retries(const struct location *loc)
+{
+	return loc->set->next_upstream != 0;
+}
+
+static bool buffers_requests(const struct location *loc)
+{
+	return loc->set->proxy_request_buffering;
+}
+
+static bool denied(const struct location *loc)
+{
+	return loc->set->denied != NULL;
+}
+
+const struct deviation deviations[] = {
+	{ "several-canaries", "Only one canary of a rule takes part; which one is not defined.",
+	  "All canaries take part, oldest first: headers of all, then cookies, then weights side by side.", several_canaries },
+	{ "empty-canary", "A canary without endpoints is chosen all the same, and its requests get 503.",
+	  "A canary without endpoints is passed over; its share goes to the primary.", empty_canary },
+	{ "regex-limits", "A regular expression may back-track for as long as it takes.",
+	  "A match that takes more than a named number of steps is no match.", regex_host },
+	{ "retry-budget", "Each request is tried up to proxy-next-upstream-tries times, whatever the load.",
+	  "Besides, retries may not exceed retry-budget percent of the requests in flight at a Service.", retries },
+	{ "request-buffering", "A request's body is stored as a whole, on disk if it is large, before the upstream is asked.",
+	  "It is held in memory up to client-body-buffer-size (at least 64 KiB), then streamed.", buffers_requests },
+	{ "denied", "A location with a broken setting that guards it answers 503.",
+	  "The same; the reason is an event on the Ingress and told here.", denied },
+	{ "reload", "A change of routes starts new processes; old connections are cut after worker-shutdown-timeout.",
+	  "Routes are swapped between two requests; connections stay.", NULL },
+	{ "metrics-host", "Requests to wildcard and catch-all hosts are not counted by default.",
+	  "They are counted under the rule's host; the catch-all is \"_\".", NULL },
+	{ 0 },
+};

@@ -28,9 +28,11 @@ extern const struct filter filter_headers; /* answers only */
 extern const struct filter filter_block;
 extern const struct filter filter_app_root;
 extern const struct filter filter_cors;
+extern const struct filter filter_snippet;
 extern const struct filter filter_redirect;
 extern const struct filter filter_limits;
 extern const struct filter filter_access;
 extern const struct filter filter_basic_auth;
+extern const struct filter filter_jwt;
 extern const struct filter filter_auth_url;
 extern const struct filter filter_access_end;

@@ -15,7 +15,8 @@
 #define JWT_BYTES_MAX (16u << 10)   /* of a token: header lines end there too */
 #define JWT_RSA_BITS_MIN 2048	    /* RFC 7518, 3.3 */
 #define JWT_RSA_BITS_MAX 8192	    /* verifying costs with the square of it */
-#define JWT_LEEWAY_S 60		    /* of clocks, for exp, nbf and iat: RFC 7519 speaks of "a few minutes" at most */
+#define JWT_TRIES_MAX 4		    /* keys that a token without `kid` is tried with: a false one costs no more than these */
+#define JWT_LEEWAY_S 60		    /* of clocks, for exp and nbf: RFC 7519 speaks of "no more than a few minutes" */
 
 /* Keys that are not for signatures, or of kinds not known here, are left out (RFC 7517, 5); none left is an error. Immutable:
  * any thread may read it. */
@@ -23,18 +24,26 @@ struct jwks;
 struct jwks *jwks_new(struct str json, struct err *e) must_check;
 void jwks_free(struct jwks *k); /* NULL is nothing */
 size_t jwks_count(const struct jwks *k);
+uint64_t jwks_id(const struct jwks *k); /* no other set of this process has or had it */
 
-/* What a token must be besides well signed. */
+/* The claims (json_decref) of a token that is signed by one of the keys; NULL: it is not, and why. Texts of errors are ours,
+ * never the token's. */
+json_t *jwt_verify(const struct jwks *keys, struct str token, struct err *e) must_check;
+
+/* What the claims must say besides. */
 struct jwt_rules {
-	const struct jwks *keys;
 	const char *issuer;	      /* NULL: any */
-	const char *const *audiences; /* one of them; n_audiences 0: any */
+	char *const *audiences;	      /* one of them; n_audiences 0: any */
 	size_t n_audiences;
 	int64_t now_s;		      /* since 1970 */
 };
-/* The claims (json_decref), or NULL and why. */
-json_t *jwt_verify(struct str token, const struct jwt_rules *r, struct err *e) must_check;
+int jwt_check(const json_t *claims, const struct jwt_rules *r, struct err *e) must_check;
 
-/* Tokens whose signature was found right, so that the next request with one costs a look-up: one set for each worker. */
+/* Tokens whose signature was found right, so that the next request with one costs a hash: one set for each worker. */
+#define JWT_CACHE_MAX 4096		 /* tokens; the one unused for longest makes room */
+#define JWT_CACHE_BYTES_MAX (16u << 20) /* of tokens; their claims take up to a few times that */
 struct jwt_cache;
+struct jwt_cache *jwt_cache_new(void);
 void jwt_cache_free(struct jwt_cache *c); /* NULL is nothing */
+/* As jwt_verify; claims that have expired are forgotten. */
+json_t *jwt_cache_verify(struct jwt_cache *c, const struct jwks *keys, struct str token, int64_t now_s, struct err *e) must_check;

@@ -128,13 +128,14 @@ static void count_records(int out, int version, int type, const void *bytes, siz
 		t->n_written++;
 }
 
-static void start_server(struct conn_tls *t)
+static bool start_server(struct conn_tls *t)
 {
 	SSL_set_accept_state(t->ssl);
 	t->waits_for_input = true;
 	t->secrets = xcalloc(1, sizeof(*t->secrets));
 	SSL_set_msg_callback(t->ssl, count_records);
 	SSL_set_msg_callback_arg(t->ssl, t);
+	return !tls_has_certificate(t->context) || tls_present(t->ssl, t->context);
 }
 
 int conn_tls_start(struct conn *c, struct tls *tls, bool client, const char *server_name, struct err *e)
@@ -151,8 +152,8 @@ int conn_tls_start(struct conn *c, struct tls *tls, bool client, const char *ser
 	SSL_set_bio(t->ssl, bio, bio);
 	if (client)
 		SSL_set_connect_state(t->ssl);
-	else
-		start_server(t);
+	else if (!start_server(t))
+		return err_openssl(e, ERR_INTERNAL, "TLS certificate");
 	if (client && server_name && !set_server_name(t->ssl, server_name))
 		return err_openssl(e, ERR_INVALID, "TLS server name");
 	return 0;
@@ -251,6 +252,7 @@ static void note_info(struct conn_tls *t)
 	i->server_name = xstrdup(name);
 	i->peer = SSL_get1_peer_certificate(t->ssl);
 	i->verify_result = SSL_get_verify_result(t->ssl);
+	i->asked_for = tls_asked_for(t->ssl);
 	i->resumed = SSL_session_reused(t->ssl);
 	i->id_len = (uint8_t)MIN((size_t)id_len, sizeof(i->id));
 	memcpy(i->id, id, i->id_len);

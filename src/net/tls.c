@@ -1,19 +1,9 @@
-#include "net/tls.h"
-
+#include "net/tls_int.h"
 #include "net/tls_secrets.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
-
-#define ALPN_BYTES_MAX 64
-
-struct tls {
-	SSL_CTX *ctx;
-	size_t refs;
-	unsigned char alpn[ALPN_BYTES_MAX]; /* wire format: length, name, length, name */
-	unsigned int alpn_len;
-};
 
 int err_openssl(struct err *e, enum err_reason r, const char *what)
 {
@@ -46,7 +36,7 @@ static int load_chain(SSL_CTX *ctx, struct str pem, struct err *e)
 	return 0;
 }
 
-static int no_password(char *out, int size, int writing, void *ctx)
+int tls_no_password(char *out, int size, int writing, void *ctx)
 {
 	(void)out, (void)size, (void)writing, (void)ctx;
 	return -1;
@@ -56,7 +46,7 @@ static int load_key(SSL_CTX *ctx, struct str pem, struct err *e)
 {
 	BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
 	/* Without a call-back OpenSSL would ask on the terminal for an encrypted key's password. */
-	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, tls_no_password, NULL) : NULL;
 	int ok =
 		key && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
 
@@ -201,6 +191,9 @@ void tls_unref(struct tls *t)
 	if (!t || __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	SSL_CTX_free(t->ctx);
+	X509_free(t->leaf);
+	EVP_PKEY_free(t->key);
+	sk_X509_pop_free(t->chain, X509_free);
 	free(t);
 }
 

@@ -23,6 +23,24 @@ struct tls *tls_ref(struct tls *t);
 void tls_unref(struct tls *t);
 SSL_CTX *tls_ctx(struct tls *t); /* for a role that needs more than this, such as SNI call-backs */
 
+/* ---- servers of many names: one context, and a certificate chosen for each connection (tls_name.c) ---- */
+
+/* A certificate with key that is presented in connections over `base`'s context: a tenth of a context's memory. Given to
+ * conn_accept itself, it is what clients get that ask for nothing else. */
+struct tls *tls_certificate_new(struct tls *base, struct str cert_pem, struct str key_pem, struct err *e) must_check;
+X509 *tls_leaf(const struct tls *t);		     /* its certificate; NULL: none */
+STACK_OF(X509) *tls_chain(const struct tls *t);      /* what is sent behind it; NULL: nothing */
+size_t tls_refs(const struct tls *t);
+/* The rest is for a ClientHello call-back (SSL_CTX_set_client_hello_cb): what `ssl` will present, and whom it asks for. */
+struct str tls_client_hello_name(SSL *ssl);	     /* SNI, as it came; STR_NONE: none, or malformed */
+bool tls_present(SSL *ssl, struct tls *t);	     /* references it as long as the handshake takes */
+bool tls_has_certificate(const struct tls *t);	     /* of its own: by tls_certificate_new */
+struct tls *tls_presented(const SSL *ssl);
+/* Asks for a certificate by one of the authorities in `names`. A bad one, or none, does not end the handshake: see
+ * tls_info.verify_result. `id` (not 0) stands for what is asked: sessions are resumed only where the same is. */
+bool tls_ask_for_certificate(SSL *ssl, X509_STORE *authorities, const STACK_OF(X509_NAME) *names, int depth, uint64_t id);
+uint64_t tls_asked_for(const SSL *ssl);
+
 /* What is known of a connection once its handshake is done. */
 #define TLS_ALPN_BYTES 16
 struct tls_info {

@@ -16,6 +16,7 @@ struct shared {
 	struct routes *routes;
 	struct backends *backends;
 	const struct globals *globals; /* atomic pointer; globals_now() */
+	struct tls_front *tls_front;   /* tls/server.h: what clients of https are accepted with */
 	struct tls *default_tls;       /* atomic pointer: the certificate for names without one */
 	struct tls *upstream_tls;      /* verifies nothing: backend-protocol HTTPS without proxy-ssl-verify */
 	struct metrics *metrics;

@@ -2,6 +2,7 @@
 #include "roles/ingress/route/model_int.h"
 
 #include "roles/ingress/http/filter.h"
+#include "roles/ingress/tls/client_auth.h"
 
 #include <ctype.h>
 
@@ -49,6 +50,7 @@ static void host_free(struct host *pub)
 	host_index_free(pub);
 	settings_unref(pub->passthrough);
 	backend_unref(pub->passthrough_backend);
+	client_auth_unref(pub->client_auth);
 	free(h);
 }
 
@@ -423,6 +425,22 @@ static void set_passthrough(const struct plan *p, struct own_host *h)
 		       "ssl-passthrough of host \"%s\" needs a path \"/\" whose backend gets the connections", p->host);
 }
 
+/* The oldest Ingress that asks for certificates decides for the whole host, as in ingress-nginx. */
+static void set_client_auth(const struct plan *p, struct own_host *h)
+{
+	cleanup(freep) char *why = NULL;
+	const struct plan_path *by = NULL;
+
+	for (size_t k = 0; k < p->n; k++)
+		if (p->paths[k].set->auth_tls_ca && (!by || p->paths[k].order < by->order))
+			by = &p->paths[k];
+	if (by)
+		h->pub.client_auth = client_auth_new(p->name->name, by->set, &why);
+	if (why)
+		plan_problem(p, by->ingress, "auth-tls-secret", "BadAuthority", "%s: every request to host \"%s\" is refused", why,
+			     p->host);
+}
+
 /* When all else is known of each location. */
 static void finish_locations(const struct model *m, struct own_host *h)
 {
@@ -463,6 +481,7 @@ static struct host *make(struct plan *p)
 	for (size_t k = 0; k < p->n_canaries; k++)
 		add_canary(p, &p->canaries[k], h);
 	set_passthrough(p, h);
+	set_client_auth(p, h);
 	finish_locations(p->m, h);
 	host_index(&h->pub);
 	return &h->pub;

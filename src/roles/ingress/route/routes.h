@@ -20,6 +20,7 @@
 #include "roles/ingress/route/pattern.h"
 
 struct backend; /* upstream/upstream.h */
+struct client_auth; /* tls/client_auth.h */
 struct filter_use;
 struct quiesce;
 struct host;
@@ -58,7 +59,7 @@ struct host {
 	char *redirect_to;		/* from-to-www-redirect: this name only redirects to that one; NULL: not */
 	const struct settings *passthrough; /* ssl-passthrough: connections go to `passthrough_backend` unread; NULL: not */
 	struct backend *passthrough_backend;
-	struct tls *client_auth;	/* reserved for auth-tls: see tls/server.h */
+	struct client_auth *client_auth; /* whom it asks for a certificate: tls/client_auth.h; NULL: nobody */
 	struct location **all;
 	size_t n_all;
 	void *index_;			/* of paths: route/match.c */

@@ -1,0 +1,106 @@
+#include "roles/ingress/tls/client_auth.h"
+
+#include "base/map.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+struct client_auth {
+	unsigned refs;
+	const struct settings *set;
+	X509_STORE *store;		/* NULL: broken */
+	STACK_OF(X509_NAME) *names;
+	uint64_t id;
+};
+
+static void add_authority(struct client_auth *a, X509 *ca)
+{
+	X509_STORE_add_cert(a->store, ca);
+	X509_NAME *name = X509_NAME_dup(X509_get_subject_name(ca));
+	if (name && !sk_X509_NAME_push(a->names, name))
+		X509_NAME_free(name);
+}
+
+static int read_authorities(struct client_auth *a, const char *pem, struct err *e)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	int n = 0;
+
+	a->store = X509_STORE_new();
+	a->names = sk_X509_NAME_new_null();
+	ERR_clear_error();
+	for (X509 *ca; bio && (ca = PEM_read_bio_X509(bio, NULL, NULL, NULL)); n++) {
+		add_authority(a, ca);
+		X509_free(ca);
+	}
+	BIO_free(bio);
+	if (n == 0)
+		return err_openssl(e, ERR_INVALID, "ca.crt");
+	ERR_clear_error(); /* the end of the list is reported as an error too */
+	/* An intermediate authority that is named is trusted without its root. */
+	X509_VERIFY_PARAM_set_flags(X509_STORE_get0_param(a->store), X509_V_FLAG_PARTIAL_CHAIN);
+	return 0;
+}
+
+static uint64_t id_of(const char *host, const struct settings *s)
+{
+	cleanup(freep) char *all = xasprintf("%s\n%d\n%u\n%s", host, s->auth_tls_verify_client, s->auth_tls_verify_depth, s->auth_tls_ca);
+	uint64_t id = hash_keyed(all, strlen(all));
+
+	return id ? id : 1;
+}
+
+struct client_auth *client_auth_new(const char *host, const struct settings *s, char **ret_why)
+{
+	struct client_auth *a;
+	struct err e;
+
+	*ret_why = NULL;
+	if (!s->auth_tls_ca || s->auth_tls_verify_client == VERIFY_OFF)
+		return NULL;
+	a = xcalloc(1, sizeof(*a));
+	a->refs = 1;
+	a->set = settings_ref(s);
+	a->id = id_of(host, s);
+	if (read_authorities(a, s->auth_tls_ca, &e) < 0) {
+		*ret_why = xstrdup(e.message);
+		X509_STORE_free(TAKE_PTR(a->store));
+	}
+	return a;
+}
+
+struct client_auth *client_auth_ref(struct client_auth *a)
+{
+	__atomic_fetch_add(&a->refs, 1, __ATOMIC_RELAXED);
+	return a;
+}
+
+void client_auth_unref(struct client_auth *a)
+{
+	if (!a || __atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	settings_unref(a->set);
+	X509_STORE_free(a->store);
+	sk_X509_NAME_pop_free(a->names, X509_NAME_free);
+	free(a);
+}
+
+const struct settings *client_auth_settings(const struct client_auth *a)
+{
+	return a->set;
+}
+
+bool client_auth_broken(const struct client_auth *a)
+{
+	return !a->store;
+}
+
+uint64_t client_auth_id(const struct client_auth *a)
+{
+	return a->id;
+}
+
+bool client_auth_ask(const struct client_auth *a, SSL *ssl)
+{
+	return !a->store || tls_ask_for_certificate(ssl, a->store, a->names, (int)a->set->auth_tls_verify_depth, a->id);
+}

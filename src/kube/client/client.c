@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "kube/client/files_int.h"
 
 #include <netdb.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@
 
 struct kube_client {
 	struct loop *loop;
-	struct http_client *http;
+	struct http_client *http; /* NULL: objects come from files */
+	struct kube_files *files;
 	struct list calls; /* struct kube_call */
 	struct kube_events *events;
 	char *user_agent, *prefix; /* prefix: the path in the server's URL, "" usually */
@@ -31,6 +33,16 @@ struct kube_call {
 	struct buf body;
 	int status;
 	struct list link;
+	struct kube_local *local; /* answered from files; then http is NULL */
+};
+
+/* A request to files: it is answered at the end of the turn, when no informer is being told something. */
+struct kube_local {
+	struct kube_call *call;
+	struct kube_client *kube;
+	char *method, *path, *content_type;
+	json_t *body;
+	struct defer later;
 };
 
 /* ---- the server's address ---- */
@@ -152,9 +164,50 @@ struct kube_client *kube_client_new(struct loop *l, const struct kube_config *c,
 	return k;
 }
 
+struct kube_client *kube_client_from_files(struct loop *l, const char *dir, struct err *e)
+{
+	struct kube_client *k = xcalloc(1, sizeof(*k));
+
+	k->loop = l;
+	list_init(&k->calls);
+	k->files = kube_files_new(l, dir, e);
+	if (!k->files) {
+		kube_client_free(k);
+		return NULL;
+	}
+	k->events = kube_events_new(k);
+	return k;
+}
+
+void kube_client_on_files_note(struct kube_client *k, kube_files_note_fn *fn, void *ctx)
+{
+	if (!k->files)
+		return;
+	k->files->note = fn;
+	k->files->note_ctx = ctx;
+}
+
+struct kube_files *kube_client_files(struct kube_client *k)
+{
+	return k->files;
+}
+
+static void local_free(struct kube_local *c)
+{
+	if (!c)
+		return;
+	defer_cancel(&c->later);
+	free(c->method);
+	free(c->path);
+	free(c->content_type);
+	json_decref(c->body);
+	free(c);
+}
+
 static void call_free(struct kube_call *c)
 {
 	list_del(&c->link);
+	local_free(c->local);
 	buf_done(&c->body);
 	free(c);
 }
@@ -168,6 +221,7 @@ void kube_client_free(struct kube_client *k)
 	list_for(pos, tmp, &k->calls)
 		call_free(list_entry(pos, struct kube_call, link));
 	kube_events_free(k->events);
+	kube_files_free(k->files);
 	free(k->user_agent);
 	free(k->prefix);
 	free(k->authorization);
@@ -325,12 +379,49 @@ static struct kube_call *call_new(struct kube_client *k, const struct kube_raw *
 	return c;
 }
 
+static void local_answer(struct defer *d)
+{
+	struct kube_local *l = container_of(d, struct kube_local, later);
+	struct kube_call *c = l->call;
+	json_t *obj = NULL;
+	struct err e;
+
+	c->status = files_answer(l->kube->files, l->method, l->path, l->content_type, l->body, &obj, &e);
+	list_del(&c->link);
+	if (c->done)
+		c->done(c->ctx, c->status, obj, c->status >= 300 ? &e : NULL);
+	json_decref(obj);
+	call_free(c);
+}
+
+static struct kube_call *local_new(struct kube_client *k, const char *method, const char *path, const char *content_type,
+				   const json_t *body, kube_done_fn *done, void *ctx)
+{
+	struct kube_call *c = xcalloc(1, sizeof(*c));
+	struct kube_local *l = c->local = xcalloc(1, sizeof(*l));
+
+	c->done = done;
+	c->ctx = ctx;
+	list_append(&k->calls, &c->link);
+	*l = (struct kube_local){ .call = c,
+				  .kube = k,
+				  .method = xstrdup(method),
+				  .path = xstrdup(path),
+				  .content_type = xstrdup(content_type),
+				  .body = body ? json_deep_copy(body) : NULL,
+				  .later.run = local_answer };
+	loop_defer(k->loop, &l->later);
+	return c;
+}
+
 struct kube_call *kube_request(struct kube_client *k, const char *method, const char *path,
 			       const char *content_type, const json_t *body, kube_done_fn *done,
 			       void *ctx)
 {
-	cleanup(freep) char *text = body ? jx_dump_text(body) : NULL;
+	cleanup(freep) char *text = body && !k->files ? jx_dump_text(body) : NULL;
 
+	if (k->files)
+		return local_new(k, method, path, content_type, body, done, ctx);
 	return call_new(k,
 			&(struct kube_raw){ .method = method,
 					    .path = path,
@@ -343,6 +434,8 @@ struct kube_call *kube_request(struct kube_client *k, const char *method, const 
 struct kube_call *kube_get_as(struct kube_client *k, const char *path, const char *accept,
 			      kube_done_fn *done, void *ctx)
 {
+	if (k->files)
+		return local_new(k, "GET", path, NULL, NULL, done, ctx);
 	return call_new(k,
 			&(struct kube_raw){ .method = "GET",
 					    .path = path,

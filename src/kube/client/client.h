@@ -25,6 +25,20 @@ void kube_config_done(struct kube_config *c);
 struct kube_client;
 struct kube_client *kube_client_new(struct loop *l, const struct kube_config *c, const char *user_agent,
 				    struct err *e) must_check;
+/* The same from a folder of manifests (.yaml, .yml, .json; sub-folders too), which is watched: informers work as ever, with
+ * objects as an API server would give them out. Requests see what the files hold; statuses and Events that are written
+ * are kept in memory, any other write is answered 405. One file or document that cannot be read hides no other, and what
+ * it held before stays. Nothing is read before the loop runs. The folder may be empty, but must exist. */
+struct kube_client *kube_client_from_files(struct loop *l, const char *dir, struct err *e) must_check;
+enum kube_files_note {
+	KUBE_FILES_PROBLEM, /* "FILE:LINE: …": an object that could not be read */
+	KUBE_FILES_WARNING, /* "FILE:LINE: …": something that was left out */
+	KUBE_FILES_EVENT,   /* an Event was written: "Warning Rejected Ingress ns/name: …" */
+	KUBE_FILES_STATUS,  /* a status was written: "Ingress ns/name: {…}" */
+};
+typedef void kube_files_note_fn(void *ctx, enum kube_files_note what, const char *text);
+/* Who is told; nobody at first. `text` is one line. */
+void kube_client_on_files_note(struct kube_client *k, kube_files_note_fn *fn, void *ctx);
 void kube_client_free(struct kube_client *k);
 struct loop *kube_client_loop(const struct kube_client *k);
 const char *kube_client_ca(const struct kube_client *k); /* PEM of the server's CA, borrowed; NULL: the system's roots */

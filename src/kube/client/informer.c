@@ -1,6 +1,7 @@
 #include "kube/client/informer.h"
 
 #include "base/limits.h"
+#include "kube/client/files_int.h"
 #include "kube/client/informer_int.h"
 
 #include <ctype.h>
@@ -318,6 +319,10 @@ static char *list_path(const struct informer *i)
 
 static void informer_start(struct informer *i)
 {
+	if (kube_client_files(i->kube)) {
+		files_subscribe(kube_client_files(i->kube), i);
+		return;
+	}
 	bool watch = i->version && !i->relist && i->synced && !i->next_page;
 	uint64_t seconds = WATCH_SECONDS_MIN + jittered(WATCH_SECONDS_MIN / 2);
 	cleanup(freep) char *path = watch ? xasprintf("%s?allowWatchBookmarks=true&resourceVersion="
@@ -365,6 +370,16 @@ static char *selector_query(const struct informer_options *o)
 	return buf_take(&b);
 }
 
+/* A server would answer 400, again and again. */
+static int informer_selectors(struct informer *i, const struct informer_options *o)
+{
+	if (o && o->label_selector && !(i->labels = selector_parse(str_of(o->label_selector), &i->last_error)))
+		i->failing = true;
+	if (o && o->field_selector && field_selector_parse(str_of(o->field_selector), &i->fields, &i->last_error) < 0)
+		i->failing = true;
+	return i->failing ? -1 : 0;
+}
+
 struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr,
 			      const struct informer_options *o, const struct informer_handlers *h,
 			      void *ctx)
@@ -380,8 +395,13 @@ struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr,
 	i->selectors = selector_query(o);
 	i->metadata_only = o && o->metadata_only;
 	i->handlers_only = o && o->handlers_only;
+	i->group = xstrdup(gvr.group);
+	i->plural = xstrdup(gvr.resource);
+	i->ns = o ? xstrdup(o->ns) : NULL;
+	list_init(&i->files_link);
 	cache_init(i);
-	informer_next(i, 0); /* not now: no handler runs before the caller has the pointer */
+	if (!kube_client_files(k) || informer_selectors(i, o) == 0)
+		informer_next(i, 0); /* not now: no handler runs before the caller has the pointer */
 	return i;
 }
 
@@ -397,6 +417,12 @@ static void informer_reap(struct defer *d)
 	free(i->api_version);
 	free(i->version);
 	free(i->next_page);
+	free(i->group);
+	free(i->plural);
+	free(i->ns);
+	selector_free(i->labels);
+	field_selector_done(&i->fields);
+	list_del(&i->files_link);
 	free(i);
 }
 

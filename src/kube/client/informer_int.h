@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "kube/client/client_int.h"
 #include "kube/client/informer.h"
+#include "kube/object/selector.h"
 
 enum phase { PHASE_LIST, PHASE_WATCH };
 
@@ -33,6 +34,13 @@ struct informer {
 	struct timer retry;
 	struct defer reaper;
 	struct err last_error;
+
+	/* From files (files_int.h): what is wanted, and the place among those that are told. */
+	char *group, *plural, *ns;
+	struct selector *labels;
+	struct field_selector fields;
+	struct list files_link;
+	bool files_fresh; /* has not been told yet what there is */
 };
 
 void cache_init(struct informer *i);

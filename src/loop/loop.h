@@ -65,6 +65,9 @@ int loop_on_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), 
 int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *ctx, pid_t pid, int status),
 		  void *ctx, struct err *e) must_check;
 
+/* From now on `fn` gets another ctx for this child. */
+void loop_child_moved(struct loop *l, pid_t pid, void *ctx);
+
 /* `run` on a worker thread, then `done` on the loop. For what blocks: fsync, mount, unpacking. */
 struct work {
 	void (*run)(struct work *w);

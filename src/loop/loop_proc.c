@@ -54,6 +54,17 @@ int loop_on_child(struct loop *l, pid_t pid, void (*fn)(void *ctx, pid_t pid, in
 	return 0;
 }
 
+void loop_child_moved(struct loop *l, pid_t pid, void *ctx)
+{
+	list_for(at, tmp, &l->children)
+	{
+		struct loop_child *c = list_entry(at, struct loop_child, link);
+
+		if (c->pid == pid)
+			c->ctx = ctx;
+	}
+}
+
 static void signal_arrived(struct io *io, uint32_t events)
 {
 	struct loop *l = io->ctx;

@@ -33,6 +33,7 @@ static const struct setting {
 	ROW(https_address, "https-address", "0.0.0.0:443", "Where the ingress proxy serves HTTPS.", "https"),
 	ROW(ingress_admin_address, "ingress-admin-address", "127.0.0.1:10254", "Where the ingress proxy serves metrics and health."),
 	ROW(workers, "workers", "0", "Threads of the ingress proxy; 0 is one for each CPU, 8 at most."),
+	ROW(handover, "handover", NULL, "Name by which an ingress proxy run by hand gives its sockets to the next one."),
 	ROW(kubeconfig, "kubeconfig", NULL, "Run a single role against the cluster that this file names."),
 	ROW(from, "from", NULL, "Run a single role without a cluster, from the manifests in this folder."),
 	ROW(log_level, "log-level", "info", "error, warn, info or debug."),

@@ -23,6 +23,7 @@ struct config {
 	char *ingress_admin_address; /* where it serves metrics and health */
 	char *workers;	     /* of the ingress proxy: threads; "0": see config_workers() */
 	char *kubeconfig;    /* for a role that is run against another cluster; NULL in standalone */
+	char *handover;	     /* of the ingress proxy: see roles/ingress/handover.h; NULL: none */
 	char *from;	     /* for a role that is run without a cluster: a folder of manifests; NULL otherwise */
 	char *log_level;
 	bool standalone;     /* roles create what a cluster's add-ons would (kube-dns Service, IngressClass) */

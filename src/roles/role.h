@@ -24,6 +24,9 @@ struct role {
 	bool no_client;	     /* starts without a kube_client */
 	int (*start)(struct role_ctx *ctx, struct err *e);
 	void (*stop)(struct role_ctx *ctx); /* takes a half-started role */
+	/* SIGQUIT came: another process serves on the same sockets; finish what is under way, then loop_stop. NULL: two
+	 * processes of this role cannot run at once. */
+	void (*drain)(struct role_ctx *ctx);
 };
 extern const struct role role_apiserver, role_controllers, role_node, role_proxy, role_dns, role_lb, role_ingress;
 

@@ -182,7 +182,7 @@ int child_start(struct child *c, struct err *e)
 	return 0;
 }
 
-void child_stop(struct child *c, uint64_t grace_ms)
+static void end_with(struct child *c, int signo, uint64_t grace_ms)
 {
 	c->stopping = true;
 	timer_stop(&c->timer);
@@ -190,6 +190,52 @@ void child_stop(struct child *c, uint64_t grace_ms)
 		set_state(c, CHILD_STOPPED);
 		return;
 	}
-	kill(c->pid, SIGTERM);
+	kill(c->pid, signo);
 	timer_start(c->loop, &c->timer, grace_ms);
+}
+
+void child_stop(struct child *c, uint64_t grace_ms)
+{
+	end_with(c, SIGTERM, grace_ms);
+}
+
+void child_retire(struct child *c, uint64_t grace_ms)
+{
+	end_with(c, SIGQUIT, grace_ms);
+}
+
+void child_restart(struct child *c)
+{
+	c->backoff_ms = 0;
+	c->last_error[0] = '\0';
+	if (c->pid > 0)
+		kill(c->pid, SIGTERM); /* its end starts it again */
+	else
+		timer_start(c->loop, &c->timer, 0);
+}
+
+#define SWAP(a, b)                         \
+	do {                               \
+		__typeof__(a) swap_ = (a); \
+		(a) = (b);                 \
+		(b) = swap_;               \
+	} while (0)
+
+/* What the loop knows by address changes its descriptor or its owner instead. */
+void child_swap(struct child *a, struct child *b)
+{
+	struct err e;
+
+	io_stop(&a->notify);
+	io_stop(&b->notify);
+	SWAP(a->notify.fd, b->notify.fd);
+	SWAP(a->pid, b->pid);
+	SWAP(a->state, b->state);
+	SWAP(a->started_ms, b->started_ms);
+	SWAP(a->ready_ms, b->ready_ms);
+	loop_child_moved(a->loop, a->pid, a);
+	loop_child_moved(b->loop, b->pid, b);
+	if ((a->notify.fd >= 0 && io_watch(a->loop, &a->notify, EPOLLIN, &e) < 0) ||
+	    (b->notify.fd >= 0 && io_watch(b->loop, &b->notify, EPOLLIN, &e) < 0))
+		log_error("%s: %s", a->name, e.message);
 }

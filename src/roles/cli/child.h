@@ -33,5 +33,11 @@ struct child {
 };
 void child_init(struct child *c, struct loop *l);
 int child_start(struct child *c, struct err *e) must_check;
+/* SIGTERM, then it is started anew, as after a crash but without delay. One that is not running is started. */
+void child_restart(struct child *c);
+/* The processes change places; everything else of `a` and `b` stays where it is. Both notify. */
+void child_swap(struct child *a, struct child *b);
+/* SIGQUIT: it finishes what is under way and ends; SIGKILL after `grace_ms`. */
+void child_retire(struct child *c, uint64_t grace_ms);
 /* SIGTERM, SIGKILL after `grace_ms`; `changed` tells when it has ended (CHILD_STOPPED). */
 void child_stop(struct child *c, uint64_t grace_ms);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-	&command_up, &command_down, &command_status, &command_image, &command_explain, &command_top, &command_version,
+	&command_up, &command_down, &command_restart, &command_status, &command_image, &command_explain, &command_top, &command_version,
 	&command_completion,
 };
 

@@ -36,7 +36,7 @@ static int down(struct config *c, int argc, char **argv)
 		err_set(&e, ERR_FORBIDDEN, "`portico down` needs root (use sudo)");
 		return fail(&e);
 	}
-	cleanup(json_decrefp) json_t *doc = control_ask(c, &e);
+	cleanup(json_decrefp) json_t *doc = control_ask(c, "status", &e);
 	if (!doc) {
 		if (access(c->run_dir, F_OK) != 0) {
 			printf("portico is not running.\n");

@@ -79,7 +79,7 @@ static int status(struct config *c, int argc, char **argv)
 		return 2;
 	if (argc > 1)
 		return usage_error(&command_status, "unknown argument '%s'", argv[1]);
-	cleanup(json_decrefp) json_t *doc = control_ask(c, &e);
+	cleanup(json_decrefp) json_t *doc = control_ask(c, "status", &e);
 	if (!doc)
 		return fail(&e);
 	add_memory(doc);

@@ -101,7 +101,7 @@ static int follow_progress(int fd)
 static int complain_late(const struct config *c)
 {
 	struct err e;
-	cleanup(json_decrefp) json_t *doc = control_ask(c, &e);
+	cleanup(json_decrefp) json_t *doc = control_ask(c, "status", &e);
 	json_t *role;
 	size_t i;
 
@@ -161,7 +161,7 @@ static int up(struct config *c, int argc, char **argv)
 
 	if (argc > 1)
 		return usage_error(&command_up, "unknown argument '%s'", argv[1]);
-	json_t *running = control_ask(c, &e);
+	json_t *running = control_ask(c, "status", &e);
 	if (running) {
 		printf("portico is running already (pid %lld); `portico status` tells more.\n",
 		       (long long)jx_int(running, "pid", 0));

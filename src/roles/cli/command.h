@@ -10,7 +10,7 @@ struct command {
 	/* argv[0] is the command's name; settings are parsed out already. Returns the exit status. */
 	int (*run)(struct config *c, int argc, char **argv);
 };
-extern const struct command command_up, command_down, command_status, command_image, command_version, command_completion,
+extern const struct command command_up, command_down, command_restart, command_status, command_image, command_version, command_completion,
 	command_explain, command_top;
 
 int usage_error(const struct command *cmd, const char *fmt, ...) printf_like(2, 3); /* returns 2 */

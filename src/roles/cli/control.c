@@ -10,13 +10,23 @@
 
 #define CONTROL_BACKLOG 16
 #define CONTROL_REPLY_BYTES (64u << 10)
+#define CONTROL_LINE_BYTES 256
 #define CONTROL_TIMEOUT_S 5
 
 struct control {
+	struct loop *loop;
 	struct io io;
 	char *path;
-	json_t *(*snapshot)(void *ctx);
+	json_t *(*answer)(void *ctx, const char *line);
 	void *ctx;
+	struct list askers;
+};
+
+struct asker {
+	struct control *control;
+	struct list link;
+	struct io io;
+	struct timer timer;
 };
 
 static int control_address(const struct config *c, struct sockaddr_un *ret, struct err *e)
@@ -28,24 +38,60 @@ static int control_address(const struct config *c, struct sockaddr_un *ret, stru
 	return 0;
 }
 
+static void asker_free(struct asker *a)
+{
+	io_stop(&a->io);
+	timer_stop(&a->timer);
+	list_del(&a->link);
+	close(a->io.fd);
+	free(a);
+}
+
+static void on_late(struct timer *t)
+{
+	asker_free(t->ctx);
+}
+
+/* A line is far smaller than what one send delivers. */
+static void on_line(struct io *io, uint32_t events)
+{
+	struct asker *a = io->ctx;
+	char line[CONTROL_LINE_BYTES];
+	ssize_t n = recv(io->fd, line, sizeof(line) - 1, 0);
+
+	(void)events;
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n > 0 && line[n - 1] == '\n') {
+		line[n - 1] = '\0';
+		json_t *doc = a->control->answer(a->control->ctx, line);
+		cleanup(freep) char *text = jx_dump_text(doc);
+		json_decref(doc);
+		/* It fits the socket's buffer, so a client that does not read cannot hold us. */
+		send(io->fd, text, strlen(text), MSG_NOSIGNAL);
+	}
+	asker_free(a);
+}
+
 static void on_connection(struct io *io, uint32_t events)
 {
 	struct control *c = io->ctx;
-	cleanup(closep) int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct err e;
 
 	(void)events;
 	if (fd == -1)
 		return;
-	json_t *doc = c->snapshot(c->ctx);
-	cleanup(freep) char *text = jx_dump_text(doc);
-	json_decref(doc);
-	/* It fits the socket's buffer, so a client that does not read cannot hold us. */
-	if (send(fd, text, strlen(text), MSG_NOSIGNAL) == -1)
-		return;
+	struct asker *a = xcalloc(1, sizeof(*a));
+	*a = (struct asker){ .control = c, .io = { .fd = fd, .ready = on_line, .ctx = a }, .timer = { .fire = on_late, .ctx = a } };
+	list_append(&c->askers, &a->link);
+	timer_start(c->loop, &a->timer, CONTROL_TIMEOUT_S * 1000);
+	if (io_watch(c->loop, &a->io, EPOLLIN, &e) < 0)
+		asker_free(a);
 }
 
-struct control *control_new(struct loop *l, const struct config *conf, json_t *(*snapshot)(void *), void *ctx,
-			    struct err *e)
+struct control *control_new(struct loop *l, const struct config *conf, json_t *(*answer)(void *, const char *),
+			    void *ctx, struct err *e)
 {
 	struct sockaddr_un sun;
 	struct control *c;
@@ -63,8 +109,9 @@ struct control *control_new(struct loop *l, const struct config *conf, json_t *(
 		return NULL;
 	}
 	c = xcalloc(1, sizeof(*c));
-	*c = (struct control){ .io = { .fd = fd, .ready = on_connection, .ctx = c }, .path = xstrdup(sun.sun_path),
-			       .snapshot = snapshot, .ctx = ctx };
+	*c = (struct control){ .loop = l, .io = { .fd = fd, .ready = on_connection, .ctx = c }, .path = xstrdup(sun.sun_path),
+			       .answer = answer, .ctx = ctx };
+	list_init(&c->askers);
 	if (io_watch(l, &c->io, EPOLLIN, e) < 0) {
 		control_free(c);
 		return NULL;
@@ -76,6 +123,8 @@ void control_free(struct control *c)
 {
 	if (!c)
 		return;
+	while (!list_empty(&c->askers))
+		asker_free(list_entry(c->askers.next, struct asker, link));
 	io_stop(&c->io);
 	close(c->io.fd);
 	unlink(c->path);
@@ -83,7 +132,7 @@ void control_free(struct control *c)
 	free(c);
 }
 
-json_t *control_ask(const struct config *conf, struct err *e)
+json_t *control_ask(const struct config *conf, const char *line, struct err *e)
 {
 	struct sockaddr_un sun;
 	struct buf reply;
@@ -100,6 +149,11 @@ json_t *control_ask(const struct config *conf, struct err *e)
 		return NULL;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	cleanup(freep) char *text = xasprintf("%s\n", line);
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) == -1) {
+		err_errno(e, errno, "ask the supervisor");
+		return NULL;
+	}
 	buf_init(&reply, CONTROL_REPLY_BYTES);
 	ssize_t n;
 	while (buf_reserve(&reply, 4096) == 0 && (n = read(fd, reply.ptr + reply.len, 4096)) > 0)

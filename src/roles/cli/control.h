@@ -1,4 +1,8 @@
-/* control.h - the supervisor's socket: one JSON document to whoever connects (root only), then close. */
+/* control.h - the supervisor's socket, for root only: one line is asked, one JSON document is answered.
+ *
+ *   "status"         the snapshot that supervisor.h describes
+ *   "restart ROLE"   {"restarting":"ROLE"}, or {"error":"…"}
+ */
 #pragma once
 
 #include "codec/jx.h"
@@ -6,8 +10,9 @@
 #include "roles/config.h"
 
 struct control;
-struct control *control_new(struct loop *l, const struct config *c, json_t *(*snapshot)(void *ctx), void *ctx,
+/* `answer` returns a new reference. */
+struct control *control_new(struct loop *l, const struct config *c, json_t *(*answer)(void *ctx, const char *line), void *ctx,
 			    struct err *e) must_check;
 void control_free(struct control *c);
 /* The client's side, blocking. NULL with ERR_NOT_FOUND when no supervisor runs. */
-json_t *control_ask(const struct config *c, struct err *e) must_check;
+json_t *control_ask(const struct config *c, const char *line, struct err *e) must_check;

@@ -195,7 +195,9 @@ int preflight_sockets(const struct config *c, struct supervisor_sockets *s, stru
 	    socket_add(s, "dns", "dns-udp", dns, SOCK_DGRAM, "node-ip", e) < 0 ||
 	    socket_add(s, "dns", "dns-tcp", dns, SOCK_STREAM, "node-ip", e) < 0 ||
 	    socket_add(s, "ingress", "http", c->http_address, SOCK_STREAM, "http-address", e) < 0 ||
-	    socket_add(s, "ingress", "https", c->https_address, SOCK_STREAM, "https-address", e) < 0)
+	    socket_add(s, "ingress", "https", c->https_address, SOCK_STREAM, "https-address", e) < 0 ||
+	    (c->ingress_admin_address[0] && socket_add(s, "ingress", "ingress-admin", c->ingress_admin_address, SOCK_STREAM,
+						       "ingress-admin-address", e) < 0))
 		return -1;
 	return 0;
 }

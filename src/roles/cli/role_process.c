@@ -68,6 +68,19 @@ static void on_stop_signal(void *ctx, int signo)
 	loop_stop(ctx);
 }
 
+struct draining {
+	const struct role *role;
+	struct role_ctx *ctx;
+};
+
+static void on_drain_signal(void *arg, int signo)
+{
+	const struct draining *d = arg;
+
+	log_info("another process has taken over (%s): finishing what is under way", strsignal(signo));
+	d->role->drain(d->ctx);
+}
+
 static int open_client(struct role_ctx *ctx, const struct role *r, struct err *e)
 {
 	struct kube_config kc;
@@ -89,6 +102,10 @@ static int role_start(struct role_ctx *ctx, const struct role *r, struct err *e)
 
 	if (loop_on_signal(ctx->loop, SIGTERM, on_stop_signal, ctx->loop, e) < 0 ||
 	    loop_on_signal(ctx->loop, SIGINT, on_stop_signal, ctx->loop, e) < 0)
+		return -1;
+	static struct draining draining;
+	draining = (struct draining){ r, ctx };
+	if (r->drain && loop_on_signal(ctx->loop, SIGQUIT, on_drain_signal, &draining, e) < 0)
 		return -1;
 	if (sandbox_identity(r, e) < 0 || open_client(ctx, r, e) < 0)
 		return -1;

@@ -12,6 +12,7 @@
 #include "roles/proxy/teardown.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 
 #define STOP_GRACE_MS 5000	 /* a role has nothing to save but what it has saved already */
 #define CONTAINERD_GRACE_MS 5000
+#define RETIRE_GRACE_MS 260000	 /* worker-shutdown-timeout's default, 240 s, and some more */
 #define LOG_CHECK_MS 30000
 #define CONTAINERD_WAIT_MS 10000
 #define LISTEN_ENV_BYTES 256
@@ -26,14 +28,16 @@
 struct supervisor;
 struct member {
 	struct child child;
+	struct child next; /* of a role that hands its connections over: the one that is to replace `child`, or retires */
 	char *argv[5];
 	char *log_path;
 	char listen_env[LISTEN_ENV_BYTES];
-	bool announced;
+	bool announced, hands_over;
 };
 
 struct supervisor {
 	struct loop *loop;
+	char *program; /* where the installed program is: after an upgrade, another one than this */
 	const struct config *config;
 	struct member *members; /* [0] is containerd; the others follow roles[] */
 	size_t n;
@@ -147,7 +151,7 @@ static void torn_down(struct work *w)
 static void on_stopped(struct supervisor *s)
 {
 	for (size_t i = 1; i < s->n; i++)
-		if (s->members[i].child.state != CHILD_STOPPED)
+		if (s->members[i].child.state != CHILD_STOPPED || s->members[i].next.state != CHILD_STOPPED)
 			return;
 	if (s->members[0].child.state == CHILD_STOPPED) {
 		loop_stop(s->loop);
@@ -185,8 +189,11 @@ static void on_signal(void *ctx, int signo)
 	log_info("stopping on %s", strsignal(signo));
 	s->stopping = true;
 	s->work.run = NULL; /* an image import that is under way ends by itself with containerd */
-	for (size_t i = 1; i < s->n; i++)
+	for (size_t i = 1; i < s->n; i++) {
 		child_stop(&s->members[i].child, STOP_GRACE_MS);
+		if (s->members[i].next.state != CHILD_STOPPED)
+			child_stop(&s->members[i].next, STOP_GRACE_MS);
+	}
 	on_stopped(s);
 }
 
@@ -199,9 +206,63 @@ static void check_logs(struct timer *t)
 	timer_start(s->loop, t, LOG_CHECK_MS);
 }
 
-static json_t *snapshot(void *ctx)
+/* ---- restarts on request ---- */
+
+static struct member *member_of(struct child *next)
 {
-	struct supervisor *s = ctx;
+	return container_of(next, struct member, next);
+}
+
+/* The next process serves: the old one finishes what it has, on the same sockets' connections. Then they change places,
+ * which costs nothing but their numbers: a struct child is tied to its address. */
+static void next_changed(struct child *c)
+{
+	struct member *m = member_of(c);
+	struct supervisor *s = supervisor_of(c);
+
+	if (c->state == CHILD_READY && !c->stopping) {
+		log_info("%s: %d takes over from %d", c->name, c->pid, m->child.pid);
+		child_swap(&m->child, c);
+		child_retire(c, RETIRE_GRACE_MS);
+	} else if (c->state == CHILD_WAITING) {
+		log_error("%s: the new process ended: %s; the old one goes on", c->name, c->last_error);
+		snprintf(m->child.last_error, sizeof(m->child.last_error), "restart failed: %.200s", c->last_error);
+		child_stop(c, 0);
+	} else if (c->state == CHILD_STOPPED && s->stopping) {
+		on_stopped(s);
+	}
+}
+
+static int restart_member(struct supervisor *s, struct member *m, struct err *e)
+{
+	free(m->argv[0]);
+	m->argv[0] = xstrdup(s->program);
+	if (!m->hands_over) {
+		child_restart(&m->child);
+		return 0;
+	}
+	if (m->next.state != CHILD_STOPPED)
+		return err_set(e, ERR_CONFLICT, "%s: a process that was replaced before is still finishing (pid %d)", m->child.name,
+			       m->next.pid);
+	m->next.last_error[0] = '\0';
+	return child_start(&m->next, e);
+}
+
+static json_t *restart(struct supervisor *s, const char *name)
+{
+	struct err e;
+
+	for (size_t i = 1; i < s->n && !s->stopping; i++)
+		if (c_eq(s->members[i].child.name, name)) {
+			if (restart_member(s, &s->members[i], &e) < 0)
+				return json_pack("{s:s}", "error", e.message);
+			return json_pack("{s:s}", "restarting", name);
+		}
+	return json_pack("{s:s}", "error", s->stopping ? "portico is stopping" : "there is no such role");
+}
+
+static json_t *snapshot(struct supervisor *s)
+{
 	uint64_t now = loop_now_ms(s->loop);
 	json_t *list = json_array();
 
@@ -217,6 +278,13 @@ static json_t *snapshot(void *ctx)
 			 "stopping", s->stopping, "roles", list);
 }
 
+static json_t *answer(void *ctx, const char *line)
+{
+	if (strncmp(line, "restart ", 8) == 0)
+		return restart(ctx, line + 8);
+	return snapshot(ctx);
+}
+
 static void member_init(struct supervisor *s, struct member *m, const char *name)
 {
 	child_init(&m->child, s->loop);
@@ -226,6 +294,22 @@ static void member_init(struct supervisor *s, struct member *m, const char *name
 	m->child.log_path = m->log_path;
 	m->child.changed = on_changed;
 	m->child.ctx = s;
+	child_init(&m->next, s->loop);
+}
+
+/* After give_sockets: the same process once more, with the same sockets. */
+static void prepare_next(struct member *m)
+{
+	m->hands_over = true;
+	m->next.name = m->child.name;
+	m->next.argv = m->child.argv;
+	m->next.log_path = m->child.log_path;
+	m->next.listen_env = m->child.listen_env;
+	m->next.n_fds = m->child.n_fds;
+	memcpy(m->next.fds, m->child.fds, sizeof(m->next.fds));
+	m->next.notifies = m->child.notifies;
+	m->next.ctx = m->child.ctx;
+	m->next.changed = next_changed;
 }
 
 static void give_sockets(struct member *m, const struct supervisor_sockets *sockets)
@@ -267,6 +351,8 @@ static int build_members(struct supervisor *s, const struct supervisor_sockets *
 		m->argv[2] = xasprintf("--config=%s/config.json", s->config->run_dir);
 		m->child.notifies = true;
 		give_sockets(m, sockets);
+		if (roles[i]->drain)
+			prepare_next(m);
 	}
 	return 0;
 }
@@ -287,7 +373,7 @@ static int supervisor_start(struct supervisor *s, const struct supervisor_socket
 		return -1;
 	if (build_members(s, sockets, e) < 0 || containerd_prepare(s->config, e) < 0)
 		return -1;
-	s->control = control_new(s->loop, s->config, snapshot, s, e);
+	s->control = control_new(s->loop, s->config, answer, s, e);
 	if (!s->control)
 		return -1;
 	s->started_ms = loop_now_ms(s->loop);
@@ -298,9 +384,17 @@ static int supervisor_start(struct supervisor *s, const struct supervisor_socket
 	return 0;
 }
 
+static char *program_path(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	return n > 0 ? xstrndup(path, (size_t)n) : xstrdup("/proc/self/exe");
+}
+
 int supervisor_run(const struct config *c, const struct supervisor_sockets *sockets, int progress_fd, struct err *e)
 {
-	struct supervisor s = { .config = c, .progress_fd = progress_fd };
+	struct supervisor s = { .config = c, .progress_fd = progress_fd, .program = program_path() };
 
 	signal(SIGPIPE, SIG_IGN);
 	s.loop = loop_new(e);
@@ -311,6 +405,7 @@ int supervisor_run(const struct config *c, const struct supervisor_sockets *sock
 		loop_run(s.loop);
 	control_free(s.control);
 	free_members(&s);
+	free(s.program);
 	loop_free(s.loop);
 	struct err ignored;
 	if (rc == 0 && dir_remove(c->run_dir, &ignored) < 0)

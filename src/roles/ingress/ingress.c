@@ -3,6 +3,7 @@
 #include "loop/quiesce.h"
 #include "net/x509.h"
 #include "roles/ingress/config/source.h"
+#include "roles/ingress/handover.h"
 #include "roles/ingress/observe/access_log.h"
 #include "roles/ingress/observe/admin.h"
 #include "roles/ingress/observe/metrics.h"
@@ -19,7 +20,31 @@ struct ingress {
 	struct sync *sync;
 	struct workers *workers;
 	struct admin *admin;
+	struct handover_socket sockets[HANDOVER_SOCKETS_MAX];
+	int before; /* the connection to the process whose sockets were taken over; -1: none */
+	struct handover *handover;
+	bool draining;
 };
+
+static void on_drained(void *arg)
+{
+	struct ingress *in = arg;
+
+	log_info("the last connection has ended");
+	loop_stop(in->role->loop);
+}
+
+static void drain(struct ingress *in)
+{
+	if (in->draining)
+		return;
+	in->draining = true;
+	admin_free(TAKE_PTR(in->admin));
+	if (in->workers)
+		workers_drain(in->workers, on_drained, in);
+	else
+		loop_stop(in->role->loop);
+}
 
 /* As ingress-nginx's: self-signed, with a name that says what it is. */
 static struct tls *fake_certificate(struct err *e)
@@ -41,7 +66,11 @@ static struct tls *fake_certificate(struct err *e)
 	return t;
 }
 
-static int socket_of(const char *name, const char *address, struct err *e)
+/* ---- listening sockets: from the supervisor, from the process before us, or our own ---- */
+
+enum { SOCKET_HTTP, SOCKET_HTTPS, SOCKET_ADMIN, N_SOCKETS };
+
+static int open_one(const char *name, const char *address, struct err *e)
 {
 	int fd = role_listen_fd(name);
 	struct addr a;
@@ -51,24 +80,64 @@ static int socket_of(const char *name, const char *address, struct err *e)
 	return addr_parse(address, &a, e) < 0 ? -1 : addr_listen(&a, BACKLOG, e);
 }
 
-static int serve(struct ingress *in, struct err *e)
+static int open_sockets(struct ingress *in, struct err *e)
 {
 	const struct config *c = in->role->config;
-	struct shared *s = &in->shared;
-	struct worker_socket sockets[] = { { socket_of("http", c->http_address, e), false }, { -1, true } };
+	const char *const addresses[N_SOCKETS] = { c->http_address, c->https_address, c->ingress_admin_address };
 
-	if (sockets[0].fd != -1)
-		sockets[1].fd = socket_of("https", c->https_address, e);
-	if (sockets[1].fd == -1)
-		return -1;
-	s->access_log = access_log_new(s->main_loop, s->quiesce, s->n_workers);
+	if (c->handover)
+		in->before = handover_take(c->handover, in->sockets, N_SOCKETS);
+	for (size_t i = 0; i < N_SOCKETS; i++) {
+		if (in->sockets[i].fd != -1 || !addresses[i][0])
+			continue;
+		in->sockets[i].fd = open_one(in->sockets[i].name, addresses[i], e);
+		if (in->sockets[i].fd == -1)
+			return err_wrap(e, "%s", in->sockets[i].name);
+	}
+	return 0;
+}
+
+static void replaced(void *arg)
+{
+	struct ingress *in = arg;
+
+	log_info("another process has taken over: finishing what is under way");
+	drain(in);
+}
+
+/* Those of the sockets that were given, for the next process. */
+static int offer_handover(struct ingress *in, struct err *e)
+{
+	struct handover_socket open[N_SOCKETS];
+	size_t n = 0;
+
+	for (size_t i = 0; i < N_SOCKETS; i++)
+		if (in->sockets[i].fd != -1)
+			open[n++] = in->sockets[i];
+	in->handover = handover_new(in->role->loop, in->role->config->handover, open, n, replaced, in, e);
+	return in->handover ? 0 : -1;
+}
+
+static int serve(struct ingress *in, struct err *e)
+{
+	struct shared *s = &in->shared;
+	struct worker_socket sockets[2];
+	size_t n = 0;
+
+	for (size_t i = SOCKET_HTTP; i <= SOCKET_HTTPS; i++)
+		if (in->sockets[i].fd != -1)
+			sockets[n++] = (struct worker_socket){ in->sockets[i].fd, i == SOCKET_HTTPS };
 	if (access_log_configure(s->access_log, s->globals, e) < 0)
 		return -1;
-	in->workers = workers_start(s, sockets, ARRAY_LEN(sockets), e);
+	in->workers = workers_start(s, sockets, n, e);
 	if (!in->workers)
 		return -1;
-	in->admin = admin_new(s->main_loop, s, c->ingress_admin_address, e);
-	return in->admin ? 0 : -1;
+	in->admin = admin_new(s->main_loop, s, in->sockets[SOCKET_ADMIN].fd, e);
+	if (!in->admin)
+		return -1;
+	handover_ready(in->before);
+	in->before = -1;
+	return in->role->config->handover ? offer_handover(in, e) : 0;
 }
 
 /* Not before: until the routes are there, connections wait in the sockets' queues instead of getting 404. */
@@ -99,6 +168,7 @@ static int shared_init(struct shared *s, struct role_ctx *ctx, struct err *e)
 	s->metrics = metrics_new(&(struct metrics_config){ .controller_class = "k8s.io/ingress-nginx",
 							   .controller_namespace = "ingress-nginx",
 							   .controller_pod = ctx->config->node_name, .routes = s->routes });
+	s->access_log = access_log_new(ctx->loop, s->quiesce, s->n_workers);
 	s->globals = globals_of_configmap(NULL, &nothing);
 	s->default_tls = fake_certificate(e);
 	if (!s->default_tls)
@@ -113,6 +183,12 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 
 	ctx->state = in;
 	in->role = ctx;
+	in->before = -1;
+	in->sockets[SOCKET_HTTP] = (struct handover_socket){ "http", -1 };
+	in->sockets[SOCKET_HTTPS] = (struct handover_socket){ "https", -1 };
+	in->sockets[SOCKET_ADMIN] = (struct handover_socket){ "ingress-admin", -1 };
+	if (open_sockets(in, e) < 0)
+		return -1;
 	if (shared_init(&in->shared, ctx, e) < 0)
 		return -1;
 	in->sync = sync_new(ctx, &in->shared, &(struct sync_options){ .first_sync = first_sync, .arg = in,
@@ -130,6 +206,7 @@ static void ingress_stop(struct role_ctx *ctx)
 
 	if (!in)
 		return;
+	handover_free(in->handover);
 	workers_stop(in->workers);
 	admin_free(in->admin);
 	sync_free(in->sync);
@@ -143,9 +220,15 @@ static void ingress_stop(struct role_ctx *ctx)
 	free(in);
 }
 
+static void ingress_drain(struct role_ctx *ctx)
+{
+	drain(ctx->state);
+}
+
 const struct role role_ingress = {
 	.name = "ingress",
 	.summary = "L7 proxy for Ingresses: hosts and paths, TLS, straight to pod addresses.",
 	.start = ingress_start,
 	.stop = ingress_stop,
+	.drain = ingress_drain,
 };

@@ -194,22 +194,7 @@ static void request(void *ctx, struct http_exchange *x)
 	reply_text(x, 404, "here are /metrics, /healthz, /readyz, /top and /explain");
 }
 
-static int listen_on(struct admin *a, const char *address, struct err *e)
-{
-	struct addr at;
-
-	if (addr_parse(address, &at, e) < 0)
-		return err_wrap(e, "--ingress-admin-address");
-	int fd = addr_listen(&at, BACKLOG, e);
-	if (fd == -1)
-		return err_wrap(e, "--ingress-admin-address");
-	a->server = http_server_new(a->main, &(struct http_server_config){ .request = request, .ctx = a, .body_max = BODY_MAX,
-									   .connections_max = ADMIN_CONNECTIONS_MAX,
-									   .idle_ms = IDLE_MS });
-	return http_server_listen(a->server, fd, e);
-}
-
-struct admin *admin_new(struct loop *main, struct shared *s, const char *address, struct err *e)
+struct admin *admin_new(struct loop *main, struct shared *s, int fd, struct err *e)
 {
 	struct admin *a = xcalloc(1, sizeof(*a));
 
@@ -217,7 +202,12 @@ struct admin *admin_new(struct loop *main, struct shared *s, const char *address
 	a->shared = s;
 	list_init(&a->scrapes);
 	a->explainer = explainer_new(s);
-	if (address && address[0] && listen_on(a, address, e) < 0) {
+	if (fd == -1)
+		return a;
+	a->server = http_server_new(a->main, &(struct http_server_config){ .request = request, .ctx = a, .body_max = BODY_MAX,
+									   .connections_max = ADMIN_CONNECTIONS_MAX,
+									   .idle_ms = IDLE_MS });
+	if (http_server_listen(a->server, fd, e) < 0) {
 		admin_free(a);
 		return NULL;
 	}

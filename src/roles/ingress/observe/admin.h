@@ -4,7 +4,7 @@
  *   /explain   ?url=&method=&client=&header=k: v     /readyz   routes are loaded
  *   /top       totals as JSON, for `portico top`
  * Everything runs on the main thread; no worker is asked anything. There is no authentication: the default address is
- * loopback, and nothing here changes anything. An empty address: not at all.
+ * loopback, and nothing here changes anything.
  */
 #pragma once
 
@@ -14,7 +14,8 @@
 #define ADMIN_CONNECTIONS_MAX 64
 
 struct admin;
-struct admin *admin_new(struct loop *main, struct shared *s, const char *address, struct err *e) must_check;
+/* `fd` listens, and becomes its own; -1: nobody asks over HTTP. */
+struct admin *admin_new(struct loop *main, struct shared *s, int fd, struct err *e) must_check;
 void admin_free(struct admin *a); /* NULL is nothing */
 /* Another path, answered with JSON (health of something, a list): main thread. `fn` returns a new reference; NULL: 404. */
 void admin_add(struct admin *a, const char *path, json_t *(*fn)(void *ctx), void *ctx);

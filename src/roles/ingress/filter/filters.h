@@ -36,3 +36,4 @@ extern const struct filter filter_basic_auth;
 extern const struct filter filter_jwt;
 extern const struct filter filter_auth_url;
 extern const struct filter filter_access_end;
+extern const struct filter filter_mirror;

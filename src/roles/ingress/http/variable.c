@@ -357,14 +357,22 @@ int variable_text_write(const struct variable_text *t, struct exchange *x, enum 
 
 #define STACK_BYTES 2048 /* most values */
 
+/* A decoded path may have line ends: they would make one header two. */
 static struct str keep(struct exchange *x, const struct buf *b)
 {
 	char *copy = arena_strndup(&x->arena, b->ptr, b->len);
+	size_t n = 0;
 
-	return copy ? (struct str){ copy, b->len } : STR_NONE;
+	if (!copy)
+		return STR_NONE;
+	for (size_t i = 0; i < b->len; i++)
+		if (((unsigned char)copy[i] >= 0x20 && copy[i] != 0x7f) || copy[i] == '\t')
+			copy[n++] = copy[i];
+	copy[n] = '\0';
+	return (struct str){ copy, n };
 }
 
-struct str variable_text_value(const struct variable_text *t, struct exchange *x)
+struct str variable_text_value_local(const struct variable_text *t, struct exchange *x, const struct variable_locals *locals)
 {
 	char stack[STACK_BYTES];
 	struct buf b = { .ptr = stack, .cap = sizeof(stack), .max = sizeof(stack) - 1 };
@@ -372,11 +380,16 @@ struct str variable_text_value(const struct variable_text *t, struct exchange *x
 
 	if (t->constant)
 		return str_of(t->source);
-	if (variable_text_write(t, x, ESCAPE_NONE, &b) == 0)
+	if (variable_text_write_local(t, x, locals, ESCAPE_NONE, &b) == 0)
 		return keep(x, &b);
 	buf_init(&b, EXCHANGE_ARENA_BYTES);
-	if (variable_text_write(t, x, ESCAPE_NONE, &b) == 0)
+	if (variable_text_write_local(t, x, locals, ESCAPE_NONE, &b) == 0)
 		value = keep(x, &b);
 	buf_done(&b);
 	return value;
+}
+
+struct str variable_text_value(const struct variable_text *t, struct exchange *x)
+{
+	return variable_text_value_local(t, x, NULL);
 }

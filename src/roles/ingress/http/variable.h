@@ -10,6 +10,7 @@
 
 struct exchange;
 struct pattern_match;
+struct variable_locals;
 struct variable_text;
 #define VARIABLE_TEXT_BYTES_MAX 4096 /* the longest log format seen has a quarter of that */
 #define VARIABLE_PARTS_MAX 256
@@ -19,8 +20,10 @@ void variable_text_free(struct variable_text *t);
 enum variable_escape { ESCAPE_NONE, ESCAPE_LOG, ESCAPE_JSON, ESCAPE_URI };
 /* An absent value is "", and "-" with ESCAPE_LOG. -1: `out` is full. */
 int variable_text_write(const struct variable_text *t, struct exchange *x, enum variable_escape how, struct buf *out) must_check;
-/* The value, of x's arena (a text without variables is its own value); STR_NONE: too long. */
+/* The value, of x's arena (a text without variables is its own value); STR_NONE: too long. For headers and URLs: control
+ * characters of variables are left out, so that a value stays one line. */
 struct str variable_text_value(const struct variable_text *t, struct exchange *x);
+struct str variable_text_value_local(const struct variable_text *t, struct exchange *x, const struct variable_locals *locals);
 const char *variable_text_source(const struct variable_text *t);
 /* The same inside a snippet, which has variables of its own (`set $name value`) and the groups of the regular expression
  * that matched last. Without `groups`, $1..$9 are those of the location's regular expression. */

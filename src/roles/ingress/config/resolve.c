@@ -1,0 +1,459 @@
+/* What settings take from Secrets and ConfigMaps, and what several annotations say together. */
+#include "roles/ingress/config/builder.h"
+#include "roles/ingress/config/snippet.h"
+
+#include "codec/base64.h"
+#include "roles/ingress/filter/htpasswd.h"
+#include "roles/ingress/filter/jwt.h"
+#include "roles/ingress/http/variable.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <strings.h>
+
+#define SECRET_BYTES_MAX (1u << 20) /* MaxSecretSize */
+#define HEADERS_MAX 64		    /* of a ConfigMap; requests and answers have room for 128 */
+
+/* ---- references ---- */
+
+/* The object that "name" or "ns/name" means; NULL: the location is denied. */
+static const json_t *find(struct builder *b, const char *annotation, const char *kind, const char *reference,
+			  const json_t *(*get)(void *ctx, const char *ns, const char *name))
+{
+	struct str name;
+	struct str ns = str_cut(str_of(reference), '/', &name);
+	cleanup(freep) char *ns_text = name.ptr ? str_dup(ns) : xstrdup(b->ns);
+	cleanup(freep) char *name_text = name.ptr ? str_dup(name) : str_dup(ns);
+
+	if (strcmp(ns_text, b->ns) != 0 && !b->g->allow_cross_namespace) {
+		builder_deny(b, annotation, "%s: cross namespace usage of secrets is not allowed", annotation);
+		return NULL;
+	}
+	const json_t *obj = b->src && get ? get(b->src->ctx, ns_text, name_text) : NULL;
+	if (!obj)
+		builder_deny(b, annotation, "%s: %s %s/%s does not exist", annotation, kind, ns_text, name_text);
+	return obj;
+}
+
+static const json_t *find_secret(struct builder *b, const char *annotation, const char *reference)
+{
+	return find(b, annotation, "Secret", reference, b->src ? b->src->get_secret : NULL);
+}
+
+static const json_t *find_configmap(struct builder *b, const char *annotation, const char *reference)
+{
+	return find(b, annotation, "ConfigMap", reference, b->src ? b->src->get_configmap : NULL);
+}
+
+/* A key's bytes, on the heap; STR_NONE: absent or no base64. */
+static struct str secret_bytes(const json_t *secret, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json_object_get(secret, "data"), key));
+	struct buf b;
+	size_t bad;
+
+	if (!text)
+		return STR_NONE;
+	buf_init(&b, SECRET_BYTES_MAX);
+	if (base64_decode(str_of(text), &b, &bad) < 0) {
+		buf_done(&b);
+		return STR_NONE;
+	}
+	size_t len = b.len;
+	return (struct str){ len ? buf_take(&b) : xstrdup(""), len };
+}
+
+static void wipe(struct str *s)
+{
+	if (s->ptr)
+		OPENSSL_cleanse((char *)(uintptr_t)s->ptr, s->len);
+	free((char *)(uintptr_t)s->ptr);
+}
+
+/* ---- headers of ConfigMaps ---- */
+
+static bool name_ok(const char *name)
+{
+	return form_header_name.ok(str_of(name));
+}
+
+/* No line ends: a value cannot become another header. */
+static bool value_ok(const char *value)
+{
+	for (const char *c = value; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return false;
+	return true;
+}
+
+static bool is_allowed(const struct str_list *allowed, const char *name)
+{
+	for (size_t i = 0; allowed && i < allowed->n; i++)
+		if (strcasecmp(allowed->at[i], name) == 0)
+			return true;
+	return !allowed;
+}
+
+static int add_header_text(struct header_text *at, const char *name, const char *value, const struct str_list *allowed, struct err *e)
+{
+	if (!name_ok(name))
+		return err_set(e, ERR_INVALID, "invalid header name \"%.100s\" in ConfigMap", name);
+	if (!value || !value_ok(value))
+		return err_set(e, ERR_INVALID, "invalid value of header %.100s in ConfigMap", name);
+	if (!is_allowed(allowed, name))
+		return err_set(e, ERR_INVALID, "header %.100s is not allowed: global-allowed-response-headers does not have it", name);
+	at->value = variable_text_new(value, e);
+	if (!at->value)
+		return err_wrap(e, "header %.100s", name);
+	at->name = (struct str){ xstrdup(name), strlen(name) };
+	return 0;
+}
+
+int header_texts_of(const json_t *configmap, const struct str_list *allowed, struct header_text **ret, size_t *ret_n, struct err *e)
+{
+	const json_t *data = json_object_get(configmap, "data");
+	struct header_text *at = xcalloc(json_object_size(data) + 1, sizeof(*at));
+	size_t n = 0;
+	const char *name;
+	json_t *value;
+
+	if (json_object_size(data) > HEADERS_MAX) {
+		free(at);
+		return err_set(e, ERR_INVALID, "more than %d headers in ConfigMap", HEADERS_MAX);
+	}
+	json_object_foreach((json_t *)(uintptr_t)data, name, value) {
+		if (add_header_text(&at[n], name, json_string_value(value), allowed, e) < 0) {
+			header_texts_free(at, n);
+			return -1;
+		}
+		n++;
+	}
+	*ret = at;
+	*ret_n = n;
+	return 0;
+}
+
+void header_texts_free(struct header_text *h, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free((char *)(uintptr_t)h[i].name.ptr);
+		variable_text_free(h[i].value);
+	}
+	free(h);
+}
+
+static void headers_from(struct builder *b, const char *annotation, const char *reference, const struct str_list *allowed,
+			 struct header_text **ret, size_t *ret_n)
+{
+	const json_t *configmap = find_configmap(b, annotation, reference);
+	struct header_text *at;
+	size_t n;
+	struct err e;
+
+	if (!configmap)
+		return;
+	if (header_texts_of(configmap, allowed, &at, &n, &e) < 0) {
+		builder_deny(b, annotation, "%s: %s", annotation, e.message);
+		return;
+	}
+	header_texts_free(*ret, *ret_n);
+	*ret = at;
+	*ret_n = n;
+}
+
+static void custom_headers(struct builder *b)
+{
+	if (b->refs.custom_headers)
+		headers_from(b, "custom-headers", b->refs.custom_headers, &b->g->global_allowed_response_headers, &b->s->custom_headers,
+			     &b->s->n_custom_headers);
+}
+
+/* ---- users and passwords ---- */
+
+static struct htpasswd *users_of_map(const json_t *secret, struct err *e)
+{
+	const json_t *data = json_object_get(secret, "data");
+	struct htpasswd_user *users = xcalloc(json_object_size(data) + 1, sizeof(*users));
+	size_t n = 0;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)data, name, value) {
+		struct str hash = secret_bytes(secret, name);
+		if (hash.ptr)
+			users[n++] = (struct htpasswd_user){ str_of(name), hash };
+	}
+	struct htpasswd *h = htpasswd_new_map(users, n, e);
+	for (size_t i = 0; i < n; i++)
+		wipe(&users[i].hash);
+	free(users);
+	return h;
+}
+
+static struct htpasswd *users_of_file(const json_t *secret, struct err *e)
+{
+	struct str file = secret_bytes(secret, "auth");
+	struct htpasswd *h;
+
+	if (!file.ptr) {
+		err_set(e, ERR_INVALID, "the secret %s does not contain a key with value auth", jx_name(secret));
+		return NULL;
+	}
+	h = htpasswd_new(file, e);
+	wipe(&file);
+	return h;
+}
+
+static void basic_auth(struct builder *b)
+{
+	struct err e;
+
+	if (b->s->auth_type == AUTH_NONE)
+		return;
+	if (b->s->auth_type == AUTH_DIGEST) {
+		builder_deny(b, "auth-type", "auth-type: digest is not supported");
+		return;
+	}
+	if (!b->refs.auth_secret) {
+		builder_deny(b, "auth-secret", "auth-type is basic, but auth-secret names no Secret");
+		return;
+	}
+	const json_t *secret = find_secret(b, "auth-secret", b->refs.auth_secret);
+	if (!secret)
+		return;
+	b->s->htpasswd = b->refs.auth_map ? users_of_map(secret, &e) : users_of_file(secret, &e);
+	if (!b->s->htpasswd)
+		builder_deny(b, "auth-secret", "auth-secret: %s", e.message);
+	else if (htpasswd_unusable(b->s->htpasswd))
+		builder_problem(b, "auth-secret", REASON_PARSING, "auth-secret: %zu of %zu users have password hashes of a kind that is not known: they cannot log in",
+				htpasswd_unusable(b->s->htpasswd), htpasswd_count(b->s->htpasswd));
+}
+
+/* ---- external authentication, tokens ---- */
+
+static void external_auth(struct builder *b)
+{
+	struct settings *s = b->s;
+
+	if (!s->enable_global_auth && !builder_has(b, nginx_annotations, "auth-url")) {
+		variable_text_free(s->auth_url);
+		s->auth_url = NULL;
+	}
+	if (s->auth_url && b->refs.auth_proxy_set_headers)
+		headers_from(b, "auth-proxy-set-headers", b->refs.auth_proxy_set_headers, NULL, &s->auth_proxy_set_headers,
+			     &s->n_auth_proxy_set_headers);
+}
+
+static struct str jwks_text(const json_t *obj, bool secret)
+{
+	static const char *const keys[] = { "jwks", "jwks.json" };
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const char *text = json_string_value(json_object_get(json_object_get(obj, "data"), keys[i]));
+		if (text)
+			return secret ? secret_bytes(obj, keys[i]) : (struct str){ xstrdup(text), strlen(text) };
+	}
+	return STR_NONE;
+}
+
+static void tokens(struct builder *b)
+{
+	bool secret = b->refs.jwks_secret;
+	const char *reference = secret ? b->refs.jwks_secret : b->refs.jwks_configmap;
+	const char *annotation = secret ? "jwt-secret" : "jwt-configmap";
+	struct err e;
+
+	if (!reference) {
+		if (b->s->jwt_issuer || b->s->jwt_audiences.n)
+			builder_deny(b, "jwt-secret", "jwt-issuer and jwt-audiences need jwt-secret or jwt-configmap");
+		return;
+	}
+	const json_t *obj = secret ? find_secret(b, annotation, reference) : find_configmap(b, annotation, reference);
+	if (!obj)
+		return;
+	struct str text = jwks_text(obj, secret);
+	b->s->jwt_jwks = text.ptr ? jwks_new(text, &e) : NULL;
+	if (!b->s->jwt_jwks)
+		builder_deny(b, annotation, "%s: %s", annotation, text.ptr ? e.message : "there is no key jwks or jwks.json");
+	free((char *)(uintptr_t)text.ptr);
+}
+
+/* ---- TLS ---- */
+
+static bool has_certificate(struct str pem)
+{
+	BIO *b = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+	X509 *cert = b ? PEM_read_bio_X509(b, NULL, NULL, NULL) : NULL;
+	bool ok = cert != NULL;
+
+	X509_free(cert);
+	BIO_free(b);
+	ERR_clear_error();
+	return ok;
+}
+
+static void client_certificates(struct builder *b)
+{
+	if (!b->refs.auth_tls_secret)
+		return;
+	const json_t *secret = find_secret(b, "auth-tls-secret", b->refs.auth_tls_secret);
+	if (!secret)
+		return;
+	struct str ca = secret_bytes(secret, "ca.crt");
+	if (ca.ptr && has_certificate(ca)) {
+		b->s->auth_tls_ca = (char *)(uintptr_t)ca.ptr;
+		return;
+	}
+	free((char *)(uintptr_t)ca.ptr);
+	builder_deny(b, "auth-tls-secret", "auth-tls-secret: the key ca.crt has no certificate");
+}
+
+static int restrict_tls(const struct builder *b, SSL_CTX *ctx, struct err *e)
+{
+	unsigned versions = b->refs.proxy_ssl_protocols;
+
+	SSL_CTX_set_verify_depth(ctx, (int)b->refs.proxy_ssl_verify_depth);
+	SSL_CTX_set_min_proto_version(ctx, versions & TLS_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION);
+	SSL_CTX_set_max_proto_version(ctx, versions & TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+	return SSL_CTX_set_cipher_list(ctx, b->refs.proxy_ssl_ciphers) == 1 ? 0 : err_openssl(e, ERR_INVALID, "proxy-ssl-ciphers");
+}
+
+static struct tls *upstream_tls_new(const struct builder *b, const json_t *secret, struct err *e)
+{
+	static const char *const h2[] = { "h2", NULL }, *const h1[] = { "http/1.1", NULL };
+	struct str cert = secret_bytes(secret, "tls.crt"), key = secret_bytes(secret, "tls.key"), ca = secret_bytes(secret, "ca.crt");
+	struct tls_config c = { .cert_pem = cert, .key_pem = key, .ca_pem = ca, .verify_peer = b->s->proxy_ssl_verify,
+				.alpn = b->s->backend_protocol == PROTOCOL_GRPCS ? h2 : h1 };
+	struct tls *t = NULL;
+
+	if (b->s->proxy_ssl_verify && !ca.ptr)
+		err_set(e, ERR_INVALID, "proxy-ssl-verify is on, but the Secret has no ca.crt");
+	else
+		t = tls_client_new(&c, e);
+	if (t && restrict_tls(b, tls_ctx(t), e) < 0) {
+		tls_unref(t);
+		t = NULL;
+	}
+	wipe(&key);
+	free((char *)(uintptr_t)cert.ptr);
+	free((char *)(uintptr_t)ca.ptr);
+	return t;
+}
+
+static void upstream_tls(struct builder *b)
+{
+	struct err e;
+
+	if (!b->refs.proxy_ssl_secret) {
+		if (b->s->proxy_ssl_verify)
+			builder_problem(b, "proxy-ssl-verify", REASON_IGNORED, "proxy-ssl-verify has no effect without proxy-ssl-secret");
+		b->s->proxy_ssl_verify = false;
+		return;
+	}
+	const json_t *secret = find_secret(b, "proxy-ssl-secret", b->refs.proxy_ssl_secret);
+	if (!secret)
+		return;
+	b->s->proxy_ssl = upstream_tls_new(b, secret, &e);
+	if (!b->s->proxy_ssl)
+		builder_deny(b, "proxy-ssl-secret", "proxy-ssl-secret: %s", e.message);
+}
+
+/* ---- snippets ---- */
+
+/* Leaving out a snippet that guards something would open it. */
+static bool guards(const char *text)
+{
+	static const char *const words[] = { "deny", "return", "auth_basic", "auth_request", "satisfy", "limit_req", "limit_conn",
+					     "valid_referers", "internal" };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strstr(text, words[i]))
+			return true;
+	return false;
+}
+
+static void one_snippet(struct builder *b, const char *annotation, const char *text, struct snippet **ret)
+{
+	struct err e;
+
+	if (!text)
+		return;
+	*ret = snippet_new(text, &e);
+	if (*ret)
+		return;
+	if (guards(text))
+		builder_deny(b, annotation, "%s: %s", annotation, e.message);
+	else
+		builder_problem(b, annotation, REASON_PARSING, "%s: %s; the snippet has no effect", annotation, e.message);
+}
+
+static void snippets(struct builder *b)
+{
+	one_snippet(b, "configuration-snippet", b->refs.configuration_snippet, &b->s->configuration_snippet);
+	one_snippet(b, "server-snippet", b->refs.server_snippet, &b->s->server_snippet);
+}
+
+/* ---- several annotations together ---- */
+
+/* The value of the last SecRuleEngine line; its default is DetectionOnly (modsecurity.conf-recommended). */
+enum waf_mode modsecurity_mode(const char *text)
+{
+	static const struct {
+		const char *word;
+		enum waf_mode mode;
+	} words[] = { { "On", WAF_BLOCK }, { "DetectionOnly", WAF_DETECT }, { "Off", WAF_OFF } };
+	struct str rest = str_of(text);
+	enum waf_mode mode = WAF_DETECT;
+
+	while (rest.len) {
+		struct str value, line = str_trim(str_cut(rest, '\n', &rest));
+		struct str word = str_cut(line, ' ', &value);
+		value = str_trim(value);
+		for (size_t i = 0; str_ieq(word, STR("SecRuleEngine")) && i < ARRAY_LEN(words); i++)
+			if (str_ieq(value, str_of(words[i].word)))
+				mode = words[i].mode;
+	}
+	return mode;
+}
+
+static void request_filter(struct builder *b)
+{
+	if (b->refs.modsecurity && b->refs.owasp_rules && !builder_has(b, our_annotations, "waf"))
+		b->s->waf = modsecurity_mode(b->refs.modsecurity_snippet);
+}
+
+static void canaries(struct builder *b)
+{
+	struct settings *s = b->s;
+
+	if (!s->canary && (s->canary_weight || s->canary_by_header || s->canary_by_header_value || s->canary_by_cookie || s->canary_by_header_pattern))
+		builder_problem(b, "canary", REASON_PARSING, "canary is configured but not enabled: canary: \"true\" is missing");
+	if (s->canary_weight > s->canary_weight_total) {
+		builder_problem(b, "canary-weight", REASON_PARSING, "canary-weight: %u is more than canary-weight-total, %u",
+				s->canary_weight, s->canary_weight_total);
+		s->canary_weight = s->canary_weight_total;
+	}
+}
+
+static void upstreams(struct builder *b)
+{
+	struct settings *s = b->s;
+
+	if (s->backend_protocol == PROTOCOL_FCGI)
+		builder_deny(b, "backend-protocol", "backend-protocol: FCGI is not supported");
+	if (b->g->retry_non_idempotent)
+		s->next_upstream |= NEXT_NON_IDEMPOTENT;
+	if (s->affinity_cookie && (s->use_regex || s->rewrite_target) && !s->session_cookie_path)
+		builder_problem(b, "session-cookie-path", REASON_PARSING,
+				"affinity on paths that are regular expressions needs session-cookie-path: browsers would not send the cookie back");
+}
+
+void settings_resolve(struct builder *b)
+{
+	static void (*const steps[])(struct builder *b) = { basic_auth, external_auth, tokens, client_certificates, upstream_tls,
+							     custom_headers, snippets, request_filter, canaries, upstreams };
+
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		steps[i](b);
+}

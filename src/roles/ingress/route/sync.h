@@ -26,6 +26,8 @@ struct sync_options {
 	void (*first_sync)(void *arg);
 	/* Other readers of ConfigMaps (tcp-services): each object as it comes, NULL when it is deleted. May be NULL. */
 	void (*configmap_changed)(void *arg, const char *ns, const char *name, const json_t *obj);
+	/* New global settings are in shared->globals. May be NULL. */
+	void (*globals_changed)(void *arg, const struct globals *g);
 	/* A server's TLS context from PEM, see tls/server.h; NULL: net/tls.h's */
 	struct tls *(*server_tls)(void *arg, struct str cert_pem, struct str key_pem, struct err *e);
 	void *arg;
@@ -35,6 +37,7 @@ struct sync;
 /* shared->routes, backends, quiesce and main_loop are set; globals and synced, and default_tls when there is an option for it,
  * are set from here. */
 struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync_options *o);
+/* The workers have ended; shared->globals is the caller's to give back. */
 void sync_free(struct sync *s);
 /* Orderly exit: takes our address out of every status, then calls `done`; at most a few seconds later. */
 void sync_retire(struct sync *s, void (*done)(void *arg), void *arg);

@@ -1,0 +1,574 @@
+#include "roles/ingress/route/sync.h"
+
+#include "base/log.h"
+#include "loop/quiesce.h"
+#include "roles/ingress/http/filter.h"
+#include "roles/ingress/observe/metrics.h"
+#include "roles/ingress/route/sync_int.h"
+
+#include <malloc.h>
+
+#define CONFIGMAP "ingress-nginx/ingress-nginx-controller"
+#define RESYNC_MS 60000	     /* ingress-nginx's: statuses that others have changed */
+#define SWEEP_MS 30000	     /* names are resolved again, what nobody uses is freed */
+#define WANT_RETRY_MS 500    /* content that the API server could not give just now */
+#define FIRST_SYNC_MS 3000   /* after the first look: what is still missing then must not keep the rest from being served */
+
+enum { INF_CLASS, INF_INGRESS, INF_SERVICE, INF_SLICE, INF_SECRET, INF_CONFIGMAP, N_INF };
+
+struct sync {
+	struct role_ctx *role;
+	struct loop *loop;
+	struct kube_client *kube;
+	struct shared *shared;
+	struct sync_options o;
+	struct model *model;
+	struct status *status; /* NULL: none is written */
+	struct lookups *lookups;
+	struct informer *inf[N_INF];
+	struct list wants;
+	struct tls *fallback_tls; /* without --default-ssl-certificate */
+	struct defer update;
+	struct timer resync, sweep, first;
+	bool announced, first_look;
+};
+
+/* ---- content that was not kept ---- */
+
+struct want {
+	struct list link;
+	struct sync *sync; /* NULL: nobody listens any more */
+	enum model_kind kind;
+	struct timer retry;
+	char *ns, *name;
+};
+
+static const struct kube_gvr want_gvr[] = { [MODEL_SECRET] = { "", "v1", "secrets" }, [MODEL_CONFIGMAP] = { "", "v1", "configmaps" } };
+
+static void want_free(struct want *w)
+{
+	timer_stop(&w->retry);
+	free(w->ns);
+	free(w->name);
+	free(w);
+}
+
+static void want_answered(void *ctx, int status, const json_t *obj, const struct err *e)
+{
+	struct want *w = ctx;
+	struct sync *s = w->sync;
+
+	if (!s) {
+		want_free(w);
+		return;
+	}
+	if (e && (status == 0 || status >= 500 || status == 429)) {
+		timer_start(s->loop, &w->retry, WANT_RETRY_MS);
+		return;
+	}
+	if (w->kind == MODEL_SECRET && !e)
+		model_set_secret(s->model, obj);
+	else if (!e)
+		model_set_configmap(s->model, obj);
+	else if (w->kind == MODEL_SECRET)
+		model_del_secret(s->model, w->ns, w->name);
+	else
+		model_del_configmap(s->model, w->ns, w->name);
+	loop_defer(s->loop, &s->update);
+	list_del(&w->link);
+	want_free(w);
+}
+
+static void want_send(struct timer *t)
+{
+	struct want *w = t->ctx;
+
+	kube_get(w->sync->kube, want_gvr[w->kind], w->ns, w->name, want_answered, w);
+}
+
+/* ---- what the model asks for ---- */
+
+static void op_want(void *ctx, enum model_kind kind, const char *ns, const char *name)
+{
+	struct sync *s = ctx;
+	struct want *w = xcalloc(1, sizeof(*w));
+
+	*w = (struct want){ .sync = s, .kind = kind, .retry = { .fire = want_send, .ctx = w }, .ns = xstrdup(ns),
+			    .name = xstrdup(name) };
+	list_append(&s->wants, &w->link);
+	/* Not within the model's own turn: the answer changes it. */
+	timer_start(s->loop, &w->retry, 0);
+}
+
+static bool op_exists(void *ctx, enum model_kind kind, const char *ns, const char *name)
+{
+	struct sync *s = ctx;
+	const struct informer *i = s->inf[kind == MODEL_SECRET ? INF_SECRET : INF_CONFIGMAP];
+
+	return i && informer_get(i, ns, name);
+}
+
+static void op_problem(void *ctx, const struct model_object *o, const char *annotation, const char *reason, const char *message)
+{
+	struct sync *s = ctx;
+
+	log_warn("object=%s/%s/%s %s: %s", o->kind, o->ns, o->name, reason, message);
+	(void)annotation;
+	if (s->o.no_events)
+		return;
+	json_t *obj = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "kind", o->kind, "apiVersion", o->api_version, "metadata",
+				"namespace", o->ns, "name", o->name, "uid", o->uid ? o->uid : "");
+	kube_event(s->kube, obj, INGRESS_COMPONENT, "Warning", reason, "%s", message);
+	json_decref(obj);
+}
+
+static struct tls *op_server_tls(void *ctx, struct str cert_pem, struct str key_pem, struct err *e)
+{
+	struct sync *s = ctx;
+
+	return s->o.server_tls(s->o.arg, cert_pem, key_pem, e);
+}
+
+static void drop_tls(void *t)
+{
+	tls_unref(t);
+}
+
+static void drop_globals(void *g)
+{
+	globals_unref(g);
+}
+
+static void op_default_tls(void *ctx, struct tls *t)
+{
+	struct sync *s = ctx;
+	struct tls *now = t ? t : tls_ref(s->fallback_tls);
+	struct tls *old = __atomic_exchange_n(&s->shared->default_tls, now, __ATOMIC_ACQ_REL);
+
+	quiesce_retire(s->shared->quiesce, drop_tls, old);
+}
+
+/* The first replaces what the role began with. */
+static void op_globals(void *ctx, struct globals *now, struct globals *old)
+{
+	struct sync *s = ctx;
+	const struct globals *was = __atomic_exchange_n(&s->shared->globals, now, __ATOMIC_ACQ_REL);
+
+	(void)old;
+	if (was)
+		quiesce_retire(s->shared->quiesce, drop_globals, (struct globals *)was);
+	if (s->o.globals_changed)
+		s->o.globals_changed(s->o.arg, now);
+}
+
+static void op_cert(void *ctx, const char *host, const char *ns, const char *secret, X509 *cert)
+{
+	metrics_cert_put(((struct sync *)ctx)->shared->metrics, host, ns, secret, cert);
+}
+
+static void op_resolve(void *ctx, const char *host_name)
+{
+	lookup_start(((struct sync *)ctx)->lookups, host_name);
+}
+
+static unsigned op_location_ref(void *metrics, const struct location *l)
+{
+	return metrics_location_ref(metrics, l->ns, l->ingress, l->backend ? l->backend->service : "", l->rule_host, l->path);
+}
+
+static void op_location_unref(void *metrics, unsigned id)
+{
+	metrics_location_unref(metrics, id);
+}
+
+static void resolved(void *ctx, const char *name, const struct addr *at, size_t n)
+{
+	struct sync *s = ctx;
+
+	model_resolved(s->model, name, at, n);
+	loop_defer(s->loop, &s->update);
+}
+
+/* ---- putting into effect ---- */
+
+static bool all_synced(const struct sync *s)
+{
+	for (size_t i = 0; i < N_INF; i++)
+		if (!s->inf[i] || !informer_synced(s->inf[i]))
+			return false;
+	return true;
+}
+
+static void announce(struct sync *s)
+{
+	s->announced = true;
+	timer_stop(&s->first);
+	__atomic_store_n(&s->shared->synced, true, __ATOMIC_RELEASE);
+	malloc_trim(0); /* the lists' text is many times what is kept of it */
+	s->o.first_sync(s->o.arg);
+}
+
+static void on_first(struct timer *t)
+{
+	announce(t->ctx);
+}
+
+/* Half a picture would answer 404 for what exists. */
+static void on_update(struct defer *d)
+{
+	struct sync *s = container_of(d, struct sync, update);
+
+	if (!all_synced(s))
+		return;
+	model_flush(s->model);
+	if (s->shared->metrics)
+		metrics_config_applied(s->shared->metrics, true);
+	if (s->announced)
+		return;
+	if (s->status && !s->first_look)
+		status_check_all(s->status);
+	if (!model_waits(s->model))
+		announce(s);
+	else if (!s->first_look)
+		timer_start(s->loop, &s->first, FIRST_SYNC_MS);
+	s->first_look = true;
+}
+
+static void changed(struct sync *s)
+{
+	loop_defer(s->loop, &s->update);
+}
+
+static void on_resync(struct timer *t)
+{
+	struct sync *s = t->ctx;
+
+	if (s->status && s->announced)
+		status_check_all(s->status);
+	timer_start(s->loop, &s->resync, RESYNC_MS);
+}
+
+static void resolve_again(void *ctx, const char *name)
+{
+	lookup_start(((struct sync *)ctx)->lookups, name);
+}
+
+static void on_sweep(struct timer *t)
+{
+	struct sync *s = t->ctx;
+
+	if (s->announced) {
+		model_sweep(s->model);
+		model_each_name(s->model, resolve_again, s);
+	}
+	timer_start(s->loop, &s->sweep, SWEEP_MS);
+}
+
+/* ---- the informers' handlers ---- */
+
+static void class_set(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_set_class(s->model, obj);
+	changed(s);
+}
+
+static void class_updated(void *ctx, const json_t *old, const json_t *obj)
+{
+	(void)old;
+	class_set(ctx, obj);
+}
+
+static void class_deleted(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_del_class(s->model, jx_name(obj));
+	changed(s);
+}
+
+static void ingress_set(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+	bool news = model_set_ingress(s->model, (json_t *)obj); /* the informer forgets it after this */
+	const char *ns = jx_namespace(obj), *name = jx_name(obj);
+	const struct model_ingress *i;
+
+	if (!ns || !name)
+		return;
+	if (news)
+		changed(s);
+	if (s->announced && s->status)
+		status_check(s->status, ns, name);
+	/* Not for those that were there before us. */
+	if (!news || !s->announced || s->o.no_events || !(i = model_get_ingress(s->model, ns, name)) || !i->ours)
+		return;
+	kube_event(s->kube, obj, INGRESS_COMPONENT, "Normal", "Sync", "Scheduled for sync");
+}
+
+static void ingress_updated(void *ctx, const json_t *old, const json_t *obj)
+{
+	(void)old;
+	ingress_set(ctx, obj);
+}
+
+static void ingress_deleted(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_del_ingress(s->model, jx_namespace(obj), jx_name(obj));
+	changed(s);
+}
+
+static bool is_key(const char *key, const json_t *obj)
+{
+	struct str name, ns = str_cut(str_of(key), '/', &name);
+
+	return key && name.ptr && str_eq_c(ns, jx_namespace(obj)) && str_eq_c(name, jx_name(obj));
+}
+
+static void service_set(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	if (s->status && !s->o.publish_status_address && is_key(s->o.publish_service, obj))
+		status_set(s->status, status_of_service(obj));
+	model_set_service(s->model, obj);
+	changed(s);
+}
+
+static void service_updated(void *ctx, const json_t *old, const json_t *obj)
+{
+	(void)old;
+	service_set(ctx, obj);
+}
+
+static void service_deleted(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_del_service(s->model, jx_namespace(obj), jx_name(obj));
+	changed(s);
+}
+
+static void slice_set(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_set_slice(s->model, obj);
+	changed(s);
+}
+
+static void slice_updated(void *ctx, const json_t *old, const json_t *obj)
+{
+	(void)old;
+	slice_set(ctx, obj);
+}
+
+static void slice_deleted(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_del_slice(s->model, jx_namespace(obj), jx_name(obj));
+	changed(s);
+}
+
+static void secret_set(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_set_secret(s->model, obj);
+	changed(s);
+}
+
+static void secret_updated(void *ctx, const json_t *old, const json_t *obj)
+{
+	(void)old;
+	secret_set(ctx, obj);
+}
+
+static void secret_deleted(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_del_secret(s->model, jx_namespace(obj), jx_name(obj));
+	changed(s);
+}
+
+static void configmap_set(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_set_configmap(s->model, obj);
+	if (s->o.configmap_changed)
+		s->o.configmap_changed(s->o.arg, jx_namespace(obj), jx_name(obj), obj);
+	changed(s);
+}
+
+static void configmap_updated(void *ctx, const json_t *old, const json_t *obj)
+{
+	(void)old;
+	configmap_set(ctx, obj);
+}
+
+static void configmap_deleted(void *ctx, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	model_del_configmap(s->model, jx_namespace(obj), jx_name(obj));
+	if (s->o.configmap_changed)
+		s->o.configmap_changed(s->o.arg, jx_namespace(obj), jx_name(obj), NULL);
+	changed(s);
+}
+
+static void start_informer(struct sync *s, size_t i);
+
+/* What Ingresses refer to decides which of the others' content is kept, so those come second. */
+static void synced(void *ctx)
+{
+	struct sync *s = ctx;
+
+	if (informer_synced(s->inf[INF_INGRESS]) && !s->inf[INF_SECRET]) {
+		start_informer(s, INF_SECRET);
+		start_informer(s, INF_CONFIGMAP);
+	}
+	changed(s);
+}
+
+static const struct {
+	struct kube_gvr gvr;
+	struct informer_handlers handlers;
+} kinds[N_INF] = {
+	[INF_CLASS] = { { "networking.k8s.io", "v1", "ingressclasses" },
+			{ .added = class_set, .updated = class_updated, .deleted = class_deleted, .synced = synced } },
+	[INF_INGRESS] = { { "networking.k8s.io", "v1", "ingresses" },
+			  { .added = ingress_set, .updated = ingress_updated, .deleted = ingress_deleted, .synced = synced } },
+	[INF_SERVICE] = { { "", "v1", "services" },
+			  { .added = service_set, .updated = service_updated, .deleted = service_deleted, .synced = synced } },
+	[INF_SLICE] = { { "discovery.k8s.io", "v1", "endpointslices" },
+			{ .added = slice_set, .updated = slice_updated, .deleted = slice_deleted, .synced = synced } },
+	[INF_SECRET] = { { "", "v1", "secrets" },
+			 { .added = secret_set, .updated = secret_updated, .deleted = secret_deleted, .synced = synced } },
+	[INF_CONFIGMAP] = { { "", "v1", "configmaps" },
+			    { .added = configmap_set, .updated = configmap_updated, .deleted = configmap_deleted,
+			      .synced = synced } },
+};
+
+static void start_informer(struct sync *s, size_t i)
+{
+	struct informer_options o = { .handlers_only = true, .ns = i == INF_CLASS ? NULL : s->o.watch_namespace };
+
+	s->inf[i] = informer_new(s->kube, kinds[i].gvr, &o, &kinds[i].handlers, s);
+}
+
+/* ---- life ---- */
+
+static struct model *make_model(struct sync *s)
+{
+	const struct sync_options *o = &s->o;
+	struct model_config c = { o->controller, o->class_name, o->watch_without_class, o->configmap ? o->configmap : CONFIGMAP,
+				  o->default_backend_service, o->default_ssl_certificate, o->watch_namespace };
+	struct model_ops ops = { .problem = op_problem, .want = op_want, .exists = op_exists,
+				 .server_tls = o->server_tls ? op_server_tls : NULL, .globals = op_globals, .resolve = op_resolve,
+				 .filters_for = filters_for };
+
+	if (o->default_ssl_certificate)
+		ops.default_tls = op_default_tls;
+	if (s->shared->metrics) {
+		ops.cert = op_cert;
+		ops.location_ref = op_location_ref;
+		ops.location_unref = op_location_unref;
+		ops.location_ctx = s->shared->metrics;
+	}
+	return model_new(&c, &ops, s, s->shared->routes, s->shared->backends);
+}
+
+/* Without anything else said: this machine's address. */
+static void first_status(struct sync *s)
+{
+	const char *ip = s->role->config->node_ip;
+
+	if (s->o.publish_status_address)
+		status_set(s->status, status_addresses(s->o.publish_status_address));
+	else if (!s->o.publish_service && ip)
+		status_set(s->status, status_addresses(ip));
+}
+
+struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync_options *o)
+{
+	struct sync *s = xcalloc(1, sizeof(*s));
+
+	*s = (struct sync){ .role = ctx, .loop = ctx->loop, .kube = ctx->kube, .shared = sh, .o = *o, .update.run = on_update };
+	list_init(&s->wants);
+	s->resync = (struct timer){ .fire = on_resync, .ctx = s };
+	s->sweep = (struct timer){ .fire = on_sweep, .ctx = s };
+	s->first = (struct timer){ .fire = on_first, .ctx = s };
+	s->fallback_tls = tls_ref(sh->default_tls);
+	s->lookups = lookups_new(s->loop, resolved, s);
+	s->model = make_model(s);
+	if (!o->no_status) {
+		s->status = status_new(s->loop, s->kube, s->model);
+		first_status(s);
+	}
+	for (size_t i = 0; i < INF_SECRET; i++)
+		start_informer(s, i);
+	timer_start(s->loop, &s->resync, RESYNC_MS);
+	timer_start(s->loop, &s->sweep, SWEEP_MS);
+	return s;
+}
+
+static void wants_drop(struct sync *s)
+{
+	list_for(at, tmp, &s->wants) {
+		struct want *w = list_entry(at, struct want, link);
+		bool waiting = timer_active(&w->retry);
+
+		list_del(&w->link);
+		w->sync = NULL;
+		if (waiting)
+			want_free(w);
+	}
+}
+
+void sync_free(struct sync *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < N_INF; i++)
+		informer_free(s->inf[i]);
+	timer_stop(&s->resync);
+	timer_stop(&s->sweep);
+	timer_stop(&s->first);
+	defer_cancel(&s->update);
+	wants_drop(s);
+	status_free(s->status);
+	lookups_free(s->lookups);
+	model_free(s->model);
+	tls_unref(s->fallback_tls);
+	free(s);
+}
+
+void sync_retire(struct sync *s, void (*done)(void *arg), void *arg)
+{
+	if (s->status)
+		status_retire(s->status, done, arg);
+	else
+		done(arg);
+}
+
+struct backend *sync_backend(struct sync *s, const char *ns, const char *service, const char *port)
+{
+	return model_backend(s->model, ns, service, port);
+}
+
+size_t sync_problem_count(const struct sync *s)
+{
+	return model_problem_count(s->model);
+}
+
+void sync_each_problem(const struct sync *s, void (*fn)(void *ctx, const char *ingress, const char *reason, const char *message),
+		       void *ctx)
+{
+	model_each_problem(s->model, fn, ctx);
+}

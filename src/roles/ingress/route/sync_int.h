@@ -1,0 +1,26 @@
+/* sync_int.h - sync.c reads the cluster; status.c writes Ingresses' addresses; lookup.c resolves names. */
+#pragma once
+
+#include "kube/client/informer.h"
+#include "roles/ingress/route/model.h"
+#include "roles/ingress/route/sync.h"
+
+struct status;
+/* `m` is borrowed and outlives it. */
+struct status *status_new(struct loop *l, struct kube_client *k, struct model *m);
+void status_free(struct status *s);
+/* What status.loadBalancer.ingress has to be; NULL: not known yet, nothing is written. Steals it. */
+void status_set(struct status *s, json_t *addresses);
+void status_check(struct status *s, const char *ns, const char *name); /* it may be wrong there */
+void status_check_all(struct status *s);
+/* Empties those that are ours, then calls `done` (at the latest when the time is up). */
+void status_retire(struct status *s, void (*done)(void *arg), void *arg);
+/* "10.0.0.1,lb.example.org" as the API has it. */
+json_t *status_addresses(const char *list);
+/* What a Service is reached at from outside, as ingress-nginx reads --publish-service. */
+json_t *status_of_service(const json_t *service);
+
+struct lookups;
+struct lookups *lookups_new(struct loop *l, void (*found)(void *ctx, const char *name, const struct addr *at, size_t n), void *ctx);
+void lookups_free(struct lookups *l); /* what is under way ends unheard */
+void lookup_start(struct lookups *l, const char *name);

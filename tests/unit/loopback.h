@@ -96,7 +96,7 @@ loopback_own void loopback_start(struct loopback *b, struct loop *l, struct tls 
 	struct http_server_config c = {.request = loopback_request,
 				       .ctx = b,
 				       .tls = tls,
-				       .body_max = 1u << 20,
+				       .body_max = 2u << 20,
 				       .connections_max = 1000,
 				       .idle_ms = 60000};
 	struct sockaddr_in in = {.sin_family = AF_INET};

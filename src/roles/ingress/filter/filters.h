@@ -2,6 +2,7 @@
  *
  * The order is that of nginx's phases as ingress-nginx's template fills them:
  *                    trace                 traceparent, with enable-opentelemetry: also of those refused
+ *                    auth_tls              client certificates: 400, 403, 421
  *   server rewrite   block                 block-user-agents, block-referers, block-cidrs
  *                    app_root              302 from "/"
  *   rewrite          cors                  the preflight's 204, before any redirect, limit or password
@@ -25,6 +26,7 @@
 extern const struct filter filter_trace;
 extern const struct filter filter_compress; /* before all others: its answer part runs last, on what is really sent */
 extern const struct filter filter_headers; /* answers only */
+extern const struct filter filter_auth_tls;
 extern const struct filter filter_block;
 extern const struct filter filter_app_root;
 extern const struct filter filter_cors;
@@ -32,6 +34,7 @@ extern const struct filter filter_snippet;
 extern const struct filter filter_redirect;
 extern const struct filter filter_limits;
 extern const struct filter filter_access;
+extern const struct filter filter_waf;
 extern const struct filter filter_basic_auth;
 extern const struct filter filter_jwt;
 extern const struct filter filter_auth_url;

@@ -41,6 +41,7 @@ static void request_release(struct down_h1 *d)
 	if (!r)
 		return;
 	d->now = NULL;
+	buf_done(&r->trailers);
 	if (r->text.cap > TEXT_KEPT_BYTES)
 		buf_done(&r->text);
 	else
@@ -268,6 +269,8 @@ static void start_request(struct down_h1 *d, size_t head_bytes)
 	take_fields(x, h, head_bytes);
 	d->now->keep_alive = h->keep_alive;
 	http1_body_init(&d->now->body, h->framing, h->content_length);
+	buf_init(&d->now->trailers, H1_TRAILER_BYTES_MAX);
+	d->now->body.trailers = &d->now->trailers;
 	d->requests++;
 	d->state = x->req.has_body ? H1_BODY : H1_WAIT;
 	exchange_begin(x);
@@ -343,6 +346,17 @@ static void become_h2(struct down_h1 *d)
 
 /* ---- bytes ---- */
 
+static void body_ends_with_trailers(struct down_h1 *d, struct str data)
+{
+	struct exchange *x = d->x;
+	struct header_list l = trailers_of(x, buf_str(&d->now->trailers));
+
+	if (data.len)
+		exchange_request_body(x, data, false);
+	if (d->x == x)
+		exchange_request_trailers(x, &l);
+}
+
 /* Bytes used. */
 static size_t take_body(struct down_h1 *d, const uint8_t *bytes, size_t len)
 {
@@ -364,7 +378,9 @@ static size_t take_body(struct down_h1 *d, const uint8_t *bytes, size_t len)
 		used += (size_t)n;
 		if (d->now->body.done)
 			d->state = H1_WAIT;
-		if (data.len || d->now->body.done)
+		if (d->now->body.done && d->now->trailers.len)
+			body_ends_with_trailers(d, data);
+		else if (data.len || d->now->body.done)
 			exchange_request_body(x, data, d->now->body.done);
 		if (d->x != x || d->d.closing)
 			break;

@@ -116,7 +116,7 @@ static void h1_trailers(struct exchange *x, const struct header_list *h)
 {
 	struct down_h1 *d = down_of(x);
 
-	if (d->d.closing || !d->now->out_chunked) {
+	if (d->d.closing || !d->now->out_chunked || !x->req.te_trailers) {
 		h1_body(x, STR_NONE, true);
 		return;
 	}

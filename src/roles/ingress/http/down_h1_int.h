@@ -5,6 +5,7 @@
 #include "roles/ingress/http/down.h"
 #include "roles/ingress/http/exchange_int.h"
 
+#define H1_TRAILER_BYTES_MAX (16u << 10)
 #define H1_BLANK_BYTES_MAX 8 /* some old clients send a CRLF behind a body */
 
 enum h1_state {
@@ -18,6 +19,7 @@ enum h1_state {
 struct h1_request {
 	struct list link;
 	struct buf text; /* `head` points into it */
+	struct buf trailers;
 	struct http1_head head;
 	struct http1_body body;
 	struct addr peer;

@@ -1,5 +1,6 @@
 #include "roles/ingress/http/header.h"
 
+#include "codec/http1.h"
 #include "roles/ingress/http/exchange.h"
 
 #include <stdio.h>
@@ -86,6 +87,18 @@ void header_add_str(struct exchange *x, struct header_list *l, struct str name, 
 {
 	if (l->n < l->cap || list_grow(x, l))
 		l->at[l->n++] = (struct http_header){ name, value };
+}
+
+struct header_list trailers_of(struct exchange *x, struct str lines)
+{
+	struct http_header table[EXCHANGE_HEADERS_MAX];
+	size_t n = http1_trailers(x_dup(x, lines), table, ARRAY_LEN(table));
+	struct header_list out = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		if (header_id(table[i].name) == H_OTHER)
+			header_add_str(x, &out, table[i].name, table[i].value);
+	return out;
 }
 
 void header_del(struct header_list *l, const char *name)

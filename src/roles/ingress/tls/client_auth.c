@@ -56,7 +56,7 @@ struct client_auth *client_auth_new(const char *host, const struct settings *s, 
 	struct err e;
 
 	*ret_why = NULL;
-	if (!s->auth_tls_ca || s->auth_tls_verify_client == VERIFY_OFF)
+	if (!s->auth_tls_ca)
 		return NULL;
 	a = xcalloc(1, sizeof(*a));
 	a->refs = 1;
@@ -102,5 +102,7 @@ uint64_t client_auth_id(const struct client_auth *a)
 
 bool client_auth_ask(const struct client_auth *a, SSL *ssl)
 {
-	return !a->store || tls_ask_for_certificate(ssl, a->store, a->names, (int)a->set->auth_tls_verify_depth, a->id);
+	bool asks = a->store && a->set->auth_tls_verify_client != VERIFY_OFF;
+
+	return !asks || tls_ask_for_certificate(ssl, a->store, a->names, (int)a->set->auth_tls_verify_depth, a->id);
 }

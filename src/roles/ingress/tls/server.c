@@ -6,7 +6,6 @@
 #include "roles/ingress/tls/client_auth.h"
 #include "roles/ingress/tls/tickets.h"
 
-#include <ctype.h>
 #include <openssl/evp.h>
 
 #define FAKE_CERT_DAYS 365
@@ -24,16 +23,6 @@ struct tls_front {
 
 /* ---- on the workers' threads: who is asked for ---- */
 
-/* Lower case, without the dot that some clients leave at its end. */
-static struct str fold(struct str name, char room[TLSEXT_MAXLEN_host_name])
-{
-	if (name.len && name.ptr[name.len - 1] == '.')
-		name.len--;
-	for (size_t i = 0; i < name.len; i++)
-		room[i] = (char)tolower((unsigned char)name.ptr[i]);
-	return (struct str){ room, name.len };
-}
-
 static bool ask(struct shared *s, SSL *ssl, struct str name)
 {
 	struct host *h = routes_host(s->routes, name);
@@ -47,8 +36,7 @@ static bool ask(struct shared *s, SSL *ssl, struct str name)
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
 	struct shared *s = ((struct tls_front *)arg)->shared;
-	char room[TLSEXT_MAXLEN_host_name];
-	struct str name = fold(tls_client_hello_name(ssl), room);
+	struct str name = tls_client_hello_name(ssl);
 	struct tls *t = s->routes ? routes_tls(s->routes, name) : NULL;
 
 	if (!t)

@@ -13,6 +13,7 @@ static void up_reap(struct defer *d)
 	struct up_h1 *u = container_of(d, struct up_h1, reap);
 
 	endpoint_unref(u->pooled.endpoint);
+	buf_done(&u->trailers);
 	free(u->server_name);
 	tls_unref(u->pooled.kind.tls_context);
 	free(u);
@@ -102,6 +103,9 @@ static void start_answer(struct up_h1 *u, const struct http1_head *h)
 	u->keep_alive = h->keep_alive && framing != HTTP1_UNTIL_CLOSE;
 	u->state = h->status == 101 ? UP_TUNNEL : UP_BODY;
 	http1_body_init(&u->body, framing, h->content_length);
+	buf_done(&u->trailers);
+	buf_init(&u->trailers, UP_TRAILER_BYTES_MAX);
+	u->body.trailers = &u->trailers;
 	x->ans.no_body = framing == HTTP1_NO_BODY && h->status != 101;
 	if (x->ans.no_body && !x->req.is_head && x->ans.content_length < 0)
 		x->ans.content_length = h->status == 204 || h->status == 304 ? -1 : 0;
@@ -159,6 +163,20 @@ static void splice_rest(struct up_h1 *u)
 		conn_splice(u->conn, down, u->body.left, on_moved, u);
 }
 
+static void answer_ends(struct up_h1 *u, bool reusable, struct str data)
+{
+	if (!u->trailers.len) {
+		exchange_up_body(answer_complete(u, reusable), data, true);
+		return;
+	}
+	struct exchange *x = u->x;
+	struct header_list l = trailers_of(x, buf_str(&u->trailers));
+	if (data.len)
+		exchange_up_body(x, data, false);
+	if (u->x == x)
+		exchange_up_trailers(answer_complete(u, reusable), &l);
+}
+
 /* The last piece of a body is passed on when the connection is free already: whoever gets it may ask anew. */
 static ssize_t take_body(struct up_h1 *u, const uint8_t *bytes, size_t len)
 {
@@ -174,7 +192,7 @@ static ssize_t take_body(struct up_h1 *u, const uint8_t *bytes, size_t len)
 			break;
 		used += (size_t)n;
 		if (u->body.done) {
-			exchange_up_body(answer_complete(u, used == len), data, true);
+			answer_ends(u, used == len, data);
 			return (ssize_t)len;
 		}
 		if (data.len)

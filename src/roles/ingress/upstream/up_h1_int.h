@@ -8,6 +8,7 @@
 
 #define UP_HEAD_BYTES_MAX (64u << 10) /* of an answer; nginx's default would be a page (proxy_buffer_size) */
 
+#define UP_TRAILER_BYTES_MAX (16u << 10)
 #define UP_SPLICE_MIN_BYTES (128u << 10) /* below it the pipe costs more than the copies it saves */
 
 enum up_state { UP_HEAD, UP_BODY, UP_TUNNEL };
@@ -18,6 +19,7 @@ struct up_h1 {
 	struct conn *conn;
 	struct exchange *x; /* NULL: idle, or over */
 	struct http1_body body;
+	struct buf trailers;
 	struct defer reap;
 	char *server_name;
 	unsigned requests;

@@ -1,4 +1,5 @@
-#include "roles/ingress/sync.h"
+#include "roles/ingress/route/model.h"
+#include "roles/ingress/route/sync.h"
 
 #include "base/log.h"
 
@@ -19,7 +20,7 @@ static json_t *ingress_class(const struct config *c)
 	return json_pack("{s:s, s:s, s:{s:s, s:{s:s, s:s}, s:{s:s}}, s:{s:s}}", "apiVersion", "networking.k8s.io/v1", "kind",
 			 "IngressClass", "metadata", "name", "nginx", "labels", "app.kubernetes.io/name", "ingress-nginx",
 			 "app.kubernetes.io/managed-by", "portico", "annotations",
-			 "ingressclass.kubernetes.io/is-default-class", "true", "spec", "controller", INGRESS_CONTROLLER);
+			 "ingressclass.kubernetes.io/is-default-class", "true", "spec", "controller", MODEL_CONTROLLER);
 }
 
 static json_t *namespace(const struct config *c)

@@ -4,10 +4,9 @@
 #include "net/x509.h"
 #include "roles/ingress/config/source.h"
 #include "roles/ingress/handover.h"
-#include "roles/ingress/observe/access_log.h"
 #include "roles/ingress/observe/admin.h"
 #include "roles/ingress/observe/metrics.h"
-#include "roles/ingress/observe/trace.h"
+#include "roles/ingress/observe/observe.h"
 #include "roles/ingress/route/sync.h"
 #include "roles/ingress/workers.h"
 
@@ -20,6 +19,7 @@ struct ingress {
 	struct sync *sync;
 	struct workers *workers;
 	struct admin *admin;
+	struct observe *observe;
 	struct handover_socket sockets[HANDOVER_SOCKETS_MAX];
 	int before; /* the connection to the process whose sockets were taken over; -1: none */
 	struct handover *handover;
@@ -127,8 +127,7 @@ static int serve(struct ingress *in, struct err *e)
 	for (size_t i = SOCKET_HTTP; i <= SOCKET_HTTPS; i++)
 		if (in->sockets[i].fd != -1)
 			sockets[n++] = (struct worker_socket){ in->sockets[i].fd, i == SOCKET_HTTPS };
-	if (access_log_configure(s->access_log, s->globals, e) < 0)
-		return -1;
+	observe_globals(in->observe, s->globals);
 	in->workers = workers_start(s, sockets, n, e);
 	if (!in->workers)
 		return -1;
@@ -156,6 +155,11 @@ static void first_sync(void *arg)
 	role_ready();
 }
 
+static void globals_changed(void *arg, const struct globals *g)
+{
+	observe_globals(((struct ingress *)arg)->observe, g);
+}
+
 static int shared_init(struct shared *s, struct role_ctx *ctx, struct err *e)
 {
 	static const struct settings_source nothing;
@@ -168,7 +172,6 @@ static int shared_init(struct shared *s, struct role_ctx *ctx, struct err *e)
 	s->metrics = metrics_new(&(struct metrics_config){ .controller_class = "k8s.io/ingress-nginx",
 							   .controller_namespace = "ingress-nginx",
 							   .controller_pod = ctx->config->node_name, .routes = s->routes });
-	s->access_log = access_log_new(ctx->loop, s->quiesce, s->n_workers);
 	s->globals = globals_of_configmap(NULL, &nothing);
 	s->default_tls = fake_certificate(e);
 	if (!s->default_tls)
@@ -191,7 +194,11 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 		return -1;
 	if (shared_init(&in->shared, ctx, e) < 0)
 		return -1;
+	in->observe = observe_new(&in->shared, e);
+	if (!in->observe)
+		return -1;
 	in->sync = sync_new(ctx, &in->shared, &(struct sync_options){ .first_sync = first_sync, .arg = in,
+								      .globals_changed = globals_changed,
 								      .no_status = ctx->config->from != NULL,
 								      .no_events = ctx->config->from != NULL });
 	if (ctx->config->standalone)
@@ -210,8 +217,8 @@ static void ingress_stop(struct role_ctx *ctx)
 	workers_stop(in->workers);
 	admin_free(in->admin);
 	sync_free(in->sync);
-	access_log_free(s->access_log);
 	quiesce_free(s->quiesce);
+	observe_free(in->observe);
 	routes_free(s->routes);
 	backends_free(s->backends);
 	metrics_free(s->metrics);

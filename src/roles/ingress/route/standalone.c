@@ -2,6 +2,7 @@
 #include "roles/ingress/route/sync.h"
 
 #include "base/log.h"
+#include "kube/client/client.h"
 
 #include <stdio.h>
 

@@ -81,6 +81,45 @@ static void on_drain_signal(void *arg, int signo)
 	d->role->drain(d->ctx);
 }
 
+/* Statuses are many when a folder is first read, and all alike. */
+#define STATUSES_LOGGED_MAX 20
+
+static void on_files_note(void *ctx, enum kube_files_note what, const char *text)
+{
+	unsigned *statuses = ctx;
+
+	switch (what) {
+	case KUBE_FILES_PROBLEM:
+		log_error("%s", text);
+		break;
+	case KUBE_FILES_WARNING:
+		log_warn("%s", text);
+		break;
+	case KUBE_FILES_EVENT:
+		log_info("event: %s", text);
+		break;
+	case KUBE_FILES_STATUS:
+		if (*statuses < STATUSES_LOGGED_MAX)
+			log_info("status: %s", text);
+		else
+			log_debug("status: %s", text);
+		if (++*statuses == STATUSES_LOGGED_MAX)
+			log_info("further statuses are logged with --log-level debug");
+		break;
+	}
+}
+
+static int open_files(struct role_ctx *ctx, struct err *e)
+{
+	static unsigned statuses;
+
+	ctx->kube = kube_client_from_files(ctx->loop, ctx->config->from, e);
+	if (!ctx->kube)
+		return -1;
+	kube_client_on_files_note(ctx->kube, on_files_note, &statuses);
+	return 0;
+}
+
 static int open_client(struct role_ctx *ctx, const struct role *r, struct err *e)
 {
 	struct kube_config kc;
@@ -89,6 +128,8 @@ static int open_client(struct role_ctx *ctx, const struct role *r, struct err *e
 
 	if (r->no_client)
 		return 0;
+	if (ctx->config->from)
+		return open_files(ctx, e);
 	if (kube_config_load(ctx->config->kubeconfig ? ctx->config->kubeconfig : own, &kc, e) < 0)
 		return -1;
 	ctx->kube = kube_client_new(ctx->loop, &kc, agent, e);

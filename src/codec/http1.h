@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "codec/http_header.h"
 
@@ -65,16 +66,19 @@ struct http1_body {
 	enum http1_framing framing;
 	uint64_t left; /* of the body or of the chunk */
 	bool done;     /* for HTTP1_UNTIL_CLOSE the caller decides, at the end of the stream */
+	struct buf *trailers; /* where their lines are kept; NULL: they are checked and dropped */
 	/* private */
 	uint8_t state_;
 	uint32_t digits_, line_, overhead_;
 };
 void http1_body_init(struct http1_body *b, enum http1_framing framing, uint64_t content_length);
 /* Returns how many bytes were used; *ret_data is a run of the body among them, empty for framing
- * bytes. 0: more are needed. -1: malformed. Trailers are checked and dropped. Bytes behind the body
- * are not used. */
+ * bytes. 0: more are needed. -1: malformed. Bytes behind the body are not used. */
 ssize_t http1_body_next(struct http1_body *b, const char *bytes, size_t len, struct str *ret_data,
 			struct err *e) must_check;
+
+/* The fields of trailer lines that were kept; they point into `text`. */
+size_t http1_trailers(struct str text, struct http_header *table, size_t max);
 
 /* Writes "<hex>\r\n"; returns its length. The chunk ends with "\r\n", the body with "0\r\n\r\n". */
 #define HTTP1_CHUNK_HEAD_BYTES 20

@@ -149,8 +149,14 @@ static ssize_t chunked_next(struct http1_body *b, const char *bytes, size_t len,
 	size_t used = 0;
 
 	while (used < len && !b->done && b->state_ != IN_DATA) {
-		if (framing_byte(b, bytes[used++], e) < 0)
+		bool line_end = b->state_ == TRAILER_LF;
+
+		if (framing_byte(b, bytes[used], e) < 0)
 			return -1;
+		/* OVERHEAD_BYTES_MAX bounds what is kept as well. */
+		if (b->trailers && (line_end || (b->state_ >= TRAILER_NAME && b->state_ <= TRAILER_LF)))
+			buf_putc(b->trailers, bytes[used]);
+		used++;
 		bool junk = b->state_ == IN_EXTENSION || b->state_ >= TRAILER_NAME;
 
 		if (junk && ++b->overhead_ > OVERHEAD_BYTES_MAX)
@@ -185,6 +191,21 @@ ssize_t http1_body_next(struct http1_body *b, const char *bytes, size_t len, str
 	default:
 		return 0;
 	}
+}
+
+size_t http1_trailers(struct str text, struct http_header *table, size_t max)
+{
+	size_t n = 0;
+
+	while (text.len && n < max) {
+		struct str value, line = str_cut(text, '\n', &text);
+		struct str name = str_cut(line, ':', &value);
+
+		if (value.len && value.ptr[value.len - 1] == '\r')
+			value.len--;
+		table[n++] = (struct http_header){name, str_trim(value)};
+	}
+	return n;
 }
 
 size_t http1_chunk_head(char out[HTTP1_CHUNK_HEAD_BYTES], size_t chunk_len)

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "ingress_rig.h"
+#include "net/conn.h"
 #include "net/http_server.h"
 
 #include <errno.h>
@@ -19,7 +20,9 @@ static struct {
 	struct rig rig;
 	struct http_server *upstream;
 	uint16_t upstream_port, dead_port, hang_port;
-	int hang_fd;
+	int hang_fd, trailer_fd;
+	uint16_t trailer_port;
+	struct listener *trailers;
 	pthread_t thread;
 } g;
 
@@ -82,6 +85,28 @@ static void *run_loop(void *arg)
 	return NULL;
 }
 
+/* An upstream of its own, as http_server.h writes no trailers. */
+static size_t trailer_bytes(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\nX-Sum: 7\r\n"
+				     "Content-Length: 9\r\n\r\n";
+
+	(void)ctx, (void)bytes;
+	conn_write(c, answer, sizeof(answer) - 1);
+	return len;
+}
+
+static const struct conn_ops trailer_ops = { .data = trailer_bytes };
+
+static void trailer_accepted(void *ctx, int fd, const struct addr *peer)
+{
+	struct err e;
+
+	(void)ctx, (void)peer;
+	if (!conn_accept(g.rig.loop, fd, NULL, &trailer_ops, NULL, &e))
+		abort();
+}
+
 static int setup(void **state)
 {
 	struct rig *r = &g.rig;
@@ -96,6 +121,8 @@ static int setup(void **state)
 	g.upstream = http_server_new(r->loop, &(struct http_server_config){ .request = upstream_request, .body_max = 8 << 20,
 									    .connections_max = 64, .idle_ms = 60000 });
 	assert_int_equal(http_server_listen(g.upstream, rig_listen(&g.upstream_port), &e), 0);
+	g.trailer_fd = rig_listen(&g.trailer_port);
+	g.trailers = listener_new(r->loop, g.trailer_fd, trailer_accepted, NULL, &e);
 	rig_location(r, "/a", g.upstream_port, PROTOCOL_HTTP);
 	rig_location(r, "/dead", g.dead_port, PROTOCOL_HTTP);
 	rig_location(r, "/hang", g.hang_port, PROTOCOL_HTTP)->proxy_read_timeout_s = 1;
@@ -103,6 +130,7 @@ static int setup(void **state)
 	rig_location(r, "/none", 2, PROTOCOL_HTTP);
 	struct settings *status = rig_location(r, "/status", 3, PROTOCOL_HTTP);
 	status->next_upstream |= NEXT_500;
+	rig_location(r, "/trailers", g.trailer_port, PROTOCOL_HTTP);
 	struct endpoint_want two[] = { { .addr = rig_loopback(g.dead_port) }, { .addr = rig_loopback(g.upstream_port) } };
 	backend_set(r->shared.backends, r->locations[3].backend, two, 2);
 	backend_set(r->shared.backends, r->locations[4].backend, NULL, 0);
@@ -123,6 +151,8 @@ static int teardown(void **state)
 	loop_post(g.rig.loop, stop, g.rig.loop);
 	pthread_join(g.thread, NULL);
 	http_server_free(g.upstream);
+	listener_free(g.trailers);
+	close(g.trailer_fd);
 	close(g.hang_fd);
 	rig_stop(&g.rig);
 	return 0;
@@ -214,6 +244,10 @@ static void test_answers(void **state)
 		/* what Connection names is this hop's */
 		{ "GET /a/headers HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: close, X-Forwarded-For\r\n\r\n",
 		  "HTTP/1.1 200 ", "a|127.0.0.1||http" },
+		/* trailers reach who asked for them */
+		{ "GET /trailers HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 ",
+		  "3\r\none\r\n0\r\nX-Sum: 7\r\n\r\n" },
+		{ GET("a", "/trailers"), "HTTP/1.1 200 ", "3\r\none\r\n0\r\n\r\n" },
 		{ "\r\nGET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 ", "GET /a 0" },
 	};
 

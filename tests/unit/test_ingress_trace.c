@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "codec/jx.h"
 #include "ingress_fake.h"
+#include "net/http_server.h"
+#include "roles/ingress/http/subrequest.h"
+#include "roles/ingress/upstream/upstream.h"
 
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
 #define SPAN "00f067aa0ba902b7"
@@ -141,11 +145,123 @@ static void off(void **state)
 	fake_done(&f);
 }
 
+/* ---- the collector ---- */
+static struct loop *loop;
+static struct err e;
+static json_t *got;
+static int refuse, posts;
+
+static void collect(void *ctx, struct http_exchange *x)
+{
+	const struct http_request *r = http_request_of(x);
+
+	(void)ctx;
+	posts++;
+	assert_true(str_eq(r->path, STR("/v1/traces")));
+	assert_true(str_eq(http_header_get(r->headers, "content-type"), STR("application/json")));
+	if (refuse-- > 0) {
+		http_reply(x, 503, NULL, 0, STR("later"));
+		return;
+	}
+	json_decref(got);
+	got = jx_parse(r->body, 1 << 20, &e);
+	http_reply(x, 200, NULL, 0, STR("{}"));
+	loop_stop(loop);
+}
+
+static void too_long(struct timer *t)
+{
+	(void)t;
+	fail_msg("the collector got nothing");
+}
+
+static const char *attribute(const json_t *span, const char *key)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(jx_at(span, "attributes"), i, v)
+		if (c_eq(jx_str(v, "key"), key)) {
+			const char *text = jx_str(v, "value.stringValue");
+			return text ? text : jx_str(v, "value.intValue");
+		}
+	return NULL;
+}
+
+static void exported(void **state)
+{
+	struct backend b = { .service = (char *)"shop" };
+	struct timer limit = { .fire = too_long };
+	struct addr at;
+	socklen_t len = sizeof(at.ss);
+
+	(void)state;
+	loop = loop_new(&e);
+	assert_int_equal(addr_parse("127.0.0.1:0", &at, &e), 0);
+	int fd = addr_listen(&at, 16, &e);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at.ss, &len), 0);
+	struct http_server *server = http_server_new(loop, &(struct http_server_config){ .request = collect, .body_max = 1 << 20,
+											 .connections_max = 8, .idle_ms = 10000 });
+	assert_int_equal(http_server_listen(server, fd, &e), 0);
+	char address[ADDR_TEXT_BYTES];
+	cleanup(freep) char *url = xasprintf("http://%s", addr_text(&at, address));
+	struct subrequests *via = subrequests_new(loop);
+	assert_null(trace_new(loop, via, "collector:4318", &e));
+	struct trace *t = trace_new(loop, via, url, &e);
+	assert_non_null(t);
+
+	start(0);
+	f.worker.loop = loop;
+	f.x.backend = &b;
+	fake_header(&f, "traceparent", "00-" TRACE "-" SPAN "-01");
+	fake_header(&f, "user-agent", "a\"\r\xff");
+	go();
+	f.x.ans.status = 503;
+	f.x.ended_us = x_now_us(&f.x);
+	f.x.started_us = f.x.ended_us - 5000;
+	refuse = 1; /* and asked again */
+	trace_exchange_done(t, &f.x);
+	f.x.trace_parent[54] = '0'; /* not sampled: no span */
+	trace_exchange_done(t, &f.x);
+	timer_start(loop, &limit, 15000);
+	loop_run(loop);
+	timer_stop(&limit);
+
+	const json_t *spans = jx_at(json_array_get(jx_at(json_array_get(jx_at(got, "resourceSpans"), 0), "scopeSpans"), 0), "spans");
+	const json_t *span = json_array_get(spans, 0);
+	assert_int_equal(json_array_size(spans), 1);
+	assert_int_equal(posts, 2);
+	assert_string_equal(jx_str(span, "traceId"), TRACE);
+	assert_string_equal(jx_str(span, "parentSpanId"), SPAN);
+	assert_memory_equal(jx_str(span, "spanId"), f.x.trace_parent + 36, 16);
+	assert_string_equal(jx_str(span, "name"), "GET /");
+	assert_int_equal(jx_int(span, "status.code", 0), 2);
+	assert_string_equal(attribute(span, "http.response.status_code"), "503");
+	assert_string_equal(attribute(span, "k8s.service.name"), "shop");
+	uint64_t from, to;
+	assert_true(str_to_u64(str_of(jx_str(span, "startTimeUnixNano")), UINT64_MAX, &from));
+	assert_true(str_to_u64(str_of(jx_str(span, "endTimeUnixNano")), UINT64_MAX, &to));
+	assert_in_range(to - from, 3000000, 8000000);
+	assert_true(from / 1000000 + 60000 > (uint64_t)wall_now_ms());
+
+	/* more than the queue takes is dropped, never waited for */
+	f.x.trace_parent[54] = '1';
+	for (int i = 0; i < TRACE_QUEUE_MAX + 10; i++)
+		trace_exchange_done(t, &f.x);
+	assert_true(trace_stats(t).dropped >= 10);
+	fake_done(&f);
+	trace_free(t);
+	subrequests_free(via);
+	http_server_free(server);
+	loop_free(loop);
+	json_decref(got);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parents), cmocka_unit_test(states), cmocka_unit_test(continued), cmocka_unit_test(begun),
-		cmocka_unit_test(off),
+		cmocka_unit_test(off), cmocka_unit_test(exported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

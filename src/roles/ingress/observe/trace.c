@@ -2,6 +2,7 @@
 #include "roles/ingress/observe/trace.h"
 
 #include "base/list.h"
+#include "codec/jx.h"
 #include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/observe/access_log.h"
 #include "roles/ingress/observe/metrics.h"
@@ -39,10 +40,26 @@ struct trace {
 };
 
 /* ---- workers ---- */
+/* A client's bytes need not be UTF-8, JSON must. */
+static void put_text(struct buf *out, struct str s)
+{
+	size_t from = out->len;
+	bool plain = true;
+
+	for (size_t i = 0; i < s.len; i++)
+		plain = plain && (unsigned char)s.ptr[i] < 0x80;
+	buf_put_json(out, s);
+	json_t *valid = plain ? NULL : json_stringn(s.ptr, s.len);
+	for (size_t i = from; !plain && !valid && i < out->len; i++)
+		if ((unsigned char)out->ptr[i] >= 0x80)
+			out->ptr[i] = '?';
+	json_decref(valid);
+}
+
 static void put_attribute(struct buf *out, const char *key, struct str value)
 {
 	buf_printf(out, "%s{\"key\":\"%s\",\"value\":{\"stringValue\":", out->ptr[out->len - 1] == '[' ? "" : ",", key);
-	buf_put_json(out, value);
+	put_text(out, value);
 	buf_puts(out, "}}");
 }
 

@@ -195,7 +195,7 @@ static void go(struct dry *d, struct exchange *x, const struct globals *g)
 {
 	int status = exchange_route(x, g);
 
-	json_object_set_new(jx_at(d->doc, "request"), "uri", json_str(x->req.uri));
+	json_object_set_new(jx_at(d->doc, "request"), "uri", explain_str(x->req.uri));
 	if (x->loc) {
 		explain_location(d->doc, x);
 		explain_annotations(d->doc, x->loc, g);
@@ -219,8 +219,8 @@ static json_t *run(struct explainer *ex, struct http1_head *h, size_t head_bytes
 {
 	struct exchange *x = exchange_new(&ex->worker);
 
-	d->doc = json_pack("{s:{s:o, s:s, s:o, s:o}}", "request", "method", json_str(h->method), "scheme", u->https ? "https" : "http",
-			   "host", json_str(h->authority), "target", json_str(h->target));
+	d->doc = json_pack("{s:{s:o, s:s, s:o, s:o}}", "request", "method", explain_str(h->method), "scheme", u->https ? "https" : "http",
+			   "host", explain_str(h->authority), "target", explain_str(h->target));
 	x->down = d;
 	x->down_ops = &dry_ops;
 	x->req.peer = &d->peer;

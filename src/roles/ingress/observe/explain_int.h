@@ -13,4 +13,4 @@ void explain_canary(json_t *doc, const struct exchange *x);
 void explain_upstream(json_t *doc, const struct exchange *x);
 void explain_endpoints(json_t *doc, const struct exchange *x, const struct endpoint *picked, bool full);
 json_t *explain_headers(const struct header_list *l);
-json_t *json_str(struct str s); /* bytes that are no UTF-8 become '?' */
+json_t *explain_str(struct str s); /* bytes that are no UTF-8 become '?' */

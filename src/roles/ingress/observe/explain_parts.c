@@ -9,7 +9,7 @@
 
 #define HINTS_MAX 20 /* paths of a host that did not match */
 
-json_t *json_str(struct str s)
+json_t *explain_str(struct str s)
 {
 	json_t *v = json_stringn(s.ptr ? s.ptr : "", s.len);
 
@@ -27,8 +27,8 @@ json_t *explain_headers(const struct header_list *l)
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < l->n; i++)
-		json_array_append_new(all, json_pack("{s:o, s:o}", "name", json_str(l->at[i].name), "value",
-						     json_str(l->at[i].value)));
+		json_array_append_new(all, json_pack("{s:o, s:o}", "name", explain_str(l->at[i].name), "value",
+						     explain_str(l->at[i].value)));
 	return all;
 }
 
@@ -38,7 +38,7 @@ static void set_bio(json_t *obj, const char *name, BIO *b)
 	char *text;
 	long n = BIO_get_mem_data(b, &text);
 
-	json_object_set_new(obj, name, json_str((struct str){ text, n > 0 ? (size_t)n : 0 }));
+	json_object_set_new(obj, name, explain_str((struct str){ text, n > 0 ? (size_t)n : 0 }));
 	BIO_free(b);
 }
 
@@ -50,7 +50,7 @@ static json_t *alt_names(X509 *cert)
 	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
 		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
 		if (n->type == GEN_DNS)
-			json_array_append_new(all, json_str((struct str){ (const char *)ASN1_STRING_get0_data(n->d.dNSName),
+			json_array_append_new(all, explain_str((struct str){ (const char *)ASN1_STRING_get0_data(n->d.dNSName),
 									  (size_t)ASN1_STRING_length(n->d.dNSName) }));
 	}
 	GENERAL_NAMES_free(names);
@@ -64,7 +64,7 @@ void explain_certificate(json_t *doc, const struct shared *s, struct str server_
 	X509 *cert = t ? SSL_CTX_get0_certificate(tls_ctx(t)) : NULL;
 	BIO *subject = BIO_new(BIO_s_mem()), *until = BIO_new(BIO_s_mem());
 
-	json_t *c = json_pack("{s:o, s:b}", "serverName", json_str(server_name), "fallback", own == NULL);
+	json_t *c = json_pack("{s:o, s:b}", "serverName", explain_str(server_name), "fallback", own == NULL);
 	json_object_set_new(doc, "certificate", c);
 	if (cert) {
 		X509_NAME_print_ex(subject, X509_get_subject_name(cert), 0, XN_FLAG_ONELINE);
@@ -152,7 +152,7 @@ static void one_annotation(void *ctx, const char *name, const char *value, const
 {
 	struct in_force *a = ctx;
 
-	json_array_append_new(a->list, json_pack("{s:s, s:o, s:s}", "name", name, "value", json_str(str_of(value)), "from", a->where));
+	json_array_append_new(a->list, json_pack("{s:s, s:o, s:s}", "name", name, "value", explain_str(str_of(value)), "from", a->where));
 	if (f && f->differs)
 		json_array_append_new(a->deviations, json_pack("{s:s, s:s}", "id", name, "portico", f->differs));
 }
@@ -221,9 +221,9 @@ void explain_upstream(json_t *doc, const struct exchange *x)
 	jx_set_str(u, "externalName", b->external_name);
 	jx_set_str(u, "balance", set->upstream_hash_by ? "upstream-hash-by" : algorithms[set->load_balance]);
 	jx_set_bool(u, "sticky", set->affinity_cookie);
-	json_object_set_new(u, "method", json_str(x->up_method));
-	json_object_set_new(u, "target", json_str(x->up_target));
-	json_object_set_new(u, "host", json_str(x->up_host));
+	json_object_set_new(u, "method", explain_str(x->up_method));
+	json_object_set_new(u, "target", explain_str(x->up_target));
+	json_object_set_new(u, "host", explain_str(x->up_host));
 	json_object_set_new(u, "headers", explain_headers(&x->up_headers));
 	json_object_set_new(doc, "upstream", u);
 }

@@ -6,22 +6,22 @@
 #define relaxed_load(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define relaxed_store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 
-const uint32_t duration_bounds[] = {
+const uint32_t metrics_duration_bounds_us[] = {
 	50, 70, 100, 150, 250, 350, 500, 700, 1000, 1500, 2500, 3500, 5000, 7000, 10000, 15000, 25000, 35000, 50000, 70000,
 	100000, 150000, 250000, 350000, 500000, 700000, 1000000, 1500000, 2500000, 3500000, 5000000, 7000000, 10000000,
 	30000000, 60000000,
 };
 /* ingress-nginx's defaults: client_golang's DefBuckets, LinearBuckets(10, 10, 10), ExponentialBuckets(10, 10, 7). */
-const uint32_t time_bounds[] = { 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000 };
-const uint32_t in_bounds[] = { 10, 20, 30, 40, 50, 60, 70, 80, 90, 100 };
-const uint32_t out_bounds[] = { 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 1000, 10000, 100000, 1000000, 10000000 };
+const uint32_t metrics_time_bounds[] = { 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000 };
+const uint32_t metrics_in_bounds[] = { 10, 20, 30, 40, 50, 60, 70, 80, 90, 100 };
+const uint32_t metrics_out_bounds[] = { 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 1000, 10000, 100000, 1000000, 10000000 };
 
-const char *const method_names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "OTHER" };
+const char *const metrics_method_names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "OTHER" };
 
 static enum method method_of(struct str s)
 {
 	for (unsigned i = 0; i < METHOD_OTHER; i++)
-		if (s.len >= 3 && s.ptr[0] == method_names[i][0] && str_eq_c(s, method_names[i]))
+		if (s.len >= 3 && s.ptr[0] == metrics_method_names[i][0] && str_eq_c(s, metrics_method_names[i]))
 			return i;
 	return METHOD_OTHER;
 }
@@ -64,7 +64,7 @@ static void carry(struct metrics_cell *c, unsigned i)
 	__atomic_store_n(&high[i], high[i] + 1, __ATOMIC_RELEASE);
 }
 
-uint64_t cell_count(const struct metrics_cell *c, unsigned i)
+uint64_t metrics_cell_count(const struct metrics_cell *c, unsigned i)
 {
 	for (;;) {
 		const uint32_t *high = __atomic_load_n(&c->high, __ATOMIC_ACQUIRE);
@@ -92,22 +92,22 @@ static void add(struct metrics_cell *c, enum cell_sum which, uint64_t n)
 	relaxed_store(&c->sum[which], relaxed_load(&c->sum[which]) + n);
 }
 
-uint64_t cell_sum(const struct metrics_cell *c, enum cell_sum which)
+uint64_t metrics_cell_sum(const struct metrics_cell *c, enum cell_sum which)
 {
 	return relaxed_load(&c->sum[which]);
 }
 
-struct metrics_cell *cell_next(const struct metrics_cell *c)
+struct metrics_cell *metrics_cell_next(const struct metrics_cell *c)
 {
 	return __atomic_load_n(&c->next, __ATOMIC_ACQUIRE);
 }
 
-bool cell_same(const struct metrics_cell *a, const struct metrics_cell *b)
+bool metrics_cell_same(const struct metrics_cell *a, const struct metrics_cell *b)
 {
 	return a->status == b->status && a->method == b->method && c_eq(a->canary, b->canary);
 }
 
-struct metrics_cell *shard_cells(const struct metrics_shard *s, unsigned id)
+struct metrics_cell *metrics_shard_cells(const struct metrics_shard *s, unsigned id)
 {
 	struct metrics_chunk *k = __atomic_load_n(&s->chunks[id / CHUNK_SLOTS], __ATOMIC_ACQUIRE);
 
@@ -131,7 +131,7 @@ static struct metrics_cell *slot_cell(struct metrics_shard *s, struct metrics_sl
 	unsigned n = 0;
 
 	for (; *at; at = &(*at)->next, n++)
-		if (cell_same(*at, want))
+		if (metrics_cell_same(*at, want))
 			return *at;
 	if (!always && (n >= METRICS_CELLS_PER_LOCATION_MAX || relaxed_load(&s->n_cells) >= METRICS_CELLS_MAX))
 		return NULL;
@@ -152,7 +152,7 @@ static struct metrics_cell *find(struct metrics_shard *s, const struct exchange 
 	want.status = x->ans.status >= 100 && x->ans.status <= 599 ? (uint16_t)x->ans.status : x->client_gone ? 499 : STATUS_OTHER;
 	want.method = method_of(x->req.method);
 	want.canary = x->canary_why && x->backend ? x->backend->name : NULL;
-	if (c && cell_same(c, &want))
+	if (c && metrics_cell_same(c, &want))
 		return c;
 	c = slot_cell(s, slot, &want, false);
 	if (!c) {
@@ -187,7 +187,7 @@ static void count_upstream(struct metrics_cell *c, const struct exchange *x)
 		if (rows[i].until < x->try_us)
 			continue;
 		uint64_t v = rows[i].until - x->try_us;
-		count(c, rows[i].at + bucket_low(time_bounds, TIME_BUCKETS - 1, v));
+		count(c, rows[i].at + bucket_low(metrics_time_bounds, TIME_BUCKETS - 1, v));
 		add(c, rows[i].sum, v);
 	}
 }
@@ -203,11 +203,11 @@ void metrics_exchange_done(struct exchange *x)
 	metrics_inc(s, METRIC_REQUESTS);
 	struct metrics_cell *c = find(s, x);
 	uint64_t v = between(x->started_us, x->ended_us), out = x->answer_head_bytes + x->answer_body_bytes;
-	count(c, AT_DURATION + bucket_of(duration_bounds, DURATION_BUCKETS - 1, v));
+	count(c, AT_DURATION + bucket_of(metrics_duration_bounds_us, DURATION_BUCKETS - 1, v));
 	add(c, SUM_DURATION, v);
-	count(c, AT_IN + bucket_of(in_bounds, IN_BUCKETS - 1, x->req.bytes));
+	count(c, AT_IN + bucket_of(metrics_in_bounds, IN_BUCKETS - 1, x->req.bytes));
 	add(c, SUM_IN, x->req.bytes);
-	count(c, AT_OUT + bucket_of(out_bounds, OUT_BUCKETS - 1, out));
+	count(c, AT_OUT + bucket_of(metrics_out_bounds, OUT_BUCKETS - 1, out));
 	add(c, SUM_OUT, out);
 	if (x->try_us)
 		count_upstream(c, x);
@@ -216,5 +216,5 @@ void metrics_exchange_done(struct exchange *x)
 const uint32_t *metrics_duration_bounds(size_t *ret_n)
 {
 	*ret_n = DURATION_BUCKETS - 1;
-	return duration_bounds;
+	return metrics_duration_bounds_us;
 }

@@ -24,16 +24,16 @@ enum {
 };
 enum cell_sum { SUM_DURATION, SUM_RESPONSE, SUM_HEADER, SUM_CONNECT, SUM_IN, SUM_OUT, CELL_SUMS };
 
-extern const uint32_t duration_bounds[DURATION_BUCKETS - 1]; /* microseconds */
-extern const uint32_t time_bounds[TIME_BUCKETS - 1];
-extern const uint32_t in_bounds[IN_BUCKETS - 1];	       /* bytes */
-extern const uint32_t out_bounds[OUT_BUCKETS - 1];
+extern const uint32_t metrics_duration_bounds_us[DURATION_BUCKETS - 1]; /* microseconds */
+extern const uint32_t metrics_time_bounds[TIME_BUCKETS - 1];
+extern const uint32_t metrics_in_bounds[IN_BUCKETS - 1];	       /* bytes */
+extern const uint32_t metrics_out_bounds[OUT_BUCKETS - 1];
 
 enum method {
 	METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_DELETE, METHOD_PATCH, METHOD_OPTIONS, METHOD_CONNECT,
 	METHOD_TRACE, METHOD_OTHER, METHOD_COUNT,
 };
-extern const char *const method_names[METHOD_COUNT];
+extern const char *const metrics_method_names[METHOD_COUNT];
 #define STATUS_OTHER 0
 
 /* Counts of 16 bits, as most cells see few requests; their carries are in a record of their own that only busy cells
@@ -56,11 +56,11 @@ struct metrics_slot {
 struct metrics_chunk {
 	struct metrics_slot at[CHUNK_SLOTS];
 };
-uint64_t cell_count(const struct metrics_cell *c, unsigned bucket);
-uint64_t cell_sum(const struct metrics_cell *c, enum cell_sum which);
-struct metrics_cell *shard_cells(const struct metrics_shard *s, unsigned id); /* the first; NULL */
-struct metrics_cell *cell_next(const struct metrics_cell *c);
-bool cell_same(const struct metrics_cell *a, const struct metrics_cell *b); /* labels */
+uint64_t metrics_cell_count(const struct metrics_cell *c, unsigned bucket);
+uint64_t metrics_cell_sum(const struct metrics_cell *c, enum cell_sum which);
+struct metrics_cell *metrics_shard_cells(const struct metrics_shard *s, unsigned id); /* the first; NULL */
+struct metrics_cell *metrics_cell_next(const struct metrics_cell *c);
+bool metrics_cell_same(const struct metrics_cell *a, const struct metrics_cell *b); /* labels */
 
 /* ---- labels of slots ---- */
 enum slot_label { LABEL_NS, LABEL_INGRESS, LABEL_SERVICE, LABEL_HOST, LABEL_PATH, SLOT_LABELS };
@@ -93,7 +93,7 @@ struct metrics {
 	uint64_t applied, failed;
 	int64_t applied_at_ms;
 };
-void slot_labels(const struct metrics *m, uint32_t id, const char *ret[SLOT_LABELS]);
+void metrics_slot_labels(const struct metrics *m, uint32_t id, const char *ret[SLOT_LABELS]);
 void metrics_reap(struct metrics *m); /* main thread: the slots without references */
 /* Appends `value` as a label's: \, " and line feeds escaped. */
-void label_escape(struct buf *out, const char *value);
+void metrics_label_escape(struct buf *out, const char *value);

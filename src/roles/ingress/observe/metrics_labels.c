@@ -1,7 +1,7 @@
 /* Slots and their labels, certificates, the controller's own state: the main thread's side. */
 #include "roles/ingress/observe/metrics_int.h"
 
-void label_escape(struct buf *out, const char *value)
+void metrics_label_escape(struct buf *out, const char *value)
 {
 	for (const char *p = value; *p; p++)
 		if (*p == '\n')
@@ -22,7 +22,7 @@ static char *controller_labels(const struct metrics_config *c)
 	buf_init(&b, 4096);
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
 		buf_puts(&b, pairs[i][0]);
-		label_escape(&b, pairs[i][1] ? pairs[i][1] : "");
+		metrics_label_escape(&b, pairs[i][1] ? pairs[i][1] : "");
 	}
 	buf_putc(&b, '"');
 	return buf_take(&b);
@@ -116,7 +116,7 @@ struct metrics_shard *metrics_shard_new(struct metrics *m, const struct worker *
 }
 
 /* ---- slots ---- */
-void slot_labels(const struct metrics *m, uint32_t id, const char *ret[SLOT_LABELS])
+void metrics_slot_labels(const struct metrics *m, uint32_t id, const char *ret[SLOT_LABELS])
 {
 	const char *p = m->slots[id].text;
 
@@ -333,15 +333,15 @@ static void route_add(struct metrics_route *r, uint64_t *duration, const struct 
 	uint64_t n = 0;
 
 	for (unsigned i = 0; i < DURATION_BUCKETS; i++) {
-		uint64_t v = cell_count(c, AT_DURATION + i);
+		uint64_t v = metrics_cell_count(c, AT_DURATION + i);
 		duration[i] += v;
 		n += v;
 	}
 	r->requests += n;
 	r->by_class[c->status / 100] += n;
-	r->bytes_in += cell_sum(c, SUM_IN);
-	r->bytes_out += cell_sum(c, SUM_OUT);
-	r->time_us += cell_sum(c, SUM_DURATION);
+	r->bytes_in += metrics_cell_sum(c, SUM_IN);
+	r->bytes_out += metrics_cell_sum(c, SUM_OUT);
+	r->time_us += metrics_cell_sum(c, SUM_DURATION);
 }
 
 void metrics_each_route(struct metrics *m, void (*fn)(void *ctx, const struct metrics_route *r), void *ctx)
@@ -355,11 +355,11 @@ void metrics_each_route(struct metrics *m, void (*fn)(void *ctx, const struct me
 		if (!m->slots[id].text)
 			continue;
 		for (size_t i = 0; i < m->n_shards; i++)
-			for (struct metrics_cell *c = shard_cells(m->shards[i], id); c; c = cell_next(c))
+			for (struct metrics_cell *c = metrics_shard_cells(m->shards[i], id); c; c = metrics_cell_next(c))
 				route_add(&r, duration, c);
 		if (r.requests == 0)
 			continue;
-		slot_labels(m, id, l);
+		metrics_slot_labels(m, id, l);
 		r.ns = l[LABEL_NS];
 		r.ingress = l[LABEL_INGRESS];
 		r.service = l[LABEL_SERVICE];

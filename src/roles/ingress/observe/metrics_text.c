@@ -231,7 +231,7 @@ static void name_text(const X509_NAME *n, int nid, char out[128])
 static void put_pair(struct buf *out, const char *name, const char *value)
 {
 	buf_printf(out, "%s=\"", name);
-	label_escape(out, value);
+	metrics_label_escape(out, value);
 	buf_puts(out, "\"");
 }
 
@@ -328,7 +328,7 @@ static void put_labels(struct metrics_text *t, struct buf *out, uint32_t id, con
 {
 	const char *l[SLOT_LABELS];
 
-	slot_labels(t->m, id, l);
+	metrics_slot_labels(t->m, id, l);
 	buf_puts(out, t->m->labels);
 	put_pair(out, ",host", l[LABEL_HOST][0] ? l[LABEL_HOST] : "_");
 	put_pair(out, ",namespace", l[LABEL_NS]);
@@ -339,9 +339,9 @@ static void put_labels(struct metrics_text *t, struct buf *out, uint32_t id, con
 		return;
 	put_pair(out, ",canary", c->canary ? c->canary : "");
 	if (c->status == STATUS_OTHER)
-		buf_printf(out, ",method=\"%s\",status=\"other\"", method_names[c->method]);
+		buf_printf(out, ",method=\"%s\",status=\"other\"", metrics_method_names[c->method]);
 	else
-		buf_printf(out, ",method=\"%s\",status=\"%u\"", method_names[c->method], c->status);
+		buf_printf(out, ",method=\"%s\",status=\"%u\"", metrics_method_names[c->method], c->status);
 }
 
 /* One series, or one histogram, of the sum of `n` cells. */
@@ -352,8 +352,8 @@ static void put_series(struct buf *out, const struct family *f, struct str label
 
 	for (size_t i = 0; i < n; i++) {
 		for (unsigned k = 0; k < f->n; k++)
-			counts[k] += cell_count(at[i], f->at + k);
-		sum += cell_sum(at[i], f->sum);
+			counts[k] += metrics_cell_count(at[i], f->at + k);
+		sum += metrics_cell_sum(at[i], f->sum);
 	}
 	if (!f->le) {
 		for (unsigned k = 0; k < f->n; k++)
@@ -391,7 +391,7 @@ static size_t group(struct cells *cs)
 	size_t n = 1;
 
 	for (size_t i = 1; i < cs->n; i++)
-		if (cell_same(cs->at[0], cs->at[i])) {
+		if (metrics_cell_same(cs->at[0], cs->at[i])) {
 			const struct metrics_cell *c = cs->at[i];
 			cs->at[i] = cs->at[n];
 			cs->at[n++] = c;
@@ -404,7 +404,7 @@ static void put_slot(struct metrics_text *t, struct buf *out, const struct famil
 	struct cells all = { 0 };
 
 	for (size_t i = 0; i < t->m->n_shards; i++)
-		for (struct metrics_cell *c = shard_cells(t->m->shards[i], id); c; c = cell_next(c))
+		for (struct metrics_cell *c = metrics_shard_cells(t->m->shards[i], id); c; c = metrics_cell_next(c))
 			cells_add(&all, c);
 	if (f->route && all.n)
 		put_cells(t, out, f, id, &all, all.n);

@@ -1,9 +1,9 @@
 /* External authentication (auth-url, global-auth-url): a request without body to a service that decides, as nginx's
  * auth_request module asks it and with the headers of ingress-nginx's template. 2xx passes, 401 and 403 refuse (401 may lead
  * to a sign-in page), anything else is a 500. */
-#include "net/http.h"
 #include "roles/ingress/filter/access.h"
 #include "roles/ingress/filter/filters.h"
+#include "roles/ingress/filter/told.h"
 #include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/http/variable.h"
 #include "roles/ingress/observe/metrics.h"
@@ -13,17 +13,11 @@
 
 #define AUTH_TIMEOUT_MS 60000	       /* nginx's proxy_read_timeout */
 #define AUTH_ANSWER_BODY_MAX (1u << 20) /* read and dropped, so that the connection can be kept */
-#define AUTH_ASK_HEADERS_MAX (EXCHANGE_HEADERS_MAX + 64)
-#define AUTH_KEPT_VALUE_BYTES (64u << 10) /* of one header that is kept: http_client's limit for the whole head */
 
 enum when { ALWAYS, WITH_METHOD, WITH_CLIENT_CERT, PASS_CLIENT_CERT };
 
-/* What the service is told. An empty value removes the client's own header of that name. */
-static struct told {
-	const char *name, *text;
-	enum when when;
-	struct variable_text *value;
-} told[] = {
+/* What the service is told. */
+static struct told_row rows[] = {
 	{"X-Request-ID", "$req_id", ALWAYS, NULL},
 	{"X-Original-URL", "$scheme://$http_host$request_uri", ALWAYS, NULL},
 	{"X-Original-Method", "$request_method", ALWAYS, NULL},
@@ -69,8 +63,7 @@ static struct variable_text *parsed(const char *text)
 
 static void parse_texts(void)
 {
-	for (size_t i = 0; i < ARRAY_LEN(told); i++)
-		told[i].value = parsed(told[i].text);
+	told_parse(rows, ARRAY_LEN(rows));
 	request_uri = parsed("$request_uri");
 	signin_return = parsed("$pass_access_scheme://$http_host$escaped_request_uri");
 }
@@ -87,25 +80,6 @@ static bool wanted(const struct location *loc, const struct globals *g)
 
 /* ---- the question ---- */
 
-struct question {
-	struct exchange *x;
-	struct http_header at[AUTH_ASK_HEADERS_MAX];
-	size_t n;
-};
-
-/* In place of all of that name; an empty value only removes. */
-static void question_set(struct question *q, struct str name, struct str value)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < q->n; i++)
-		if (!str_ieq(q->at[i].name, name))
-			q->at[kept++] = q->at[i];
-	q->n = kept;
-	if (value.len && q->n < AUTH_ASK_HEADERS_MAX)
-		q->at[q->n++] = (struct http_header){name, value};
-}
-
 static struct str forwarded_for(struct exchange *x, const struct globals *g)
 {
 	struct str before = header_get(&x->req.headers, "x-forwarded-for");
@@ -115,9 +89,9 @@ static struct str forwarded_for(struct exchange *x, const struct globals *g)
 	return str_of(x->req.client_text);
 }
 
-static bool is_told(const struct told *t, const struct auth *a, const struct settings *location)
+static bool applies(const struct told_row *row, const struct auth *a, const struct settings *location)
 {
-	switch (t->when) {
+	switch ((enum when)row->when) {
 	case WITH_METHOD:
 		return a->set->auth_method != NULL;
 	case WITH_CLIENT_CERT:
@@ -129,26 +103,22 @@ static bool is_told(const struct told *t, const struct auth *a, const struct set
 	}
 }
 
-static void question_fill(struct question *q, const struct auth *a, const struct globals *g)
+static void tell(struct told *t, const struct auth *a, const struct globals *g)
 {
 	const struct variable_text *redirect = a->set->auth_request_redirect ? a->set->auth_request_redirect : request_uri;
-	struct exchange *x = q->x;
+	struct exchange *x = t->x;
 
-	for (size_t i = 0; i < x->req.headers.n && q->n < AUTH_ASK_HEADERS_MAX; i++)
-		q->at[q->n++] = x->req.headers.at[i];
 	/* A client must not speak for our TLS. */
 	if (x->loc->set->auth_tls_ca)
-		question_set(q, STR("ssl-client-cert"), STR_NONE);
-	for (size_t i = 0; i < ARRAY_LEN(told); i++)
-		if (is_told(&told[i], a, x->loc->set))
-			question_set(q, str_of(told[i].name), variable_text_value(told[i].value, x));
-	question_set(q, STR("X-Forwarded-For"), forwarded_for(x, g));
-	question_set(q, STR("X-Auth-Request-Redirect"), variable_text_value(redirect, x));
-	question_set(q, STR("Content-Length"), STR_NONE);
-	question_set(q, STR("Expect"), STR_NONE);
+		told_set(t, STR("ssl-client-cert"), STR_NONE);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (applies(&rows[i], a, x->loc->set))
+			told_row(t, &rows[i]);
+	told_set(t, STR("X-Forwarded-For"), forwarded_for(x, g));
+	told_set(t, STR("X-Auth-Request-Redirect"), variable_text_value(redirect, x));
 	for (size_t i = 0; i < a->set->n_auth_proxy_set_headers; i++)
-		question_set(q, a->set->auth_proxy_set_headers[i].name,
-			     variable_text_value(a->set->auth_proxy_set_headers[i].value, x));
+		told_set(t, a->set->auth_proxy_set_headers[i].name,
+			 variable_text_value(a->set->auth_proxy_set_headers[i].value, x));
 }
 
 /* ---- the answer ---- */
@@ -191,6 +161,8 @@ static void on_done(void *ctx, const struct err *e)
 
 	(void)e; /* without a status nobody has answered; with one, only the body is missing */
 	a->call = NULL;
+	if (a->x->answer_own)
+		return; /* refused for another reason meanwhile: its body was too large */
 	access_resume(a->x, verdict(a));
 }
 
@@ -199,7 +171,7 @@ static enum filter_verdict request(struct exchange *x, void **state)
 	static const struct subrequest_ops ops = {.head = on_head, .done = on_done};
 	const struct globals *g = globals_now(x->worker->shared);
 	struct auth *a = arena_alloc(&x->arena, sizeof(*a));
-	struct question *q = arena_alloc(&x->arena, sizeof(*q));
+	struct told *t = told_new(x);
 	struct url u;
 	struct err e;
 
@@ -210,18 +182,17 @@ static enum filter_verdict request(struct exchange *x, void **state)
 	*state = a;
 	if (access_settled(x) || (a && !a->set))
 		return FILTER_NEXT;
-	struct str url = a && q ? variable_text_value(a->set->auth_url, x) : STR_NONE;
-	if (!q || url_parse(url, &u, &e) < 0) {
+	struct str url = a && t ? variable_text_value(a->set->auth_url, x) : STR_NONE;
+	if (!t || url_parse(url, &u, &e) < 0) {
 		exchange_answer_error(x, 500);
 		return FILTER_ANSWERED;
 	}
-	q->x = x;
-	question_fill(q, a, g);
+	tell(t, a, g);
 	struct subrequest_ask ask = {
 		.method = a->set->auth_method ? str_of(a->set->auth_method) : STR("GET"),
 		.url = url,
 		.host = u.host, /* ingress-nginx: without the port */
-		.headers = {q->at, q->n},
+		.headers = told_headers(t),
 		.timeout_ms = AUTH_TIMEOUT_MS,
 		.answer_body_max = AUTH_ANSWER_BODY_MAX,
 	};

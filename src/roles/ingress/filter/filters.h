@@ -40,3 +40,4 @@ extern const struct filter filter_jwt;
 extern const struct filter filter_auth_url;
 extern const struct filter filter_access_end;
 extern const struct filter filter_mirror;
+extern const struct filter filter_custom_errors; /* last: its answer part runs first */

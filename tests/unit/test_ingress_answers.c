@@ -122,6 +122,8 @@ static void app_root(void **state)
 	assert_string_equal(fake_text(&f, f.location), "https://a.test:8443/app1");
 	f.x.req.uri = STR("/x");
 	assert_int_equal(fake_request(&f, &filter_app_root), FILTER_NEXT);
+	f.loc.path = TEXT("/app1");
+	assert_false(filter_app_root.wanted(&f.loc, &f.globals));
 	assert_string_equal(host_app_root(&f.host), "/app1");
 	fake_done(&f);
 }
@@ -143,6 +145,44 @@ static void to_another_name(void **state)
 	fake_header(&f, "X-Forwarded-Port", "443");
 	redirect_to_name(&f.x, "www.a.test");
 	assert_string_equal(fake_text(&f, f.location), "https://www.a.test:443");
+	fake_done(&f);
+}
+
+/* Instead of a routing table: `routes` is the host itself. */
+fake_weak struct host *routes_host(const struct routes *r, struct str name)
+{
+	(void)name;
+	return (struct host *)(uintptr_t)r;
+}
+
+fake_weak void host_unref(struct host *h)
+{
+	(void)h;
+}
+
+static void not_routed(void **state)
+{
+	(void)state;
+	struct fake f;
+	struct err e;
+	fake_init(&f, "GET", "http://a.test/x");
+	assert_false(redirect_unrouted(&f.x)); /* no such host */
+	f.shared.routes = (struct routes *)&f.host;
+	f.set.app_root = TEXT("/app1");
+	assert_false(redirect_unrouted(&f.x));
+	assert_int_equal(f.answers, 0);
+	f.x.req.uri = STR("/");
+	assert_true(redirect_unrouted(&f.x));
+	assert_string_equal(fake_text(&f, f.location), "http://a.test/app1");
+	f.host.redirect_to = TEXT("www.a.test");
+	f.x.req.uri = STR("/x");
+	assert_true(redirect_unrouted(&f.x));
+	assert_string_equal(fake_text(&f, f.location), "http://www.a.test:80/x");
+	assert_int_equal(f.status, 308);
+	assert_int_equal(cidr_list_parse(STR("192.0.2.0/24"), &f.globals.block_cidrs, &e), 0);
+	assert_true(redirect_unrouted(&f.x));
+	assert_int_equal(f.status, 403);
+	cidr_list_done(&f.globals.block_cidrs);
 	fake_done(&f);
 }
 
@@ -332,6 +372,7 @@ int main(void)
 		cmocka_unit_test(temporal_before_permanent_before_https),
 		cmocka_unit_test(app_root),
 		cmocka_unit_test(to_another_name),
+		cmocka_unit_test(not_routed),
 		cmocka_unit_test(origins),
 		cmocka_unit_test(preflight),
 		cmocka_unit_test(every_answer),

@@ -2,6 +2,7 @@
 #include "roles/ingress/filter/redirect.h"
 
 #include "roles/ingress/filter/access.h"
+#include "roles/ingress/filter/block.h"
 #include "roles/ingress/filter/filters.h"
 #include "roles/ingress/http/variable.h"
 #include "roles/ingress/worker.h"
@@ -62,16 +63,16 @@ const char *host_app_root(const struct host *h)
 	return NULL;
 }
 
-void redirect_to_app_root(struct exchange *x, const char *app_root)
+static void redirect_to_app_root(struct exchange *x, const char *app_root)
 {
 	exchange_redirect(x, 302, x_printf(x, STR_FMT "://" STR_FMT "%s", STR_ARG(x->req.scheme), STR_ARG(x->req.authority), app_root));
 }
 
-/* Locations are built one after another: a neighbour's app-root may not be known here yet. */
 static bool app_root_wanted(const struct location *loc, const struct globals *g)
 {
 	(void)g;
-	return loc->set->app_root != NULL || c_eq(loc->path, "/") || loc->host->regex;
+	bool matches = loc->regex != NULL ? pattern_match(loc->regex, STR("/"), NULL) : c_eq(loc->path, "/");
+	return matches && host_app_root(loc->host) != NULL;
 }
 
 static enum filter_verdict app_root_request(struct exchange *x, void **state)
@@ -79,10 +80,7 @@ static enum filter_verdict app_root_request(struct exchange *x, void **state)
 	(void)state;
 	if (x->req.uri.len != 1)
 		return FILTER_NEXT;
-	const char *app_root = host_app_root(x->loc->host);
-	if (app_root == NULL)
-		return FILTER_NEXT;
-	redirect_to_app_root(x, app_root);
+	redirect_to_app_root(x, host_app_root(x->loc->host));
 	return FILTER_ANSWERED;
 }
 
@@ -120,6 +118,23 @@ void redirect_to_name(struct exchange *x, const char *to)
 	int code = code_or(g->defaults->http_redirect_code, HTTP_REDIRECT_CODE);
 	struct str scheme = access_scheme(x);
 	exchange_redirect(x, code, x_printf(x, STR_FMT "://%s:" STR_FMT STR_FMT, STR_ARG(scheme), to, STR_ARG(port), STR_ARG(target)));
+}
+
+bool redirect_unrouted(struct exchange *x)
+{
+	struct host *h = routes_host(x->worker->shared->routes, x->req.host);
+	if (h == NULL)
+		return false;
+	const char *app_root = str_eq(x->req.uri, STR("/")) ? host_app_root(h) : NULL;
+	bool redirects = h->redirect_to != NULL || app_root != NULL;
+	if (redirects && block_refuses(x))
+		exchange_answer_error(x, 403);
+	else if (h->redirect_to != NULL)
+		redirect_to_name(x, h->redirect_to);
+	else if (app_root != NULL)
+		redirect_to_app_root(x, app_root);
+	host_unref(h);
+	return redirects;
 }
 
 /* ---- a location ---- */

@@ -1,5 +1,6 @@
 #include "roles/ingress/http/exchange_int.h"
 
+#include "roles/ingress/filter/redirect.h"
 #include "roles/ingress/http/down.h"
 #include "roles/ingress/observe/access_log.h"
 #include "roles/ingress/observe/metrics.h"
@@ -207,6 +208,8 @@ void exchange_begin(struct exchange *x)
 {
 	int status = exchange_route(x, globals_now(x->worker->shared));
 
+	if (status == 404 && redirect_unrouted(x))
+		return;
 	if (status) {
 		exchange_answer_error(x, status);
 		return;
@@ -259,6 +262,14 @@ void exchange_request_trailers(struct exchange *x, const struct header_list *h)
 	if (x->closing || x->answer_own)
 		return;
 	x->request_body_done = true;
+	/* The body has ended: filters that hold some of it back give it out now. */
+	struct str rest = STR("");
+	if (x->state != X_TUNNEL && x->request_filters) {
+		if (!filter_request_body(x, &rest, true))
+			return;
+		if (rest.len)
+			attempt_request_body(x, rest, false);
+	}
 	attempt_request_trailers(x, h);
 }
 

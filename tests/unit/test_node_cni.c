@@ -83,7 +83,7 @@ static void setup_range(struct cni_conf *c, char dir[64], const char *cidr)
 	snprintf(dir, 64, "/tmp/test_node_cni.XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(c->ipam_dir, sizeof(c->ipam_dir), "%s/ipam", dir);
-	assert_int_equal(cidr_parse(cidr, &c->range, &c->prefix_bits, &e), 0);
+	assert_int_equal(cni_cidr_parse(cidr, &c->range, &c->prefix_bits, &e), 0);
 }
 
 static void assert_taken(const struct cni_conf *c, const char *id, const char *netns,

@@ -1,7 +1,7 @@
 #include "roles/apiserver/jwt.h"
 
 #include "base/file.h"
-#include "roles/apiserver/base64url.h"
+#include "codec/base64url.h"
 
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>

@@ -86,7 +86,7 @@ enum form negotiate(struct str accept, unsigned allowed)
 	return FORM_NONE;
 }
 
-const char *form_content_type(enum form f)
+const char *form_media_type(enum form f)
 {
 	switch (f) {
 	case FORM_DISCOVERY_V2:

@@ -24,7 +24,7 @@ enum {			       /* what an endpoint can make besides FORM_JSON: bits of `allowed
 /* `accept` may be empty: anything. */
 enum form negotiate(struct str accept, unsigned allowed);
 /* The Content-Type of a form. */
-const char *form_content_type(enum form f);
+const char *form_media_type(enum form f);
 /* Is `type` ("application/json") asked for by name or wildcard? For endpoints with one fixed form.
  */
 bool accept_allows(struct str accept, const char *type);

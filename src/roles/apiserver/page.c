@@ -1,7 +1,7 @@
 #include "roles/apiserver/page.h"
 
 #include "codec/jx.h"
-#include "roles/apiserver/base64url.h"
+#include "codec/base64url.h"
 
 #include <stdio.h>
 

@@ -76,9 +76,9 @@ static void discovery_root(struct request *q, bool core)
 	enum form f = negotiate(http_header_get(q->http->headers, "accept"), ALLOW_DISCOVERY);
 
 	if (f == FORM_DISCOVERY_V2)
-		reply_tree(q, form_content_type(f), discovery_aggregated(core, "v2"));
+		reply_tree(q, form_media_type(f), discovery_aggregated(core, "v2"));
 	else if (f == FORM_DISCOVERY_V2BETA1)
-		reply_tree(q, form_content_type(f), discovery_aggregated(core, "v2beta1"));
+		reply_tree(q, form_media_type(f), discovery_aggregated(core, "v2beta1"));
 	else if (f == FORM_NONE)
 		reply_text(q, 406,
 			   "406: Not Acceptable\n\nAvailable representations: application/json");

@@ -236,7 +236,7 @@ void reply_object(struct request *q, int status, const struct object *o)
 		reply_error(q, &e);
 		return;
 	}
-	reply_body(q, status, form_content_type(q->form), &b);
+	reply_body(q, status, form_media_type(q->form), &b);
 }
 
 void reply_list(struct request *q, const struct render_list *l)
@@ -251,7 +251,7 @@ void reply_list(struct request *q, const struct render_list *l)
 		reply_error(q, &e);
 		return;
 	}
-	reply_body(q, 200, form_content_type(q->form), &b);
+	reply_body(q, 200, form_media_type(q->form), &b);
 }
 
 struct authz_question request_question(const struct request *q)

@@ -11,7 +11,7 @@
 
 const char *const cni_versions[] = { "0.3.0", "0.3.1", "0.4.0", "1.0.0", NULL };
 
-int cidr_parse(const char *text, struct in_addr *ret_base, unsigned *ret_prefix_bits, struct err *e)
+int cni_cidr_parse(const char *text, struct in_addr *ret_base, unsigned *ret_prefix_bits, struct err *e)
 {
 	struct str bits, ip = str_cut(str_of(text), '/', &bits);
 	char ip_text[INET_ADDRSTRLEN];
@@ -44,7 +44,7 @@ static int parse_pod_fields(const json_t *root, struct cni_conf *c, struct err *
 	const char *dir = jx_str(root, "ipamDir");
 	int64_t mtu = jx_int(root, "mtu", MTU_DEFAULT);
 
-	if (cidr_parse(jx_str(root, "podCIDR"), &c->range, &c->prefix_bits, e) < 0)
+	if (cni_cidr_parse(jx_str(root, "podCIDR"), &c->range, &c->prefix_bits, e) < 0)
 		return err_wrap(e, "podCIDR");
 	/* .0 and .1 and the last one are never given out; a /30 has a single pod address left. */
 	if (c->prefix_bits < 8 || c->prefix_bits > 30)

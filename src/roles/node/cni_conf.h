@@ -33,6 +33,6 @@ int cni_conf_parse(struct str text, struct cni_conf *ret_conf, struct err *e) mu
 int cni_conf_print(const struct cni_conf *c, struct buf *out) must_check;
 
 /* "10.244.3.0/24"; host bits are cleared. */
-int cidr_parse(const char *text, struct in_addr *ret_base, unsigned *ret_prefix_bits,
+int cni_cidr_parse(const char *text, struct in_addr *ret_base, unsigned *ret_prefix_bits,
 	       struct err *e) must_check;
 extern const char *const cni_versions[]; /* NULL-terminated */

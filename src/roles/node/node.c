@@ -62,7 +62,7 @@ static int write_conflist(const struct node *n, const char *cidr, struct err *e)
 	cleanup(freep) char *path = xasprintf("%s/10-portico.conflist", dir);
 	struct buf text;
 
-	if (cidr_parse(cidr, &conf.range, &conf.prefix_bits, e) < 0 || dir_make(dir, 0755, e) < 0)
+	if (cni_cidr_parse(cidr, &conf.range, &conf.prefix_bits, e) < 0 || dir_make(dir, 0755, e) < 0)
 		return -1;
 	if (inet_pton(AF_INET, n->ip, &conf.node_ip) != 1)
 		conf.node_ip.s_addr = 0;

@@ -1,6 +1,8 @@
 /* jwk.h - one key of a set, and what it may be used for. Private to jwks.c and jwt_verify.c. */
 #pragma once
 
+#include "codec/base64url.h"
+
 #include "roles/ingress/filter/jwt.h"
 
 #include <openssl/evp.h>
@@ -28,6 +30,3 @@ struct jwks {
 	size_t n;
 	struct jwk at[JWKS_KEYS_MAX];
 };
-
-/* base64url without padding, and nothing else: one text for each value (RFC 7515, 2). The result is appended. */
-int base64url_decode(struct str text, struct buf *out) must_check;

@@ -34,41 +34,6 @@ const struct jwt_alg *jwt_alg_find(const char *name)
 	return NULL;
 }
 
-static int url_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-int base64url_decode(struct str text, struct buf *out)
-{
-	uint32_t bits = 0;
-	unsigned n = 0;
-
-	if (text.len % 4 == 1)
-		return -1;
-	for (size_t i = 0; i < text.len; i++) {
-		int v = url_value(text.ptr[i]);
-
-		if (v < 0)
-			return -1;
-		bits = bits << 6 | (uint32_t)v;
-		n += 6;
-		if (n < 8)
-			continue;
-		n -= 8;
-		if (buf_putc(out, (char)(bits >> n)) < 0)
-			return -1;
-		bits &= (1u << n) - 1;
-	}
-	return bits ? -1 : 0; /* what is left over of the last character must be zero */
-}
-
 /* ---- numbers of a key ---- */
 
 static int member(const json_t *jwk, const char *name, struct buf *out, struct err *e)

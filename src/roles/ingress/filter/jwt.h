@@ -28,7 +28,7 @@ uint64_t jwks_id(const struct jwks *k); /* no other set of this process has or h
 
 /* The claims (json_decref) of a token that is signed by one of the keys; NULL: it is not, and why. Texts of errors are ours,
  * never the token's. */
-json_t *jwt_verify(const struct jwks *keys, struct str token, struct err *e) must_check;
+json_t *bearer_verify(const struct jwks *keys, struct str token, struct err *e) must_check;
 
 /* What the claims must say besides. */
 struct jwt_rules {
@@ -45,5 +45,5 @@ int jwt_check(const json_t *claims, const struct jwt_rules *r, struct err *e) mu
 struct jwt_cache;
 struct jwt_cache *jwt_cache_new(void);
 void jwt_cache_free(struct jwt_cache *c); /* NULL is nothing */
-/* As jwt_verify; claims that have expired are forgotten. */
+/* As bearer_verify; claims that have expired are forgotten. */
 json_t *jwt_cache_verify(struct jwt_cache *c, const struct jwks *keys, struct str token, int64_t now_s, struct err *e) must_check;

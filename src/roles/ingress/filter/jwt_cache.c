@@ -90,7 +90,7 @@ json_t *jwt_cache_verify(struct jwt_cache *c, const struct jwks *keys, struct st
 		}
 		return claims;
 	}
-	json_t *claims = jwt_verify(keys, token, e);
+	json_t *claims = bearer_verify(keys, token, e);
 	if (claims && !expired(claims, now_s))
 		remember(c, &k, token.len, claims);
 	return claims;

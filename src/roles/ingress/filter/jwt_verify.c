@@ -136,7 +136,7 @@ static int verify_header(const struct jwks *keys, const json_t *header, struct s
 	return rc;
 }
 
-json_t *jwt_verify(const struct jwks *keys, struct str token, struct err *e)
+json_t *bearer_verify(const struct jwks *keys, struct str token, struct err *e)
 {
 	struct str header_text, claims_text, signature;
 	json_t *claims = NULL;

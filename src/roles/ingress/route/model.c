@@ -73,7 +73,7 @@ static void each_secret(struct model *m, struct ingress *i, void (*fn)(struct mo
 		for (unsigned k = 0; k < tls.n_hosts; k++)
 			ingress_next_host(&it);
 		if (tls.secret[0])
-			fn(m, object_ref(m, MODEL_SECRET, i->pub.ns, tls.secret), i);
+			fn(m, known_object_ref(m, MODEL_SECRET, i->pub.ns, tls.secret), i);
 	}
 }
 
@@ -346,7 +346,7 @@ static void watch_object(struct model *m, enum model_kind kind, const char *key,
 
 	if (!name.ptr)
 		return;
-	o = object_ref(m, kind, ns_text, name.ptr);
+	o = known_object_ref(m, kind, ns_text, name.ptr);
 	o->for_default_cert = o->for_default_cert || cert;
 	o->for_globals += !cert;
 }

@@ -153,7 +153,7 @@ void problems_free(struct model *m, struct ingress *i);
 uint64_t problem_tag(const char *host_name);
 
 /* objects.c */
-struct object *object_ref(struct model *m, enum model_kind kind, const char *ns, const char *name); /* made if it is new */
+struct object *known_object_ref(struct model *m, enum model_kind kind, const char *ns, const char *name); /* made if it is new */
 /* Asks for it when it is not known yet. `data`: its content is needed, not just what was made of it. */
 void object_need(struct model *m, struct object *o, bool data);
 void object_add_tls_user(struct object *o, struct ingress *i);

@@ -12,7 +12,7 @@ static struct names *table_of(const struct model *m, enum model_kind kind)
 	return kind == MODEL_SECRET ? m->secrets : m->configmaps;
 }
 
-struct object *object_ref(struct model *m, enum model_kind kind, const char *ns, const char *name)
+struct object *known_object_ref(struct model *m, enum model_kind kind, const char *ns, const char *name)
 {
 	cleanup(freep) char *key = xasprintf("%s/%s", ns, name);
 	struct object *o = names_get(table_of(m, kind), str_of(key));
@@ -219,7 +219,7 @@ static void set_object(struct model *m, enum model_kind kind, const json_t *obj)
 
 	if (!ns || !name)
 		return;
-	o = m->ops.want ? find(m, kind, ns, name) : object_ref(m, kind, ns, name);
+	o = m->ops.want ? find(m, kind, ns, name) : known_object_ref(m, kind, ns, name);
 	if (!o)
 		return;
 	json_t *content = content_of(obj);

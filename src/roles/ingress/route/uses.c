@@ -15,7 +15,7 @@ struct evaluation {
 
 static const json_t *get_object(struct evaluation *ev, enum model_kind kind, const char *ns, const char *name)
 {
-	struct object *o = object_ref(ev->model, kind, ns, name);
+	struct object *o = known_object_ref(ev->model, kind, ns, name);
 	bool known = false;
 
 	for (size_t k = 0; k < ev->n_deps; k++)

@@ -1,4 +1,4 @@
-#include "roles/apiserver/base64url.h"
+#include "codec/base64url.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -31,8 +31,6 @@ int base64url_decode(struct str text, struct buf *out)
 	uint32_t bits = 0;
 	int n_bits = 0;
 
-	while (text.len && text.ptr[text.len - 1] == '=')
-		text.len--;
 	if (text.len % 4 == 1)
 		return -1;
 	for (size_t i = 0; i < text.len; i++) {
@@ -45,7 +43,8 @@ int base64url_decode(struct str text, struct buf *out)
 			n_bits -= 8;
 			if (buf_putc(out, (char)(bits >> n_bits & 0xff)) < 0)
 				return -1;
+			bits &= (1u << n_bits) - 1;
 		}
 	}
-	return 0;
+	return bits ? -1 : 0; /* what is left over of the last character must be zero */
 }

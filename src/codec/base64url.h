@@ -5,5 +5,5 @@
 #include "base/buf.h"
 
 int base64url_put(struct buf *out, struct str bytes);
-/* Padding is allowed and ignored. -1 when malformed. */
+/* One text for each value: padding, or bits left over, are malformed (-1). The result is appended. */
 int base64url_decode(struct str text, struct buf *out) must_check;

@@ -2,6 +2,7 @@
 #include "roles/ingress/filter/access.h"
 
 #include "roles/ingress/filter/filters.h"
+#include "roles/ingress/observe/metrics.h"
 
 bool access_settled(const struct exchange *x)
 {
@@ -40,6 +41,12 @@ bool location_is_listed(const struct location *loc, const struct str_list *prefi
 	return false;
 }
 
+static enum filter_verdict address_refuse(struct exchange *x)
+{
+	metrics_inc(x->worker->metrics, METRIC_DENIED_ADDRESS);
+	return access_refuse(x, 403);
+}
+
 static bool access_wanted(const struct location *loc, const struct globals *g)
 {
 	(void)g;
@@ -51,10 +58,10 @@ static enum filter_verdict access_request(struct exchange *x, void **state)
 	(void)state;
 	const struct settings *set = x->loc->set;
 	if (cidr_list_has(&set->deny, &x->req.client))
-		return access_refuse(x, 403);
+		return address_refuse(x);
 	if (set->allow.n == 0)
 		return FILTER_NEXT;
-	return cidr_list_has(&set->allow, &x->req.client) ? access_grant(x) : access_refuse(x, 403);
+	return cidr_list_has(&set->allow, &x->req.client) ? access_grant(x) : address_refuse(x);
 }
 
 const struct filter filter_access = {

@@ -11,7 +11,7 @@
 #include "roles/ingress/filter/access.h"
 #include "roles/ingress/filter/filters.h"
 #include "roles/ingress/filter/htpasswd.h"
-#include "roles/ingress/worker.h"
+#include "roles/ingress/observe/metrics.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -155,6 +155,7 @@ static struct str challenge(struct exchange *x, const char *realm)
 static enum filter_verdict basic_refuse(struct exchange *x, void **state)
 {
 	*state = &refused;
+	metrics_inc(x->worker->metrics, METRIC_DENIED_AUTH);
 	return access_refuse(x, 401);
 }
 

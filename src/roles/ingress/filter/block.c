@@ -6,8 +6,8 @@
 
 #include "base/map.h"
 #include "roles/ingress/filter/filters.h"
+#include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/route/pattern.h"
-#include "roles/ingress/worker.h"
 
 #define FOLDED_MAX 1024 /* a longer header is compared with regular expressions only */
 
@@ -140,6 +140,7 @@ static enum filter_verdict block_request(struct exchange *x, void **state)
 	(void)state;
 	if (!block_refuses(x))
 		return FILTER_NEXT;
+	metrics_inc(x->worker->metrics, METRIC_DENIED_BLOCK);
 	exchange_answer_error(x, 403);
 	return FILTER_ANSWERED;
 }

@@ -3,7 +3,7 @@
 
 #include "roles/ingress/filter/filters.h"
 #include "roles/ingress/http/variable.h"
-#include "roles/ingress/worker.h"
+#include "roles/ingress/observe/metrics.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -59,8 +59,9 @@ static bool limits_wanted(const struct location *loc, const struct globals *g)
 	return loc->set->limit_rps > 0 || loc->set->limit_rpm > 0 || loc->set->limit_connections > 0;
 }
 
-static enum filter_verdict limits_refuse(struct exchange *x, unsigned status)
+static enum filter_verdict limits_refuse(struct exchange *x, enum metric m, unsigned status)
 {
+	metrics_inc(x->worker->metrics, m);
 	exchange_answer_error(x, status == 0 ? LIMIT_STATUS : (int)status);
 	return FILTER_ANSWERED;
 }
@@ -85,12 +86,12 @@ static enum filter_verdict limits_request(struct exchange *x, void **state)
 		return FILTER_NEXT;
 	pthread_once(&limiters_once, limiters_make);
 	if (!rates_pass(x, &k))
-		return limits_refuse(x, set->limit_req_status);
+		return limits_refuse(x, METRIC_LIMIT_REQUESTS, set->limit_req_status);
 	if (set->limit_connections == 0)
 		return FILTER_NEXT;
 	struct limit_key *held = arena_alloc(&x->arena, sizeof(*held));
 	if (held == NULL || !limiter_enter(connections, &k, set->limit_connections))
-		return limits_refuse(x, set->limit_conn_status);
+		return limits_refuse(x, METRIC_LIMIT_CONNECTIONS, set->limit_conn_status);
 	*held = k;
 	*state = held;
 	return FILTER_NEXT;

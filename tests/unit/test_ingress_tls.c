@@ -1,0 +1,628 @@
+#include "loop/quiesce.h"
+#include "net/conn.h"
+#include "roles/ingress/route/match.h"
+#include "roles/ingress/tls/client_auth.h"
+#include "roles/ingress/tls/server.h"
+#include "roles/ingress/tls/tickets.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "net_pki.h"
+
+#define WORKERS 2
+
+static struct err e;
+static struct pki ca, stranger_ca, a_pki, b_pki, a_new_pki, client_pki, stranger_pki;
+
+/* ---- workers: each tells a client what it knows of it ---- */
+
+struct thread {
+	struct loop *loop;
+	int fd;
+	uint16_t port;
+	pthread_t id;
+};
+static struct thread threads[WORKERS];
+static struct shared shared;
+static struct globals globals;
+static struct tls_front *front;
+
+static size_t on_data(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	const struct tls_info *i = conn_tls_info(c);
+	char text[200], cn[64] = "";
+
+	(void)ctx, (void)bytes;
+	if (i->peer)
+		X509_NAME_get_text_by_NID(X509_get_subject_name(i->peer), NID_commonName, cn, sizeof(cn));
+	conn_write(c, text, (size_t)snprintf(text, sizeof(text), "%s %s %s %s %ld %llx", i->server_name ? i->server_name : "-",
+					     i->alpn[0] ? i->alpn : "-", i->resumed ? "resumed" : "new", cn[0] ? cn : "-",
+					     i->verify_result, (unsigned long long)i->asked_for));
+	return len;
+}
+
+static const struct conn_ops ops = { .data = on_data };
+
+static void accepted(void *ctx, int fd, const struct addr *peer)
+{
+	struct thread *t = ctx;
+	struct err why;
+
+	(void)peer;
+	if (!conn_accept(t->loop, fd, tls_front_context(front), &ops, NULL, &why))
+		abort();
+}
+
+static void *thread_main(void *arg)
+{
+	struct thread *t = arg;
+	struct err why;
+	struct listener *l = listener_new(t->loop, t->fd, accepted, t, &why);
+
+	loop_run(t->loop);
+	listener_free(l);
+	return NULL;
+}
+
+static void thread_start(struct thread *t)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse("127.0.0.1:0", &a, &e), 0);
+	t->fd = addr_listen(&a, 16, &e);
+	assert_int_equal(getsockname(t->fd, (struct sockaddr *)&a.ss, &a.len), 0);
+	t->port = ntohs(((struct sockaddr_in *)&a.ss)->sin_port);
+	t->loop = loop_new(&e);
+	quiesce_add(shared.quiesce, t->loop);
+	assert_int_equal(pthread_create(&t->id, NULL, thread_main, t), 0);
+}
+
+static void stop_loop(void *l)
+{
+	loop_stop(l);
+}
+
+static void thread_stop(struct thread *t)
+{
+	loop_post(t->loop, stop_loop, t->loop);
+	pthread_join(t->id, NULL);
+	quiesce_remove(shared.quiesce, t->loop);
+	loop_free(t->loop);
+	close(t->fd);
+}
+
+static struct tls *certificate(const struct pki *p)
+{
+	struct tls *t = tls_front_certificate(front, str_of(p->cert_pem), str_of(p->key_pem), &e);
+
+	assert_non_null(t);
+	return t;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	globals = (struct globals){ .http2 = true, .ssl_session_tickets = true };
+	shared = (struct shared){ .main_loop = loop_new(&e), .globals = &globals };
+	shared.quiesce = quiesce_new(shared.main_loop);
+	shared.routes = routes_new(shared.quiesce);
+	front = tls_front_new(&shared, &e);
+	assert_non_null(front);
+	shared.default_tls = tls_front_fake(front, &e);
+	assert_non_null(shared.default_tls);
+	routes_put_cert(shared.routes, "a.test", certificate(&a_pki));
+	routes_put_cert(shared.routes, "*.b.test", certificate(&b_pki));
+	for (size_t i = 0; i < WORKERS; i++)
+		thread_start(&threads[i]);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < WORKERS; i++)
+		thread_stop(&threads[i]);
+	routes_free(shared.routes);
+	quiesce_free(shared.quiesce);
+	tls_unref(shared.default_tls);
+	tls_front_free(front);
+	loop_free(shared.main_loop);
+	return 0;
+}
+
+/* ---- a client of OpenSSL ---- */
+
+struct visit {
+	const char *name; /* SNI; NULL: none */
+	const struct pki *cert;
+	int version;	  /* the newest it speaks; 0: 1.3 */
+	size_t worker;
+	SSL_SESSION *session;
+	bool alpn;
+	/* out */
+	char cn[100], said[200];
+	SSL_SESSION *ret_session;
+	bool ok;
+};
+
+static SSL *visit_ssl(const struct visit *v, SSL_CTX *ctx)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(threads[v->worker].port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	SSL *s = SSL_new(ctx);
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	SSL_set_fd(s, fd);
+	if (v->name)
+		SSL_set_tlsext_host_name(s, v->name);
+	if (v->alpn)
+		SSL_set_alpn_protos(s, (const unsigned char *)"\x08http/1.1\x02h2", 12);
+	if (v->cert) {
+		SSL_use_certificate(s, v->cert->cert);
+		SSL_use_PrivateKey(s, v->cert->key);
+	}
+	if (v->session)
+		assert_int_equal(SSL_set_session(s, v->session), 1);
+	return s;
+}
+
+static void visit(struct visit *v)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (v->version)
+		SSL_CTX_set_max_proto_version(ctx, v->version);
+	SSL *s = visit_ssl(v, ctx);
+	int fd = SSL_get_fd(s);
+	v->ok = SSL_connect(s) == 1 && SSL_write(s, "x", 1) == 1 && SSL_read(s, v->said, sizeof(v->said) - 1) > 0;
+	if (v->ok) {
+		X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(s)), NID_commonName, v->cn, sizeof(v->cn));
+		v->ret_session = SSL_get1_session(s);
+		SSL_shutdown(s);
+	}
+	SSL_free(s);
+	SSL_CTX_free(ctx);
+	close(fd);
+}
+
+/* ---- names ---- */
+
+static void names_choose_certificates(void **state)
+{
+	static const struct {
+		const char *name, *cn;
+	} rows[] = {
+		{ "a.test", "a.test" },
+		{ "A.Test", "a.test" },
+		{ "x.b.test", "*.b.test" },
+		{ "y.x.b.test", "Kubernetes Ingress Controller Fake Certificate" },
+		{ "b.test", "Kubernetes Ingress Controller Fake Certificate" },
+		{ NULL, "Kubernetes Ingress Controller Fake Certificate" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+			struct visit v = { .name = rows[i].name, .version = version, .worker = i % WORKERS };
+
+			visit(&v);
+			assert_true(v.ok);
+			assert_string_equal(v.cn, rows[i].cn);
+			SSL_SESSION_free(v.ret_session);
+		}
+}
+
+static void the_fake_certificate_is_ingress_nginxs(void **state)
+{
+	X509 *leaf = tls_leaf(shared.default_tls);
+	char o[64];
+
+	(void)state;
+	assert_int_equal(X509_check_host(leaf, "ingress.local", 0, 0, NULL), 1);
+	X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_organizationName, o, sizeof(o));
+	assert_string_equal(o, "Acme Co");
+}
+
+static void equal_certificates_are_one(void **state)
+{
+	struct tls *one = certificate(&a_pki), *two = certificate(&a_pki), *other = certificate(&b_pki);
+
+	(void)state;
+	assert_ptr_equal(one, two);
+	assert_ptr_not_equal(one, other);
+	tls_unref(one);
+	tls_unref(two);
+	tls_unref(other);
+}
+
+static void broken_certificates_are_refused(void **state)
+{
+	struct str a = str_of(a_pki.cert_pem), key = str_of(a_pki.key_pem), other = str_of(b_pki.key_pem);
+
+	(void)state;
+	assert_null(tls_front_certificate(front, a, other, &e));
+	assert_null(tls_front_certificate(front, key, key, &e));
+	assert_null(tls_front_certificate(front, STR(""), key, &e));
+	assert_null(tls_front_certificate(front, a, STR("x"), &e));
+}
+
+static void alpn_prefers_http2(void **state)
+{
+	struct visit v = { .name = "a.test", .alpn = true };
+
+	(void)state;
+	visit(&v);
+	assert_non_null(strstr(v.said, "a.test h2 new"));
+	SSL_SESSION_free(v.ret_session);
+	globals.http2 = false;
+	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
+	visit(&v);
+	assert_non_null(strstr(v.said, "a.test http/1.1 new"));
+	SSL_SESSION_free(v.ret_session);
+	globals.http2 = true;
+	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
+	v.alpn = false;
+	visit(&v);
+	assert_non_null(strstr(v.said, "a.test - new"));
+	SSL_SESSION_free(v.ret_session);
+}
+
+static void settings_are_obeyed(void **state)
+{
+	struct visit v = { .name = "a.test", .version = TLS1_2_VERSION };
+
+	(void)state;
+	globals.ssl_protocols = (char *)(uintptr_t)"TLSv1.3";
+	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
+	visit(&v);
+	assert_false(v.ok);
+	globals.ssl_protocols = (char *)(uintptr_t)"TLSv1.2 TLSv1.3";
+	globals.ssl_ciphers = (char *)(uintptr_t)"NOT-A-CIPHER";
+	assert_int_equal(tls_front_apply(front, &globals, &e), -1); /* the old ones stay */
+	visit(&v);
+	assert_false(v.ok);
+	globals.ssl_ciphers = (char *)(uintptr_t)"ECDHE-ECDSA-AES256-GCM-SHA384";
+	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
+	visit(&v);
+	assert_true(v.ok);
+	assert_string_equal(SSL_CIPHER_get_name(SSL_SESSION_get0_cipher(v.ret_session)), "ECDHE-ECDSA-AES256-GCM-SHA384");
+	SSL_SESSION_free(v.ret_session);
+	globals.ssl_protocols = globals.ssl_ciphers = NULL;
+	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
+}
+
+/* ---- resumption ---- */
+
+static void resumes(const char *first, const char *second, int version, bool expected)
+{
+	struct visit v = { .name = first, .version = version };
+
+	visit(&v);
+	assert_true(v.ok);
+	assert_non_null(strstr(v.said, " new "));
+	struct visit again = { .name = second, .version = version, .session = v.ret_session, .worker = 1 };
+	visit(&again);
+	assert_true(again.ok);
+	assert_non_null(strstr(again.said, expected ? " resumed " : " new "));
+	SSL_SESSION_free(v.ret_session);
+	SSL_SESSION_free(again.ret_session);
+}
+
+static void another_worker_resumes(void **state)
+{
+	(void)state;
+	resumes("a.test", "a.test", TLS1_2_VERSION, true);
+	resumes("a.test", "a.test", TLS1_3_VERSION, true);
+}
+
+static void a_new_certificate_resumes(void **state)
+{
+	(void)state;
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		struct visit v = { .name = "a.test", .version = version };
+
+		visit(&v);
+		assert_true(v.ok);
+		routes_put_cert(shared.routes, "a.test", certificate(&a_new_pki));
+		struct visit again = { .name = "a.test", .version = version, .session = v.ret_session };
+		visit(&again);
+		assert_non_null(strstr(again.said, " resumed "));
+		SSL_SESSION_free(v.ret_session);
+		SSL_SESSION_free(again.ret_session);
+		routes_put_cert(shared.routes, "a.test", certificate(&a_pki));
+	}
+}
+
+static void new_settings_resume(void **state)
+{
+	struct visit v = { .name = "a.test" };
+
+	(void)state;
+	visit(&v);
+	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
+	struct visit again = { .name = "a.test", .session = v.ret_session };
+	visit(&again);
+	assert_non_null(strstr(again.said, " resumed "));
+	SSL_SESSION_free(v.ret_session);
+	SSL_SESSION_free(again.ret_session);
+}
+
+static void without_tickets_nothing_resumes(void **state)
+{
+	(void)state;
+	globals.ssl_session_tickets = false;
+	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
+	resumes("a.test", "a.test", TLS1_2_VERSION, false);
+	resumes("a.test", "a.test", TLS1_3_VERSION, false);
+	globals.ssl_session_tickets = true;
+	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
+}
+
+/* ---- keys of tickets, by a clock of the test's own ---- */
+
+static void talk(SSL *a, SSL *b)
+{
+	char byte;
+
+	for (int i = 0; i < 10; i++) {
+		SSL_do_handshake(a);
+		SSL_do_handshake(b);
+	}
+	assert_int_equal(SSL_write(b, "x", 1), 1);
+	assert_int_equal(SSL_read(a, &byte, 1), 1);
+}
+
+/* Returns a session; *ret_resumed: was `old` taken? */
+static SSL_SESSION *meet(SSL_CTX *server, SSL_SESSION *old, int version, bool *ret_resumed)
+{
+	SSL_CTX *cc = SSL_CTX_new(TLS_client_method());
+	BIO *one = BIO_new(BIO_s_mem()), *two = BIO_new(BIO_s_mem());
+
+	SSL_CTX_set_max_proto_version(cc, version);
+	SSL *c = SSL_new(cc), *s = SSL_new(server);
+	BIO_up_ref(one);
+	BIO_up_ref(two);
+	SSL_set_bio(c, one, two);
+	SSL_set_bio(s, two, one);
+	SSL_set_connect_state(c);
+	SSL_set_accept_state(s);
+	if (old)
+		SSL_set_session(c, old);
+	talk(c, s);
+	*ret_resumed = SSL_session_reused(c);
+	SSL_SESSION *session = SSL_get1_session(c);
+	SSL_shutdown(c);
+	SSL_shutdown(s);
+	SSL_free(c);
+	SSL_free(s);
+	SSL_CTX_free(cc);
+	return session;
+}
+
+static void ticket_keys_grow_old(void **state)
+{
+	struct tickets *t = tickets_new(NULL, 1000, &e);
+	SSL_CTX *server = SSL_CTX_new(TLS_server_method());
+	bool resumed;
+
+	(void)state;
+	SSL_CTX_use_certificate(server, a_pki.cert);
+	SSL_CTX_use_PrivateKey(server, a_pki.key);
+	SSL_CTX_set_session_cache_mode(server, SSL_SESS_CACHE_OFF);
+	tickets_use(t, server);
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		static uint64_t now = 1000;
+		SSL_SESSION *s = meet(server, NULL, version, &resumed), *renewed = NULL;
+		unsigned hours = 0;
+
+		assert_false(resumed);
+		/* Under the oldest key it is taken for a day, and not for two. */
+		for (resumed = true; resumed && hours < 48; hours++) {
+			tickets_tick(t, now += TICKET_KEY_CHANGE_MS);
+			SSL_SESSION_free(renewed);
+			renewed = meet(server, s, version, &resumed);
+		}
+		assert_in_range(hours, 24, 27);
+		SSL_SESSION_free(renewed);
+		SSL_SESSION_free(s);
+		/* A client that comes back again and again gets new ones. */
+		s = meet(server, NULL, version, &resumed);
+		for (hours = 0; hours < 48; hours++) {
+			tickets_tick(t, now += TICKET_KEY_CHANGE_MS);
+			renewed = meet(server, s, version, &resumed);
+			assert_true(resumed);
+			SSL_SESSION_free(s);
+			s = renewed;
+		}
+		SSL_SESSION_free(s);
+	}
+	SSL_CTX_free(server);
+	tickets_free(t);
+}
+
+/* ---- client certificates ---- */
+
+static void host_free(struct host *h)
+{
+	client_auth_unref(h->client_auth);
+	settings_unref(h->all[0]->set);
+	free(h->all[0]);
+	free(h->all);
+	free(h->name);
+	free(h);
+}
+
+static struct settings *settings_make(const char *authority)
+{
+	struct settings *s = xcalloc(1, sizeof(*s));
+
+	s->refs_ = 1;
+	s->auth_tls_ca = xstrdup(authority);
+	s->auth_tls_verify_client = VERIFY_ON;
+	s->auth_tls_verify_depth = 1;
+	return s;
+}
+
+/* Returns what it asks. */
+static uint64_t put_host(const char *name, const char *authority)
+{
+	struct host *h = xcalloc(1, sizeof(*h));
+	struct settings *set = settings_make(authority);
+	char *why;
+
+	h->refs_ = 1;
+	h->free_ = host_free;
+	h->name = xstrdup(name);
+	h->all = xcalloc(1, sizeof(*h->all));
+	h->all[0] = xcalloc(1, sizeof(struct location));
+	*h->all[0] = (struct location){ .host = h, .path = (char *)(uintptr_t)"/", .set = set };
+	h->client_auth = client_auth_new(name, set, &why);
+	assert_null(why);
+	uint64_t id = client_auth_id(h->client_auth);
+	routes_put_host(shared.routes, h);
+	return id;
+}
+
+static void hosts_ask_for_certificates(void **state)
+{
+	uint64_t a = put_host("a.test", ca.cert_pem), b = put_host("x.b.test", ca.cert_pem);
+	struct {
+		const char *name;
+		const struct pki *cert;
+		const char *cn;
+		long result;
+		uint64_t id;
+	} rows[] = {
+		{ "a.test", &client_pki, "client", X509_V_OK, a },
+		{ "a.test", NULL, "-", X509_V_OK, a },
+		{ "a.test", &stranger_pki, "stranger", X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, a },
+		{ "x.b.test", &client_pki, "client", X509_V_OK, b },
+		{ "c.test", &client_pki, "-", X509_V_OK, 0 },
+		{ NULL, &client_pki, "-", X509_V_OK, 0 },
+	};
+
+	(void)state;
+	assert_int_not_equal(a, b);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+			struct visit v = { .name = rows[i].name, .cert = rows[i].cert, .version = version };
+			char said[200];
+
+			visit(&v);
+			assert_true(v.ok);
+			snprintf(said, sizeof(said), "%s - new %s %ld %llx", rows[i].name ? rows[i].name : "-", rows[i].cn,
+				 rows[i].result, (unsigned long long)rows[i].id);
+			assert_string_equal(v.said, said);
+			SSL_SESSION_free(v.ret_session);
+		}
+}
+
+static void who_was_checked_for_one_host_is_not_for_another(void **state)
+{
+	static const struct {
+		const char *first, *second;
+		bool resumed;
+	} rows[] = {
+		{ "a.test", "a.test", true },	{ "a.test", "x.b.test", false }, { "c.test", "a.test", false },
+		{ "a.test", "c.test", false },	{ "c.test", "d.test", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+			struct visit v = { .name = rows[i].first, .cert = &client_pki, .version = version };
+
+			visit(&v);
+			assert_true(v.ok);
+			struct visit again = { .name = rows[i].second, .cert = &client_pki, .version = version,
+					       .session = v.ret_session };
+			visit(&again);
+			assert_true(again.ok);
+			if (!strstr(again.said, rows[i].resumed ? " resumed " : " new "))
+				fail_msg("%s then %s: %s", rows[i].first, rows[i].second, again.said);
+			if (rows[i].resumed && rows[i].first[0] == 'a')
+				assert_non_null(strstr(again.said, " client 0 "));
+			SSL_SESSION_free(v.ret_session);
+			SSL_SESSION_free(again.ret_session);
+		}
+}
+
+static void other_authorities_end_sessions(void **state)
+{
+	struct visit v = { .name = "a.test", .cert = &client_pki };
+
+	(void)state;
+	visit(&v);
+	put_host("a.test", stranger_ca.cert_pem);
+	struct visit again = { .name = "a.test", .cert = &client_pki, .session = v.ret_session };
+	visit(&again);
+	assert_non_null(strstr(again.said, " new client 20 ")); /* X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY */
+	SSL_SESSION_free(v.ret_session);
+	SSL_SESSION_free(again.ret_session);
+	put_host("a.test", ca.cert_pem);
+}
+
+static void an_authority_that_is_none_refuses_everybody(void **state)
+{
+	struct settings *set = settings_make("nonsense");
+	char *why;
+	struct client_auth *a = client_auth_new("a.test", set, &why);
+
+	(void)state;
+	assert_non_null(why);
+	assert_true(client_auth_broken(a));
+	free(why);
+	client_auth_unref(a);
+	settings_unref(set);
+}
+
+static int make_certificates(void **state)
+{
+	(void)state;
+	ca = pki_make("ca", NULL, NULL);
+	stranger_ca = pki_make("stranger ca", NULL, NULL);
+	a_pki = pki_make("a.test", "DNS:a.test", &ca);
+	a_new_pki = pki_make("a.test", "DNS:a.test", &ca);
+	b_pki = pki_make("*.b.test", "DNS:*.b.test", &ca);
+	client_pki = pki_make("client", NULL, &ca);
+	stranger_pki = pki_make("stranger", NULL, &stranger_ca);
+	return set_up(state);
+}
+
+static int drop_certificates(void **state)
+{
+	struct pki *all[] = { &ca, &stranger_ca, &a_pki, &a_new_pki, &b_pki, &client_pki, &stranger_pki };
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		pki_done(all[i]);
+	return tear_down(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_choose_certificates),
+		cmocka_unit_test(the_fake_certificate_is_ingress_nginxs),
+		cmocka_unit_test(equal_certificates_are_one),
+		cmocka_unit_test(broken_certificates_are_refused),
+		cmocka_unit_test(alpn_prefers_http2),
+		cmocka_unit_test(settings_are_obeyed),
+		cmocka_unit_test(another_worker_resumes),
+		cmocka_unit_test(a_new_certificate_resumes),
+		cmocka_unit_test(new_settings_resume),
+		cmocka_unit_test(without_tickets_nothing_resumes),
+		cmocka_unit_test(ticket_keys_grow_old),
+		cmocka_unit_test(hosts_ask_for_certificates),
+		cmocka_unit_test(who_was_checked_for_one_host_is_not_for_another),
+		cmocka_unit_test(other_authorities_end_sessions),
+		cmocka_unit_test(an_authority_that_is_none_refuses_everybody),
+	};
+
+	return cmocka_run_group_tests(tests, make_certificates, drop_certificates);
+}

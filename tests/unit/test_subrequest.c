@@ -170,6 +170,15 @@ static void test_connections_are_kept(void **state)
 		assert_false(get(url("/")).failed);
 	assert_int_equal(b.requests, 20);
 	assert_int_equal(b.server->n_conns, 1);
+	/* and as many as were needed at once */
+	struct result many[10] = {0};
+	for (int i = 0; i < 10; i++)
+		subrequest_send(set, &(struct subrequest_ask){.method = STR("GET"), .url = str_of(b.url), .timeout_ms = 5000}, &ops,
+				&many[i]);
+	for (int i = 0; i < 10; i++)
+		assert_true(loopback_run(loop, &many[i].done));
+	loopback_settle(loop, 10);
+	assert_int_equal(b.server->n_conns, 10);
 }
 
 static void test_a_name_is_resolved(void **state)

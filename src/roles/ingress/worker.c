@@ -3,6 +3,8 @@
 #include "loop/quiesce.h"
 #include "net/conn.h"
 #include "roles/ingress/filter/coding.h"
+#include "roles/ingress/filter/jwt.h"
+#include "roles/ingress/filter/mirror.h"
 #include "roles/ingress/http/down.h"
 #include "roles/ingress/http/exchange_int.h"
 #include "roles/ingress/http/subrequest.h"
@@ -74,8 +76,10 @@ static void worker_done(struct worker *w)
 	up_pools_free(w->pools);
 	w->pools = NULL;
 	up_h2_pool_free(w);
+	mirrors_free(w->mirrors);
 	subrequests_free(w->subrequests);
 	coders_free(w->coders);
+	jwt_cache_free(w->jwt_cache);
 	access_log_worker_stop(w->shared->access_log, w);
 	defer_cancel(&w->reap);
 	exchange_pool_done(w);

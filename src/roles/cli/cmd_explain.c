@@ -239,10 +239,12 @@ static void print_upstream(const json_t *doc)
 
 static void print_endpoint(const json_t *v)
 {
-	printf("%s%s %s: %s%s, %lld in flight, average %.1f ms, %lld requests, %lld errors", yes_or(v, "picked", "* ", "  "),
-	       jx_str_or(v, "address", ""), jx_str_or(v, "pod", ""), jx_str_or(v, "health", ""), yes_or(v, "draining", ", draining", ""),
-	       (long long)jx_int(v, "inFlight", 0), (double)jx_int(v, "ewmaUs", 0) / 1000, (long long)jx_int(v, "requests", 0),
+	printf("%s%s%s%s: %s%s, %lld in flight, %lld requests, %lld errors", yes_or(v, "picked", "* ", "  "),
+	       jx_str_or(v, "address", ""), jx_str(v, "pod") ? " " : "", jx_str_or(v, "pod", ""), jx_str_or(v, "health", ""),
+	       yes_or(v, "draining", ", draining", ""), (long long)jx_int(v, "inFlight", 0), (long long)jx_int(v, "requests", 0),
 	       (long long)jx_int(v, "errors", 0));
+	if (jx_int(v, "ewmaUs", 0))
+		printf(", average %.1f ms", (double)jx_int(v, "ewmaUs", 0) / 1000);
 	if (jx_int(v, "ejectedMs", 0))
 		printf(", ejected for another %.1f s", (double)jx_int(v, "ejectedMs", 0) / 1000);
 	printf("\n");

@@ -180,6 +180,11 @@ static int shared_init(struct shared *s, struct role_ctx *ctx, struct err *e)
 	return s->upstream_tls ? 0 : -1;
 }
 
+static void each_problem(void *sync, metrics_problem_fn *fn, void *ctx)
+{
+	sync_each_problem(sync, fn, ctx);
+}
+
 static int ingress_start(struct role_ctx *ctx, struct err *e)
 {
 	struct ingress *in = xcalloc(1, sizeof(*in));
@@ -201,6 +206,7 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 								      .globals_changed = globals_changed,
 								      .no_status = ctx->config->from != NULL,
 								      .no_events = ctx->config->from != NULL });
+	metrics_problem_source(in->shared.metrics, each_problem, in->sync);
 	if (ctx->config->standalone)
 		standalone_ensure(ctx);
 	return 0;

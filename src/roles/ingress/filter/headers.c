@@ -85,6 +85,7 @@ static enum filter_verdict headers_answer(struct exchange *x, void **state)
 
 const struct filter filter_headers = {
 	.name = "headers",
+	.pure = true,
 	.wanted = headers_wanted,
 	.answer = headers_answer,
 };

@@ -41,11 +41,17 @@ struct access_log {
 	struct quiesce *quiesce;
 	struct log_format *format; /* atomic; NULL: no log */
 	struct log_out *out;	   /* under the lock */
+	struct log_out *standard;  /* opened before the role changes its user; NULL: it is closed */
 	pthread_mutex_t lock;
 	struct timer check;
 	struct log_worker *workers;
 	unsigned n_workers;
 };
+
+static struct log_out *out_open(struct access_log *l, const char *path, struct err *e)
+{
+	return !path && l->standard ? log_out_ref(l->standard) : log_out_open(path, e);
+}
 
 static struct log_out *out_now(struct access_log *l)
 {
@@ -254,9 +260,11 @@ static void on_check(struct timer *t)
 struct access_log *access_log_new(struct loop *main, struct quiesce *q, unsigned n_workers)
 {
 	struct access_log *l = xcalloc(1, sizeof(*l));
+	struct err e;
 
 	*l = (struct access_log){ .main = main, .quiesce = q, .n_workers = n_workers };
 	pthread_mutex_init(&l->lock, NULL);
+	l->standard = log_out_open(NULL, &e);
 	l->check = (struct timer){ .fire = on_check, .ctx = l };
 	l->workers = xcalloc(n_workers, sizeof(*l->workers));
 	for (unsigned i = 0; i < n_workers; i++) {
@@ -302,6 +310,7 @@ void access_log_free(struct access_log *l)
 	}
 	format_free(l->format);
 	log_out_unref(l->out);
+	log_out_unref(l->standard);
 	pthread_mutex_destroy(&l->lock);
 	free(l->workers);
 	free(l);
@@ -368,7 +377,7 @@ int access_log_configure(struct access_log *l, const struct globals *g, struct e
 		if (!f)
 			return -1;
 		if (!l->out || !c_eq(log_out_path(l->out), path)) {
-			o = log_out_open(path, e);
+			o = out_open(l, path, e);
 			if (!o) {
 				format_free(f);
 				return -1;

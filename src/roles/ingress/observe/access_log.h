@@ -26,7 +26,7 @@
 	"$upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id"
 
 struct access_log;
-/* Main thread. Logs nothing before access_log_configure. `q` may be NULL when no worker runs yet. */
+/* Main thread, before the role gives up its user (standard output is opened anew). Logs nothing before access_log_configure. `q` may be NULL when no worker runs yet. */
 struct access_log *access_log_new(struct loop *main, struct quiesce *q, unsigned n_workers);
 void access_log_free(struct access_log *l); /* the workers have ended */
 /* Format, escaping, whether at all, where to: from the ConfigMap, again when it changes. On an error the log goes on as

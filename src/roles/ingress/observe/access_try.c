@@ -37,7 +37,7 @@ void access_log_try_done(struct exchange *x, int status)
 
 static int put_time(struct buf *out, uint64_t from, uint64_t to)
 {
-	uint64_t ms = to >= from ? (to - from + 500) / 1000 : 0;
+	uint64_t ms = to >= from ? (to - from) / 1000 : 0; /* cut off, as nginx does */
 
 	if (!to)
 		return buf_putc(out, '-');

@@ -15,21 +15,6 @@ static bool empty_canary(const struct location *loc)
 	return false;
 }
 
-static bool regex_host(const struct location *loc)
-{
-	return loc->host->regex;
-}
-
-static bool retries(const struct location *loc)
-{
-	return loc->set->next_upstream != 0;
-}
-
-static bool buffers_requests(const struct location *loc)
-{
-	return loc->set->proxy_request_buffering;
-}
-
 static bool denied(const struct location *loc)
 {
 	return loc->set->denied != NULL;
@@ -41,11 +26,11 @@ const struct deviation deviations[] = {
 	{ "empty-canary", "A canary without endpoints is chosen all the same, and its requests get 503.",
 	  "A canary without endpoints is passed over; its share goes to the primary.", empty_canary },
 	{ "regex-limits", "A regular expression may back-track for as long as it takes.",
-	  "A match that takes more than a named number of steps is no match.", regex_host },
+	  "A match that takes more than a named number of steps is no match.", NULL },
 	{ "retry-budget", "Each request is tried up to proxy-next-upstream-tries times, whatever the load.",
-	  "Besides, retries may not exceed retry-budget percent of the requests in flight at a Service.", retries },
+	  "Besides, retries may not exceed retry-budget percent of the requests in flight at a Service.", NULL },
 	{ "request-buffering", "A request's body is stored as a whole, on disk if it is large, before the upstream is asked.",
-	  "It is held in memory up to client-body-buffer-size (at least 64 KiB), then streamed.", buffers_requests },
+	  "It is held in memory up to client-body-buffer-size (at least 64 KiB), then streamed.", NULL },
 	{ "denied", "A location with a broken setting that guards it answers 503.",
 	  "The same; the reason is an event on the Ingress and told here.", denied },
 	{ "reload", "A change of routes starts new processes; old connections are cut after worker-shutdown-timeout.",

@@ -6,6 +6,8 @@
 #include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/observe/explain_int.h"
 
+#include <limits.h>
+
 /* A worker that serves nobody: its exchanges are neither counted nor logged. */
 struct explainer {
 	struct shared *real;
@@ -28,6 +30,7 @@ struct explainer *explainer_new(struct shared *s)
 	ex->real = s;
 	w->shared = &ex->shared;
 	w->loop = s->main_loop;
+	w->number = UINT_MAX; /* its X-Request-IDs are nobody else's */
 	list_init(&w->downs);
 	list_init(&w->free_exchanges);
 	list_init(&w->ended_exchanges);
@@ -184,10 +187,10 @@ static void choose(struct dry *d, struct exchange *x)
 		return;
 	explain_upstream(d->doc, x);
 	struct endpoint *e = balance_pick(x, x->backend, &full);
-	explain_endpoints(d->doc, x, e, full);
 	if (e)
-		balance_undo(x, e);
-	else if (x->loc->default_backend)
+		balance_undo(x, e); /* the snapshot keeps it until the turn ends */
+	explain_endpoints(d->doc, x, e, full);
+	if (!e && x->loc->default_backend)
 		jx_set_str(d->doc, "upstream.defaultBackend", x->loc->default_backend->name);
 }
 

@@ -24,8 +24,13 @@ static int open_stdout(struct err *e)
 {
 	int fd = open("/proc/self/fd/1", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-	if (fd == -1)
+	if (fd == -1) {
+		struct stat st;
 		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		/* Somebody else's pipe: then even he gets O_NONBLOCK, as a worker must not wait. */
+		if (fd != -1 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+			fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	}
 	return fd == -1 ? err_errno(e, errno, "access log: standard output") : fd;
 }
 

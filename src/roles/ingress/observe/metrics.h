@@ -117,6 +117,10 @@ void metrics_config_applied(struct metrics *m, bool ok);
 /* The certificate served for a name; replaces one of the same name. cert NULL removes. */
 void metrics_cert_put(struct metrics *m, const char *host, const char *ns, const char *secret, X509 *cert);
 
+/* What is wrong with Ingresses now ("ns/name"): asked at every scrape, for portico_ingress_problem. */
+typedef void metrics_problem_fn(void *ctx, const char *ingress, const char *reason, const char *message);
+void metrics_problem_source(struct metrics *m, void (*each)(void *source, metrics_problem_fn *fn, void *ctx), void *source);
+
 /* The exposition, piece by piece, so that 10,000 locations never hold up the main thread:
  *   struct metrics_text *t = metrics_text_new(m);
  *   while (metrics_text_next(t, &out)) send(out);

@@ -90,6 +90,8 @@ struct metrics {
 	struct map cert_of; /* by host */
 	size_t n_certs, cap_certs;
 	bool last_ok;
+	void (*each_problem)(void *source, metrics_problem_fn *fn, void *ctx); /* NULL: none */
+	void *problems;
 	uint64_t applied, failed;
 	int64_t applied_at_ms;
 };

@@ -277,6 +277,12 @@ void metrics_config_applied(struct metrics *m, bool ok)
 	}
 }
 
+void metrics_problem_source(struct metrics *m, void (*each)(void *source, metrics_problem_fn *fn, void *ctx), void *source)
+{
+	m->each_problem = each;
+	m->problems = source;
+}
+
 static void cert_del(struct metrics *m, struct cert_info *c)
 {
 	struct cert_info *last = m->certs[--m->n_certs];

@@ -177,22 +177,47 @@ static void put_process(struct metrics_text *t, struct buf *out)
 	}
 }
 
-/* ---- Ingresses that lead nowhere ---- */
-struct orphans {
+/* ---- Ingresses that lead nowhere, or that something is wrong with ---- */
+struct flagged {
 	struct buf *out;
-	const char *labels;
-	struct map seen; /* "ns/ingress/type": of an Ingress with several paths one line */
+	const char *name, *label, *labels;
+	struct map seen; /* "ns/ingress/why": of an Ingress with several paths one line */
 };
 
-static void orphan(struct orphans *o, const struct location *loc, const char *type)
+static void flag(struct flagged *o, struct str ns, struct str ingress, const char *why)
 {
-	cleanup(freep) char *key = xasprintf("%s/%s/%s", loc->ns, loc->ingress, type);
+	cleanup(freep) char *key = xasprintf(STR_FMT "/" STR_FMT "/%s", STR_ARG(ns), STR_ARG(ingress), why);
 
 	if (map_get_c(&o->seen, key))
 		return;
 	map_put_c(&o->seen, key, o);
-	buf_printf(o->out, "nginx_ingress_controller_orphan_ingress{%s,namespace=\"%s\",ingress=\"%s\",type=\"%s\"} 1\n", o->labels,
-		   loc->ns, loc->ingress, type);
+	buf_printf(o->out, "%s{%s,namespace=\"" STR_FMT "\",ingress=\"" STR_FMT "\",%s=\"%s\"} 1\n", o->name, o->labels,
+		   STR_ARG(ns), STR_ARG(ingress), o->label, why);
+}
+
+static void orphan(struct flagged *o, const struct location *loc, const char *type)
+{
+	flag(o, str_of(loc->ns), str_of(loc->ingress), type);
+}
+
+static void problem(void *ctx, const char *object, const char *reason, const char *message)
+{
+	struct str ingress, ns = str_cut(str_of(object), '/', &ingress);
+
+	(void)message;
+	flag(ctx, ns, ingress.ptr ? ingress : STR(""), reason);
+}
+
+static void put_problems(struct metrics_text *t, struct buf *out)
+{
+	struct flagged o = { .out = out, .name = "portico_ingress_problem", .label = "reason", .labels = t->m->labels };
+
+	if (!t->m->each_problem)
+		return;
+	head(out, o.name, "gauge", "1 for an Ingress that something is wrong with, for each reason; the events on it tell more.");
+	map_init(&o.seen);
+	t->m->each_problem(t->m->problems, problem, &o);
+	map_done(&o.seen, NULL);
 }
 
 static void host_orphans(void *ctx, const struct host *h)
@@ -210,11 +235,12 @@ static void host_orphans(void *ctx, const struct host *h)
 
 static void put_orphans(struct metrics_text *t, struct buf *out)
 {
-	struct orphans o = { .out = out, .labels = t->m->labels };
+	struct flagged o = { .out = out, .name = "nginx_ingress_controller_orphan_ingress", .label = "type",
+			     .labels = t->m->labels };
 
 	if (!t->m->routes)
 		return;
-	head(out, "nginx_ingress_controller_orphan_ingress", "gauge",
+	head(out, o.name, "gauge",
 	     "1 for an Ingress whose Service does not exist (no-service) or has no endpoint (no-endpoint).");
 	map_init(&o.seen);
 	routes_each_host(t->m->routes, host_orphans, &o);
@@ -443,6 +469,7 @@ static bool put_stage(struct metrics_text *t, struct buf *out, size_t until)
 	put_connections(t, out);
 	put_process(t, out);
 	put_orphans(t, out);
+	put_problems(t, out);
 	return true;
 }
 

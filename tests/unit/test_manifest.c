@@ -43,7 +43,7 @@ static void test_documents(void **state)
 		{ false, CM("a") "data:\n  x: |\n    ---\n    y\n  z: \"---\"\n", "ConfigMap default/a@1;" },
 		{ false, "--- " CM_JSON("a") "\n---\n" CM_JSON("b") "\n", "ConfigMap default/a@1;ConfigMap default/b@2;" },
 		/* one that cannot be read hides no other */
-		{ false, CM("a") "---\na: [1\n---\n" CM("b"), "ConfigMap default/a@1;!7 yaml: did not find expected ',' or ']';ConfigMap default/b@7;" },
+		{ false, CM("a") "---\na: [1\n---\n" CM("b"), "ConfigMap default/a@1;!6 yaml: did not find expected ',' or ']';ConfigMap default/b@7;" },
 		{ false, "---\n\tx: 1\n---\n" CM("b"), "!2 yaml: found character that cannot start any token;ConfigMap default/b@3;" },
 		{ false, "just text\n---\n" CM("b"), "!1 this is no object;ConfigMap default/b@2;" },
 		{ false, "a: 1\n", "!1 apiVersion and kind are required;" },
@@ -79,6 +79,41 @@ static void test_documents(void **state)
 		manifest_read(str_of(rows[i].text), rows[i].json, &sink, &got);
 		if (strcmp(got.ptr, rows[i].want) != 0)
 			fail_msg("row %zu\n got: %s\nwant: %s", i, got.ptr, rows[i].want);
+		buf_done(&got);
+	}
+}
+
+/* Long lists are read item by item: with the same result, wherever "items" stands. */
+static void test_long_list(void **state)
+{
+	static const struct {
+		const char *before, *item, *between, *after, *want;
+	} rows[] = {
+		{ "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[", CM_JSON("]\\\"{"), ",", "]}", "!1 ConfigMap: metadata.name is no name;" },
+		{ "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\" : [\n", CM_JSON("a"), " ,\n", "]}", "ConfigMap default/a@2;ConfigMap default/a@3;" },
+		{ "{\"x\":{\"items\":[1]},\"y\":\"items\",\"items\":[", "{\"metadata\":{\"name\":\"b\"}}", ",",
+		  "],\"kind\":\"ConfigMapList\",\"apiVersion\":\"v1\"}", "ConfigMap default/b@1;ConfigMap default/b@1;" },
+		{ "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{\"a\":tru},", CM_JSON("a"), ",", "]}", "!1 invalid token near 'tru';ConfigMap default/a@1;" },
+		{ "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\"},\"items\":[", "{}", ",", "]}",
+		  "?1 ConfigMap \"c\": unknown field \"items\";ConfigMap default/c@1;" },
+		{ "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[", CM_JSON("a"), "", "]}", "ConfigMap default/a@1;!1 an item of the list is no object;" },
+		{ "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[", "1", ",", "]}", "!1 an item of the list is no object;" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf text, got;
+		buf_init(&text, 1 << 20);
+		buf_init(&got, 1 << 20);
+		buf_puts(&got, "");
+		buf_puts(&text, rows[i].before);
+		while (text.len < 100000)
+			buf_printf(&text, "%s%s", rows[i].item, rows[i].between);
+		buf_printf(&text, "%s%s", rows[i].item, rows[i].after);
+		manifest_read(buf_str(&text), true, &sink, &got);
+		if (strncmp(got.ptr, rows[i].want, strlen(rows[i].want)) != 0)
+			fail_msg("row %zu\n got: %.200s\nwant: %s", i, got.ptr, rows[i].want);
+		buf_done(&text);
 		buf_done(&got);
 	}
 }
@@ -132,7 +167,7 @@ static void test_objects(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_documents), cmocka_unit_test(test_objects) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_documents), cmocka_unit_test(test_long_list), cmocka_unit_test(test_objects) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#define LONG_LIST_BYTES (64u << 10)
+
 struct reading {
 	const struct manifest_sink *sink;
 	void *ctx;
@@ -220,20 +222,117 @@ static const char *skip_space(const char *p, const char *end)
 	return p;
 }
 
+/* The first byte behind a string that begins at p. */
+static const char *json_string_end(const char *p, const char *end)
+{
+	for (p++; p < end && *p != '"'; p++)
+		if (*p == '\\')
+			p++;
+	return p < end ? p + 1 : end;
+}
+
+/* Where the array begins that is the top object's member "items"; NULL: it has none. */
+static const char *json_items(const char *p, const char *end)
+{
+	unsigned depth = 0;
+
+	for (; p < end; p++) {
+		if (*p == '"') {
+			const char *stop = json_string_end(p, end), *colon = skip_space(stop, end);
+			bool items = depth == 1 && stop - p == 7 && memcmp(p, "\"items\"", 7) == 0 && colon < end && *colon == ':';
+			p = stop - 1;
+			if (!items)
+				continue;
+			const char *value = skip_space(colon + 1, end);
+			return value < end && *value == '[' ? value : NULL;
+		}
+		depth += *p == '{' || *p == '[';
+		depth -= (*p == '}' || *p == ']') && depth;
+	}
+	return NULL;
+}
+
+/* Whether each value of the array is followed by a comma or its end, as a parser of the whole would demand. */
+static const char *next_item(const char *p, const char *end, bool *ret_more)
+{
+	p = skip_space(p, end);
+	*ret_more = p < end && *p == ',';
+	return *ret_more ? skip_space(p + 1, end) : p;
+}
+
+static void take_item_text(struct reading *r, struct str item, json_t *head, const char *kind)
+{
+	struct err e;
+	json_t *list = json_array();
+	json_t *v = jx_parse(item, MANIFEST_BYTES_MAX, &e);
+
+	if (v) {
+		json_array_append_new(list, v);
+		json_object_set(head, "items", list);
+		take_list(r, head, kind, 0);
+		json_object_del(head, "items");
+	} else {
+		parse_problem(r, &e);
+	}
+	json_decref(list);
+}
+
+/* A long list, item by item: as a whole, a tree of it takes twenty times the text. False: it is to be read as a whole. */
+static bool read_long_list(struct reading *r, struct str text)
+{
+	const char *end = text.ptr + text.len, *items = json_items(text.ptr, end), *stop;
+	bool more = true;
+	struct err e;
+
+	if (text.len < LONG_LIST_BYTES || !items || !(stop = json_value_end(items, end)))
+		return false;
+	cleanup(freep) char *rest = xasprintf("%.*s[%.*s", (int)(items - text.ptr), text.ptr, (int)(end - stop + 1), stop - 1);
+	cleanup(json_decrefp) json_t *head = jx_parse(str_of(rest), MANIFEST_BYTES_MAX, &e);
+	const char *kind = jx_str(head, "kind");
+	size_t len = kind ? strlen(kind) : 0;
+	if (len < 4 || strcmp(kind + len - 4, "List") != 0 || !jx_str(head, "apiVersion"))
+		return false;
+	cleanup(freep) char *own_kind = xstrdup(kind);
+	unsigned first_line = r->line;
+	const char *counted = text.ptr, *p = skip_space(items + 1, stop);
+	while (more && *p == '{') {
+		const char *item_end = json_value_end(p, stop);
+		if (!item_end)
+			break;
+		first_line += lines_in(counted, p);
+		counted = p;
+		r->line = first_line;
+		take_item_text(r, (struct str){ p, (size_t)(item_end - p) }, head, own_kind);
+		p = next_item(item_end, stop, &more);
+	}
+	if (p != stop - 1) {
+		r->line = first_line + lines_in(counted, p);
+		problem(r, r->line, true, "an item of the list is no object");
+	}
+	return true;
+}
+
+static void read_json_value(struct reading *r, struct str text)
+{
+	struct err e;
+
+	if (read_long_list(r, text))
+		return;
+	cleanup(json_decrefp) json_t *v = jx_parse(text, MANIFEST_BYTES_MAX, &e);
+	if (v)
+		take_value(r, v, 0);
+	else
+		parse_problem(r, &e);
+}
+
 static void read_json(struct reading *r, struct str text)
 {
 	const char *p = text.ptr, *end = p + text.len;
-	struct err e;
 
 	while ((p = skip_space(p, end)) < end) {
 		const char *stop = *p == '{' || *p == '[' ? json_value_end(p, end) : NULL;
 		r->line = 1 + lines_in(text.ptr, p);
-		cleanup(json_decrefp) json_t *v =
-			jx_parse((struct str){ p, (size_t)((stop ? stop : end) - p) }, MANIFEST_BYTES_MAX, &e);
-		if (v)
-			take_value(r, v, 0);
-		else
-			parse_problem(r, &e);
+		read_json_value(r, (struct str){ p, (size_t)((stop ? stop : end) - p) });
 		if (!stop)
 			return; /* nobody knows where another would begin */
 		p = stop;

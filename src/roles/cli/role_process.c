@@ -115,7 +115,7 @@ static int open_files(struct role_ctx *ctx, struct err *e)
 
 	ctx->kube = kube_client_from_files(ctx->loop, ctx->config->from, e);
 	if (!ctx->kube)
-		return -1;
+		return e->sys_errno == EACCES ? err_wrap(e, "as uid %u", (unsigned)geteuid()) : -1;
 	kube_client_on_files_note(ctx->kube, on_files_note, &statuses);
 	return 0;
 }

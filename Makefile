@@ -17,7 +17,7 @@ JOBS ?= $(shell nproc)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers
-PKGS = jansson libnghttp2 openssl sqlite3 yaml-0.1 libprotobuf-c libbpf libpcre2-8 zlib libcap libseccomp
+PKGS = jansson libnghttp2 openssl sqlite3 yaml-0.1 libprotobuf-c libbpf libpcre2-8 zlib libbrotlienc libzstd libcap libseccomp
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(WERROR) $(SAN) -fstack-protector-strong -fno-strict-aliasing -pthread \
 	-Isrc -Ibpf/include -I$(BUILD)/gen $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CFLAGS)
 LDLIBS_ALL = $(SAN) -pthread $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lwslay -lcrypt -lm $(LDLIBS)

@@ -23,6 +23,14 @@ static void activity(struct exchange *x)
 
 /* ---- the end of an attempt ---- */
 
+/* As nginx logs it: what an attempt without an answer would have been answered with. */
+static int logged_status(const struct exchange *x, bool failed)
+{
+	if (x->head_us)
+		return x->ans.status;
+	return !failed ? 0 : x->last_failure == UP_TIMEOUT ? 504 : 502;
+}
+
 static void attempt_over(struct exchange *x, bool failed)
 {
 	struct endpoint *e = x->endpoint;
@@ -30,7 +38,7 @@ static void attempt_over(struct exchange *x, bool failed)
 
 	if (!e)
 		return;
-	access_log_try_done(x, x->head_us ? x->ans.status : 0);
+	access_log_try_done(x, logged_status(x, failed));
 	balance_done(x, e, failed, (x->head_us ? x->head_us : now) - x->try_us);
 	x->endpoint = NULL;
 	endpoint_unref(e);

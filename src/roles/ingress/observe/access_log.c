@@ -392,6 +392,11 @@ int access_log_configure(struct access_log *l, const struct globals *g, struct e
 	return 0;
 }
 
+bool access_log_active(const struct access_log *l)
+{
+	return l->format != NULL;
+}
+
 int access_log_reopen(struct access_log *l, struct err *e)
 {
 	const char *path = l->out ? log_out_path(l->out) : NULL;

@@ -32,6 +32,7 @@ void access_log_free(struct access_log *l); /* the workers have ended */
 /* Format, escaping, whether at all, where to: from the ConfigMap, again when it changes. On an error the log goes on as
  * it was. access_log_path "", "stdout", "/dev/stdout" or ingress-nginx's default (a link to it) is standard output. */
 int access_log_configure(struct access_log *l, const struct globals *g, struct err *e) must_check;
+bool access_log_active(const struct access_log *l); /* main thread */
 /* SIGUSR1: the file was moved away by logrotate. */
 int access_log_reopen(struct access_log *l, struct err *e);
 /* On the worker's thread, before its first and after its last request; the latter writes what is left. l NULL: nothing. */

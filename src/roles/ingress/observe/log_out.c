@@ -38,7 +38,10 @@ static int open_path(const char *path, struct err *e)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
 
-	return fd == -1 ? err_errno(e, errno, "access log '%s'", path) : fd;
+	if (fd != -1)
+		return fd;
+	return err_errno(e, errno, errno == EACCES ? "access log '%s' (a proxy without privileges writes beneath <data-dir>/ingress only)" :
+						     "access log '%s'", path);
 }
 
 struct log_out *log_out_open(const char *path, struct err *e)

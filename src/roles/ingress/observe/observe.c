@@ -73,11 +73,23 @@ static void set_collector(struct observe *o, const char *url)
 	o->collector = xstrdup(url);
 }
 
+/* A log in the wrong place is better than none. */
+static void set_log(struct observe *o, const struct globals *g)
+{
+	struct access_log *l = o->shared->access_log;
+	struct globals plain = { 0 };
+	struct err e, ignored;
+
+	if (access_log_configure(l, g, &e) == 0)
+		return;
+	bool before = access_log_active(l);
+	log_warn("%s: the access log %s", e.message, before ? "goes on as before" : "goes to standard output in the default format");
+	if (!before && access_log_configure(l, &plain, &ignored) < 0)
+		log_warn("%s: no access log", ignored.message);
+}
+
 void observe_globals(struct observe *o, const struct globals *g)
 {
-	struct err e;
-
-	if (access_log_configure(o->shared->access_log, g, &e) < 0)
-		log_warn("%s: the access log goes on as before", e.message);
+	set_log(o, g);
 	set_collector(o, g->otlp_endpoint && g->otlp_endpoint[0] ? g->otlp_endpoint : NULL);
 }

@@ -454,6 +454,20 @@ static void satisfy_any(void **state)
 		cidr_list_done(&f.set.allow);
 		fake_done(&f);
 	}
+	/* Refused here, let in by another filter: the backend's 401 is its own. 401 is what is said at the end, whatever came last. */
+	struct fake g;
+	setup(&g, users, NULL);
+	g.set.satisfy = SATISFY_ANY;
+	assert_int_equal(fake_request(&g, &filter_basic_auth), FILTER_NEXT);
+	assert_int_equal(access_refuse(&g.x, 403), FILTER_NEXT);
+	assert_int_equal(fake_request(&g, &filter_access_end), FILTER_ANSWERED);
+	assert_int_equal(g.status, 401);
+	assert_int_equal(access_grant(&g.x), FILTER_NEXT);
+	assert_int_equal(fake_request(&g, &filter_access_end), FILTER_NEXT);
+	fake_answer(&g, &filter_basic_auth, 401);
+	assert_null(fake_answer_header(&g, "www-authenticate"));
+	fake_done(&g);
+
 	/* Addresses alone. */
 	struct fake f;
 	struct err e;

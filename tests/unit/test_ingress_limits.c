@@ -71,6 +71,7 @@ static void clock_steps(void **state)
 	assert_true(ask(l, 1, r, 100000));
 	assert_true(ask(l, 1, r, 99990));  /* another worker's clock is a little behind: no time has passed */
 	assert_false(ask(l, 1, r, 99990));
+	assert_false(ask(l, 1, r, 100990)); /* counted from the later of the two clocks */
 	assert_false(ask(l, 1, r, 20000)); /* a new clock: a millisecond has passed */
 	limiter_free(l);
 }

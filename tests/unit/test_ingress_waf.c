@@ -505,6 +505,25 @@ static void long_bodies_pass_behind_the_limit(void **state)
 	buf_done(&out);
 }
 
+/* A body that is cut off by our limit is no malformed one. */
+static void half_bodies(void **state)
+{
+	(void)state;
+	static const struct {
+		enum waf_body_type type;
+		const char *body;
+		unsigned fact_rule;
+	} rows[] = { { WAF_BODY_JSON, "{\"a\":[\"b\"", 1005 }, { WAF_BODY_JSON, "{\"a\":\"b", 1005 }, { WAF_BODY_MULTIPART, PART("a") "x", 1004 } };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct waf_result r;
+		waf_result_init(&r, 1);
+		waf_inspect_body(&r, rows[i].type, STR("B"), str_of(rows[i].body), false);
+		assert_int_equal(r.score, 0);
+		waf_inspect_body(&r, rows[i].type, STR("B"), str_of(rows[i].body), true);
+		assert_true(rule_matched(&r, rows[i].fact_rule));
+	}
+}
+
 static void too_many_arguments(void **state)
 {
 	(void)state;
@@ -615,6 +634,7 @@ int main(void)
 		cmocka_unit_test(texts),
 		cmocka_unit_test(bodies_are_taken_apart),
 		cmocka_unit_test(long_bodies_pass_behind_the_limit),
+		cmocka_unit_test(half_bodies),
 		cmocka_unit_test(too_many_arguments),
 		cmocka_unit_test(modes),
 		cmocka_unit_test(where_it_looks),

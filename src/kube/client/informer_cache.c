@@ -1,7 +1,8 @@
 #include "kube/client/informer_int.h"
 
 struct cached {
-	json_t *obj;
+	json_t *obj;	     /* NULL when the body was forgotten and nobody has asked since: see whole_of */
+	char *uid, *version; /* then: what is left of it; one block */
 	unsigned
 		generation; /* of the list that last contained it, or that was current when it was watched */
 };
@@ -11,7 +12,36 @@ static void cached_free(void *value)
 	struct cached *c = value;
 
 	json_decref(c->obj);
+	free(c->uid);
 	free(c);
+}
+
+/* A tree of a forgotten body has a dozen allocations: it is made only for who asks. */
+static json_t *whole_of(struct cached *c, struct str key)
+{
+	struct str name, ns;
+
+	if (c->obj)
+		return c->obj;
+	ns = str_cut(key, '/', &name);
+	c->obj = json_object();
+	cleanup(freep) char *ns_text = name.ptr ? str_dup(ns) : NULL;
+	cleanup(freep) char *name_text = str_dup(name.ptr ? name : key);
+	jx_set_str(c->obj, "metadata.name", name_text);
+	jx_set_str(c->obj, "metadata.namespace", ns_text);
+	jx_set_str(c->obj, "metadata.uid", c->uid[0] ? c->uid : NULL);
+	jx_set_str(c->obj, "metadata.resourceVersion", c->version[0] ? c->version : NULL);
+	return c->obj;
+}
+
+static const char *uid_of(const struct cached *c)
+{
+	return c->obj ? jx_uid(c->obj) : c->uid[0] ? c->uid : NULL;
+}
+
+static const char *version_of(const struct cached *c)
+{
+	return c->obj ? jx_str(c->obj, "metadata.resourceVersion") : c->version[0] ? c->version : NULL;
 }
 
 void cache_init(struct informer *i)
@@ -63,34 +93,23 @@ static void remove_key(struct informer *i, const char *key)
 	if (!c)
 		return;
 	if (i->on.deleted)
-		i->on.deleted(i->ctx, c->obj);
-	json_decref(c->obj);
-	free(c);
-}
-
-/* A tree of its own: what is deleted from an object leaves its tables as large as they were. */
-static json_t *identity_of(const json_t *obj)
-{
-	static const char *const kept[] = { "name", "namespace", "uid", "resourceVersion" };
-	const json_t *meta = json_object_get(obj, "metadata");
-	json_t *cut = json_object(), *id = json_object();
-
-	for (size_t k = 0; k < ARRAY_LEN(kept); k++)
-		if (json_object_get(meta, kept[k]))
-			json_object_set(id, kept[k], json_object_get(meta, kept[k]));
-	json_object_set_new(cut, "metadata", id);
-	return cut;
+		i->on.deleted(i->ctx, whole_of(c, str_of(key)));
+	cached_free(c);
 }
 
 /* The handlers have seen it. They may have freed the informer: its cache lives until the turn's end. */
 static void forget_body(struct informer *i, struct cached *c)
 {
-	json_t *whole = c->obj;
+	const char *uid = jx_uid(c->obj) ? jx_uid(c->obj) : "", *version = jx_str_or(c->obj, "metadata.resourceVersion", "");
+	size_t u = strlen(uid) + 1, v = strlen(version) + 1;
 
 	if (!i->handlers_only)
 		return;
-	c->obj = identity_of(whole);
-	json_decref(whole);
+	free(c->uid);
+	c->uid = memcpy(xmalloc(u + v), uid, u);
+	c->version = memcpy(c->uid + u, version, v);
+	json_decref(c->obj);
+	c->obj = NULL;
 }
 
 static void add(struct informer *i, const char *key, json_t *obj)
@@ -105,9 +124,9 @@ static void add(struct informer *i, const char *key, json_t *obj)
 	forget_body(i, c);
 }
 
-static void replace(struct informer *i, struct cached *c, json_t *obj)
+static void replace(struct informer *i, const char *key, struct cached *c, json_t *obj)
 {
-	json_t *old = c->obj;
+	json_t *old = whole_of(c, str_of(key));
 
 	c->obj = json_incref(obj);
 	if (i->on.updated)
@@ -121,7 +140,7 @@ void cache_apply(struct informer *i, json_t *obj)
 	cleanup(freep) char *key = object_key(obj);
 	struct cached *c = map_get_c(&i->cache, key);
 
-	if (c && !c_eq(jx_uid(c->obj), jx_uid(obj))) {
+	if (c && !c_eq(uid_of(c), jx_uid(obj))) {
 		remove_key(i, key); /* another object of the same name: consumers see both ends */
 		c = NULL;
 	}
@@ -133,11 +152,10 @@ void cache_apply(struct informer *i, json_t *obj)
 		return;
 	}
 	c->generation = i->generation;
-	if (c_eq(jx_str(c->obj, "metadata.resourceVersion"),
-		 jx_str(obj, "metadata.resourceVersion")))
+	if (c_eq(version_of(c), jx_str(obj, "metadata.resourceVersion")))
 		return;
 	item_prepare(i, obj);
-	replace(i, c, obj);
+	replace(i, key, c, obj);
 }
 
 void cache_remove(struct informer *i, const json_t *obj)
@@ -188,9 +206,9 @@ uint64_t informer_failed_ms(const struct informer *i)
 const json_t *informer_get(const struct informer *i, const char *ns, const char *name)
 {
 	cleanup(freep) char *key = ns ? xasprintf("%s/%s", ns, name) : NULL;
-	const struct cached *c = map_get_c(&i->cache, key ? key : name);
+	struct cached *c = map_get_c(&i->cache, key ? key : name);
 
-	return c ? c->obj : NULL;
+	return c ? whole_of(c, key ? str_of(key) : str_of(name)) : NULL;
 }
 
 size_t informer_count(const struct informer *i)
@@ -202,7 +220,7 @@ void informer_each(const struct informer *i, const char *ns,
 		   bool (*fn)(void *ctx, const json_t *obj), void *ctx)
 {
 	for (struct map_iter it = { 0 }; map_next(&i->cache, &it);) {
-		const json_t *obj = ((const struct cached *)it.value)->obj;
+		const json_t *obj = whole_of(it.value, it.key);
 
 		if (ns && !c_eq(jx_namespace(obj), ns))
 			continue;

@@ -58,18 +58,19 @@ static void host_free(struct host *pub)
 static struct own_host *host_new(const struct model *m, const char *name, size_t n_locations, const char *redirect_to)
 {
 	size_t len = strlen(name) + 1, redirect = redirect_to ? strlen(redirect_to) + 1 : 0;
-	struct own_host *h = xcalloc(1, sizeof(*h) + n_locations * (sizeof(struct own_location) + sizeof(struct location *)) +
-						len + redirect);
+	size_t texts = (len + redirect + 7) & ~(size_t)7;
+	struct own_host *h = xcalloc(1, sizeof(*h) + n_locations * (sizeof(struct own_location) + sizeof(struct location *)) + texts);
 
 	h->pub.refs_ = 1;
 	h->pub.free_ = host_free;
 	h->location_unref = m->ops.location_unref;
 	h->location_ctx = m->ops.location_ctx;
-	h->locations = (struct own_location *)(h + 1);
-	h->pub.all = (struct location **)(h->locations + n_locations);
-	h->pub.name = memcpy(h->pub.all + n_locations, name, len);
+	/* What a look-up reads comes first: among ten thousand hosts each line of the cache counts. */
+	h->pub.name = memcpy(h + 1, name, len);
 	if (redirect)
 		h->pub.redirect_to = memcpy(h->pub.name + len, redirect_to, redirect);
+	h->pub.all = (struct location **)((char *)(h + 1) + texts);
+	h->locations = (struct own_location *)(h->pub.all + n_locations);
 	return h;
 }
 

@@ -20,6 +20,7 @@ struct routes {
 	_Atomic size_t wildcards;	   /* hosts "*.rest" */
 	_Atomic size_t cert_wildcards;
 	_Atomic size_t locations;
+	_Atomic size_t passthroughs;
 	_Atomic(struct host *) catch_all; /* the host "": needs no look-up */
 };
 
@@ -164,6 +165,11 @@ size_t routes_location_count(const struct routes *r)
 	return atomic_load_explicit(&r->locations, memory_order_relaxed);
 }
 
+bool routes_pass_through(const struct routes *r)
+{
+	return atomic_load_explicit(&r->passthroughs, memory_order_relaxed) > 0;
+}
+
 /* ---- changing ---- */
 
 static void host_counts(struct routes *r, const struct host *added, const struct host *removed)
@@ -174,6 +180,8 @@ static void host_counts(struct routes *r, const struct host *added, const struct
 		return;
 	atomic_fetch_add(&r->locations, added ? added->n_all : 0);
 	atomic_fetch_sub(&r->locations, removed ? removed->n_all : 0);
+	atomic_fetch_add(&r->passthroughs, added && added->passthrough ? 1 : 0);
+	atomic_fetch_sub(&r->passthroughs, removed && removed->passthrough ? 1 : 0);
 	if (any->name[0] == '*' && !(added && removed))
 		atomic_fetch_add(&r->wildcards, added ? 1 : (size_t)-1);
 }

@@ -79,6 +79,7 @@ struct host *routes_host(const struct routes *r, struct str name) must_check;
 void host_unref(struct host *h); /* NULL is nothing */
 /* The certificate for a server name: exact, then wildcard; NULL: the default one. Valid within the call-back. */
 struct tls *routes_tls(const struct routes *r, struct str server_name);
+bool routes_pass_through(const struct routes *r); /* is there a host with ssl-passthrough at all? */
 size_t routes_host_count(const struct routes *r);
 size_t routes_location_count(const struct routes *r);
 

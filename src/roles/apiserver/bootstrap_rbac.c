@@ -142,7 +142,7 @@ const struct rbac_rule_row rbac_rule_rows[] = {
 	{ "system:portico:lb", VIEW, "core", "services", NULL },
 	{ "system:portico:lb", "patch", "core", "services/status", NULL },
 	{ "system:portico:lb", "create patch update", EVENTS, "events", NULL },
-	{ "system:portico:ingress", VIEW, "core", "services secrets", NULL },
+	{ "system:portico:ingress", VIEW, "core", "configmaps services secrets", NULL },
 	{ "system:portico:ingress", VIEW, "discovery.k8s.io", "endpointslices", NULL },
 	{ "system:portico:ingress", VIEW, "networking.k8s.io", "ingresses ingressclasses", NULL },
 	{ "system:portico:ingress", "patch", "networking.k8s.io", "ingresses/status", NULL },

@@ -47,6 +47,14 @@ fake_weak int variable_text_write(const struct variable_text *t, struct exchange
 }
 #define fake_text_is(text, type) ((type *)(uintptr_t)(text))
 
+/* As exchange.c notes tries. */
+fake_own void fake_tried(struct exchange *x, const struct endpoint *e)
+{
+	if (x->n_tried < EXCHANGE_TRIED_MAX)
+		x->tried[x->n_tried] = e->id;
+	x->n_tried++;
+}
+
 /* `n` endpoints 10.0.<number / 250>.<1 + number % 250>:8080, numbered from `first`. */
 fake_own void fake_backend_init(struct fake_backend *fb, const char *name, size_t n, unsigned first)
 {

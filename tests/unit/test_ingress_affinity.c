@@ -212,6 +212,7 @@ static void test_failure(void **state)
 		f.x.n_tried = 0;
 		f.x.sticky = STR_NONE;
 		assert_ptr_equal(balance_pick_at(&f.x, &main_fb.b, 1000, &full), e);
+		fake_tried(&f.x, e);
 		again = balance_pick_at(&f.x, &main_fb.b, 1000, &full);
 		assert_int_equal(again == e, !change);
 		const char *c = set_cookie();

@@ -189,8 +189,6 @@ static size_t pick_index(struct pick *p)
 
 static struct endpoint *taken(struct exchange *x, struct backend *b, struct endpoint *e)
 {
-	if (x->n_tried < EXCHANGE_TRIED_MAX && !endpoint_tried(x, e))
-		x->tried[x->n_tried++] = e->id;
 	__atomic_fetch_add(&b->in_flight, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&e->in_flight, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&e->requests, 1, __ATOMIC_RELAXED);

@@ -67,9 +67,8 @@ void endpoint_unref(struct endpoint *e);
 
 /* ---- balancing: balance.c, any worker ---- */
 /* The endpoint for x's next try, referenced (endpoint_unref); NULL: there is none (503), or every circuit is full
- * (*ret_full). Skips what x has tried unless nothing else is left, and notes it in x->tried. Reads x's location for the
- * algorithm, affinity cookie and hash key. Counts the request as in flight until balance_done: b stays x->backend so
- * long. */
+ * (*ret_full). Skips what is in x->tried unless nothing else is left. Reads x's location for the algorithm, affinity cookie
+ * and hash key. Counts the request as in flight until balance_done: b stays x->backend so long. */
 struct endpoint *balance_pick(struct exchange *x, struct backend *b, bool *ret_full) must_check;
 /* The attempt's answer has begun: it no longer counts as waiting (max_pending). */
 void balance_head(struct exchange *x, struct endpoint *e);

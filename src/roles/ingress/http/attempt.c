@@ -287,13 +287,14 @@ void exchange_up_head(struct exchange *x)
 	unsigned bit = next_bit_of_status(x->ans.status);
 
 	x->head_us = x_now_us(x);
+	balance_head(x, x->endpoint);
 	activity(x);
 	if (bit && try_again(x, bit, true))
 		return;
 	if (x->ans.status == 101 || (x->req.upgrade.len && x->ans.status / 100 == 2 && x->ans.tunnel))
 		x->state = X_TUNNEL;
 	x->ans.no_body = x->req.is_head || x->ans.status == 204 || x->ans.status == 304 || x->ans.no_body;
-	if (x->loc->set->affinity_cookie)
+	if (x->sticky.len)
 		affinity_set_cookie(x);
 	if (!exchange_answer_begin(x) && !x->closing && !x->answer_own)
 		attempt_drop(x, false); /* a filter makes another answer of it */

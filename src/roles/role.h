@@ -16,6 +16,12 @@ struct role_ctx {
 	struct kube_client *kube; /* NULL for the API server itself */
 	void *state;		  /* the role's own */
 };
+/* `portico ROLE COMMAND`: something a person asks of the role's code, without its process. */
+struct role_command {
+	const char *name, *args, *summary, *help;
+	/* argv[0] is the command's name; settings are parsed out already. Returns the exit status. */
+	int (*run)(const struct config *c, int argc, char **argv);
+};
 struct role {
 	const char *name;    /* `portico NAME`, log prefix; its user is system:portico:NAME */
 	const char *summary; /* one sentence, for --help and the man page */
@@ -27,6 +33,7 @@ struct role {
 	/* SIGQUIT came: another process serves on the same sockets; finish what is under way, then loop_stop. NULL: two
 	 * processes of this role cannot run at once. */
 	void (*drain)(struct role_ctx *ctx);
+	const struct role_command *commands; /* name NULL ends; NULL: none */
 };
 extern const struct role role_apiserver, role_controllers, role_node, role_proxy, role_dns, role_lb, role_ingress;
 

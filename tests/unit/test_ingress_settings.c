@@ -353,7 +353,7 @@ static void problems(void **state)
 	assert_true(told("unknown annotation portico.io/waff: did you mean waf?"));
 	assert_true(told("proxy-body-size|AnnotationParsingFailed|nginx.ingress.kubernetes.io/proxy-body-size: \"big\" is not valid: "
 			 "expected a size such as 512, 8k or 1m; it stays 1m"));
-	assert_true(told("limit-rate, ssl-ciphers|AnnotationIgnored|not supported, without effect: limit-rate, ssl-ciphers\n"));
+	assert_true(told("limit-rate, ssl-ciphers|AnnotationNotSupported|not supported, without effect: limit-rate, ssl-ciphers\n"));
 	assert_false(told("auth-keepalive"));
 	assert_false(told("app-root"));
 	assert_true(s->use_regex);
@@ -446,7 +446,7 @@ static void passwords(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		world.problems[0] = 0;
 		const struct settings *s = WITH(g, "auth-type", "basic", "auth-secret", rows[i].reference, "auth-secret-type", rows[i].type);
-		if (rows[i].why && (!s->denied || !strstr(s->denied, rows[i].why) || !told("LocationDenied")))
+		if (rows[i].why && (!s->denied || !strstr(s->denied, rows[i].why) || !told("; requests are answered with 503")))
 			fail_msg("%s: %s", rows[i].reference, s->denied);
 		if (!rows[i].why && (s->denied || !s->htpasswd || htpasswd_count(s->htpasswd) != 1))
 			fail_msg("%s: %s", rows[i].reference, s->denied);

@@ -102,13 +102,33 @@ static int run_command_row(const struct command *cmd, struct config *c, int argc
 	return cmd->run(c, argc, argv);
 }
 
+static int run_role_command(const struct role *r, const struct role_command *cmd, struct config *c, int argc, char **argv)
+{
+	if (!take_flag(&argc, argv, "--help") && !take_flag(&argc, argv, "-h"))
+		return cmd->run(c, argc, argv);
+	printf("Usage: portico %s %s%s%s [settings]\n\n%s\n\n%s\n", r->name, cmd->name, cmd->args[0] ? " " : "", cmd->args, cmd->summary,
+	       cmd->help);
+	return 0;
+}
+
+static void print_role_help(const struct role *r)
+{
+	printf("Usage: portico %s [settings]\n\n%s\n", r->name, r->summary);
+	for (const struct role_command *cmd = r->commands; cmd && cmd->name; cmd++)
+		printf("%s  portico %s %-12s %s\n", cmd == r->commands ? "\nCommands:\n" : "", r->name, cmd->name, cmd->summary);
+	printf("\nSettings:\n");
+	config_print_help();
+}
+
 static int run_role(const struct role *r, struct config *c, int argc, char **argv)
 {
 	struct err e;
 
+	for (const struct role_command *cmd = r->commands; argc > 1 && cmd && cmd->name; cmd++)
+		if (strcmp(argv[1], cmd->name) == 0)
+			return run_role_command(r, cmd, c, argc - 1, argv + 1);
 	if (take_flag(&argc, argv, "--help") || take_flag(&argc, argv, "-h")) {
-		printf("Usage: portico %s [settings]\n\n%s\n\nSettings:\n", r->name, r->summary);
-		config_print_help();
+		print_role_help(r);
 		return 0;
 	}
 	if (argc > 1) {

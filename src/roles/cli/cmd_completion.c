@@ -4,6 +4,17 @@
 
 #include <stdio.h>
 
+/* "ingress) the second word is annotations or check, those behind it are files". */
+static void role_commands(const struct role *r)
+{
+	printf("\t%s) if [ $COMP_CWORD -eq 2 ]; then COMPREPLY=($(compgen -W '", r->name);
+	for (const struct role_command *cmd = r->commands; cmd->name; cmd++)
+		printf("%s ", cmd->name);
+	printf("--help --config");
+	config_print_names();
+	printf("' -- \"$cur\")); else COMPREPLY=($(compgen -f -- \"$cur\")); fi;;\n");
+}
+
 static int completion(struct config *c, int argc, char **argv)
 {
 	(void)c;
@@ -14,8 +25,11 @@ static int completion(struct config *c, int argc, char **argv)
 	       "\ttop) [ $COMP_CWORD -eq 2 ] && COMPREPLY=($(compgen -W ingress -- \"$cur\")) || "
 	       "COMPREPLY=($(compgen -W '--once --output -n --ingress-admin-address' -- \"$cur\"));;\n"
 	       "\texplain) COMPREPLY=($(compgen -W '-H -X --client --output --ingress-admin-address' -- \"$cur\"));;\n"
-	       "\tcompletion) COMPREPLY=($(compgen -W bash -- \"$cur\"));;\n"
-	       "\t*) if [ $COMP_CWORD -eq 1 ]; then COMPREPLY=($(compgen -W 'up down status image explain top version completion");
+	       "\tcompletion) COMPREPLY=($(compgen -W bash -- \"$cur\"));;\n");
+	for (size_t i = 0; roles[i]; i++)
+		if (roles[i]->commands)
+			role_commands(roles[i]);
+	printf("\t*) if [ $COMP_CWORD -eq 1 ]; then COMPREPLY=($(compgen -W 'up down status image explain top version completion");
 	for (size_t i = 0; roles[i]; i++)
 		printf(" %s", roles[i]->name);
 	printf("' -- \"$cur\")); else COMPREPLY=($(compgen -W '--help --config");

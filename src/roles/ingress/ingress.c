@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "loop/quiesce.h"
 #include "net/x509.h"
+#include "roles/ingress/check/command.h"
 #include "roles/ingress/config/source.h"
 #include "roles/ingress/handover.h"
 #include "roles/ingress/observe/admin.h"
@@ -244,4 +245,5 @@ const struct role role_ingress = {
 	.start = ingress_start,
 	.stop = ingress_stop,
 	.drain = ingress_drain,
+	.commands = ingress_commands,
 };

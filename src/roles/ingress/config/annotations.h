@@ -9,6 +9,17 @@
 #define CLASS_ANNOTATION "kubernetes.io/ingress.class"
 #define SNIPPETS_OFF "%s annotation cannot be used. Snippet directives are disabled by the Ingress administrator" /* ingress-nginx's words */
 
+/* Reasons that settings_source.problem is told. */
+#define REASON_PARSING "AnnotationParsingFailed" /* ingress-nginx's */
+#define REASON_IGNORED "AnnotationIgnored"
+#define REASON_UNSUPPORTED "AnnotationNotSupported"
+#define REASON_UNKNOWN "AnnotationUnknown"
+#define REASON_DENIED "LocationDenied"
+#define REASON_NO_SECRET "MissingSecret"
+#define REASON_NO_CONFIGMAP "MissingConfigMap"
+#define REASON_SETTING "ConfigMapParsingFailed"
+#define REASON_NO_SETTING "ConfigMapKeyIgnored"
+
 extern const struct field nginx_annotations[]; /* name NULL ends */
 extern const struct field our_annotations[];
 extern const struct field configmap_fields[]; /* globals.c */

@@ -15,7 +15,8 @@ struct builder {
 };
 void builder_problem(const struct builder *b, const char *annotation, const char *reason, const char *fmt, ...) printf_like(4, 5);
 /* Every request will be answered with 503; the first reason stays. */
-void builder_deny(struct builder *b, const char *annotation, const char *fmt, ...) printf_like(3, 4);
+void builder_deny_for(struct builder *b, const char *annotation, const char *reason, const char *fmt, ...) printf_like(4, 5);
+#define builder_deny(b, annotation, ...) builder_deny_for(b, annotation, REASON_DENIED, __VA_ARGS__)
 bool builder_has(const struct builder *b, const struct field *table, const char *name); /* is the annotation there? */
 
 /* Turns b->refs into settings: Secrets, ConfigMaps, snippets, and what several annotations say together. */
@@ -36,10 +37,3 @@ void fields_clear(const struct field *table, enum field_home home, void *record)
 /* All of them at their defaults. */
 struct settings *settings_new(void);
 struct settings *settings_copy(const struct settings *from);
-
-#define REASON_PARSING "AnnotationParsingFailed" /* ingress-nginx's */
-#define REASON_IGNORED "AnnotationIgnored"
-#define REASON_UNKNOWN "AnnotationUnknown"
-#define REASON_DENIED "LocationDenied"
-#define REASON_SETTING "ConfigMapParsingFailed"
-#define REASON_NO_SETTING "ConfigMapKeyIgnored"

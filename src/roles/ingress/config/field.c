@@ -57,7 +57,10 @@ const char *field_expects(const struct field *f, char out[FIELD_EXPECTS_BYTES])
 	case FIELD_TEXT:
 	case FIELD_VARIABLES:
 	case FIELD_PATTERN:
-		snprintf(out, size, "%s", f->form ? f->form->expects : f->type == FIELD_TEXT ? "a text" : fixed[f->type]);
+		if (f->form && (f->type == FIELD_TEXT || f->form != &form_any))
+			snprintf(out, size, "%s", f->form->expects);
+		else
+			snprintf(out, size, "%s", f->type == FIELD_TEXT ? "a text" : fixed[f->type]);
 		break;
 	default:
 		snprintf(out, size, "%s", fixed[f->type]);

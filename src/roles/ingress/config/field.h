@@ -43,6 +43,7 @@ enum field_flag {
 	FIELD_GUARDS = 1 << 0,	  /* guards access: with a bad value every request is refused, rather than let in */
 	FIELD_MULTILINE = 1 << 1, /* line ends are part of the text */
 	FIELD_SILENT = 1 << 2,	  /* nothing to warn about although it has no effect: portico does it by itself */
+	FIELD_FOOTNOTE = 1 << 3,  /* what `differs` says is for the documentation: a value that works shows nothing of it */
 };
 struct field {
 	const char *name;
@@ -61,6 +62,7 @@ struct field {
 	const char *acts;     /* the part of the proxy that reads it */
 	const char *doc;
 	const char *differs;  /* from ingress-nginx; NULL: as there */
+	const char *same_with; /* with this value nothing differs */
 };
 
 /* Replaces what is at the row's place in `home`; on failure leaves it and says what is expected. */

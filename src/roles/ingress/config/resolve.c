@@ -32,7 +32,8 @@ static const json_t *find(struct builder *b, const char *annotation, const char 
 	}
 	const json_t *obj = b->src && get ? get(b->src->ctx, ns_text, name_text) : NULL;
 	if (!obj)
-		builder_deny(b, annotation, "%s: %s %s/%s does not exist", annotation, kind, ns_text, name_text);
+		builder_deny_for(b, annotation, *kind == 'S' ? REASON_NO_SECRET : REASON_NO_CONFIGMAP, "%s: %s %s/%s does not exist",
+				 annotation, kind, ns_text, name_text);
 	return obj;
 }
 

@@ -118,7 +118,7 @@ void builder_problem(const struct builder *b, const char *annotation, const char
 	b->src->problem(b->src->ctx, annotation, reason, message);
 }
 
-void builder_deny(struct builder *b, const char *annotation, const char *fmt, ...)
+void builder_deny_for(struct builder *b, const char *annotation, const char *reason, const char *fmt, ...)
 {
 	char why[MESSAGE_BYTES];
 	va_list ap;
@@ -128,7 +128,7 @@ void builder_deny(struct builder *b, const char *annotation, const char *fmt, ..
 	va_end(ap);
 	if (!b->s->denied)
 		b->s->denied = xstrdup(why);
-	builder_problem(b, annotation, REASON_DENIED, "%s; requests are answered with 503", why);
+	builder_problem(b, annotation, reason, "%s; requests are answered with 503", why);
 }
 
 bool builder_has(const struct builder *b, const struct field *table, const char *name)
@@ -206,7 +206,7 @@ static void ignored(const struct builder *b)
 			buf_printf(&names, "%s%s", names.len ? ", " : "", f->name);
 	}
 	if (names.len)
-		builder_problem(b, names.ptr, REASON_IGNORED, "not supported, without effect: %s", names.ptr);
+		builder_problem(b, names.ptr, REASON_UNSUPPORTED, "not supported, without effect: %s", names.ptr);
 	buf_done(&names);
 }
 

@@ -1,0 +1,155 @@
+/* The report as text, and the command. */
+#include "roles/ingress/check/check.h"
+#include "roles/ingress/check/command.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static const struct {
+	const char *word, *colour;
+} looks[] = {
+	{ "works", "32" }, { "note", "36" }, { "ignored", "33" }, { "differs", "33" }, { "wrong", "31" }, { "skipped", "2" },
+};
+
+static void put_word(const char *word, int width, bool colours)
+{
+	for (size_t i = 0; colours && i < ARRAY_LEN(looks); i++)
+		if (strcmp(looks[i].word, word) == 0) {
+			printf("\033[%sm%-*s\033[0m", looks[i].colour, width, word);
+			return;
+		}
+	printf("%-*s", width, word);
+}
+
+static void print_findings(const json_t *findings, bool colours)
+{
+	json_t *f;
+	size_t i;
+
+	json_array_foreach(findings, i, f) {
+		printf("  ");
+		put_word(jx_str_or(f, "kind", ""), 8, colours);
+		printf(" %s\n", jx_str_or(f, "message", ""));
+	}
+}
+
+static void print_ingress(const json_t *r, bool colours)
+{
+	put_word(jx_str_or(r, "verdict", ""), 8, colours);
+	printf(" %s/%s  (%s)", jx_str_or(r, "namespace", ""), jx_str_or(r, "name", ""), jx_str_or(r, "from", ""));
+	if (c_eq(jx_str(r, "verdict"), "skipped"))
+		printf(": class %s belongs to another controller", jx_str_or(r, "class", "?"));
+	putchar('\n');
+	if (!c_eq(jx_str(r, "verdict"), "skipped"))
+		print_findings(jx_at(r, "findings"), colours);
+}
+
+static void print_lines(const char *title, const json_t *list)
+{
+	json_t *line;
+	size_t i;
+
+	json_array_foreach(list, i, line)
+		printf("%s%s: %s\n", i ? "  " : title, jx_str_or(line, "from", ""), jx_str_or(line, "message", ""));
+}
+
+static void print_summary(const json_t *summary)
+{
+	const char *between = "";
+	const char *word;
+	json_t *n;
+
+	printf("\n");
+	json_object_foreach((json_t *)(uintptr_t)summary, word, n)
+		if (json_integer_value(n)) {
+			printf("%s%" JSON_INTEGER_FORMAT " %s", between, json_integer_value(n), word);
+			between = ", ";
+		}
+	printf("%s\n", *between ? "" : "no Ingress was found");
+}
+
+void check_print(const json_t *report, bool colours)
+{
+	json_t *r;
+	size_t i;
+
+	json_array_foreach(jx_at(report, "ingresses"), i, r)
+		print_ingress(r, colours);
+	if (jx_len(report, "configMap.findings")) {
+		printf("ConfigMap %s\n", jx_str_or(report, "configMap.name", ""));
+		print_findings(jx_at(report, "configMap.findings"), colours);
+	}
+	print_lines("Could not be read:\n  ", jx_at(report, "unreadable"));
+	print_lines("Left out:\n  ", jx_at(report, "remarks"));
+	json_array_foreach(jx_at(report, "everywhere"), i, r)
+		printf("%s  nginx:   %s\n  portico: %s\n", i ? "" : "\nUnlike ingress-nginx, whatever the annotations:\n", jx_str_or(r, "nginx", ""),
+		       jx_str_or(r, "portico", ""));
+	json_array_foreach(jx_at(report, "notChecked"), i, r)
+		printf("%sNo %s were read: references to them are not checked.\n", i ? "" : "\n", json_string_value(r));
+	print_summary(jx_at(report, "summary"));
+}
+
+/* ---- the command ---- */
+
+static int usage(const char *why)
+{
+	fprintf(stderr, "portico ingress check: %s\nUsage: portico ingress check FILE...|--all; `portico ingress check --help` tells more.\n", why);
+	return 2;
+}
+
+static const char *default_kubeconfig(const struct config *c, char **ret_own)
+{
+	const char *env = getenv("KUBECONFIG"), *home = getenv("HOME");
+
+	if (c->kubeconfig)
+		return c->kubeconfig;
+	if (env && *env)
+		return env;
+	*ret_own = xasprintf("%s/.kube/config", home ? home : "");
+	return *ret_own;
+}
+
+static int load(struct check *check, const struct config *c, bool all, int argc, char **argv)
+{
+	cleanup(freep) char *own = NULL;
+	struct err e;
+
+	for (int i = 1; i < argc; i++)
+		(void)!check_files(check, argv[i]);
+	if (!all || check_cluster(check, default_kubeconfig(c, &own), &e) == 0)
+		return 0;
+	fprintf(stderr, "portico ingress check: %s\n", e.message);
+	return -1;
+}
+
+int check_command(const struct config *c, int argc, char **argv)
+{
+	static const int status[] = { [WORKS] = 0, [NOTED] = 0, [IGNORED] = 1, [DIFFERS] = 1, [WRONG] = 2 };
+	const char *configmap = CHECK_CONFIGMAP, *no_color = getenv("NO_COLOR");
+	bool all = flag_option(&argc, argv, "--all");
+	enum output output;
+	enum verdict worst;
+
+	if (output_option(argv[0], &argc, argv, 2, &output) < 0 || value_option(argv[0], &argc, argv, "--configmap", &configmap) < 0)
+		return 2;
+	for (int i = 1; i < argc; i++)
+		if (argv[i][0] == '-' && argv[i][1])
+			return usage("unknown option");
+	if (!all && argc < 2)
+		return usage("which files?");
+	struct check *check = check_new(configmap);
+	if (load(check, c, all, argc, argv) < 0) {
+		check_free(check);
+		return 2;
+	}
+	json_t *report = check_report(check, &worst);
+	if (output == OUTPUT_JSON) {
+		json_dumpf(report, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		check_print(report, isatty(STDOUT_FILENO) && !(no_color && *no_color));
+	}
+	json_decref(report);
+	check_free(check);
+	return status[worst];
+}

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define NOTE_BYTES 2048
+#define ASKED_KEPT_MS 50
 
 void files_note(struct kube_files *f, enum kube_files_note what, const char *fmt, ...)
 {
@@ -63,6 +64,19 @@ void files_finish_object(const struct known *k, json_t *obj)
 }
 
 /* ---- one pass over the files ---- */
+
+static void drop_value(void *value)
+{
+	json_decref(value);
+}
+
+static void forget_asked(struct kube_files *f)
+{
+	timer_stop(&f->asked_over);
+	map_done(&f->asked_objects, drop_value);
+	map_init(&f->asked_objects);
+	f->asked = NULL;
+}
 
 static void known_free(struct known *k)
 {
@@ -274,6 +288,7 @@ void files_pass(struct kube_files *f)
 	bool fresh = files_any_fresh(f);
 	size_t n;
 
+	forget_asked(f);
 	files_scan(f, f->pass == 0);
 	f->pass++;
 	struct source **all = sorted_sources(f, &n);
@@ -297,7 +312,7 @@ static void on_wanted(void *ctx, const struct resource *res, json_t *obj, unsign
 	struct known *k = map_get_c(&f->objects, key);
 
 	(void)line;
-	if (!k || k->source != f->current || k->reading == f->reading || (f->wanted_key && strcmp(key, f->wanted_key) != 0))
+	if (!k || k->source != f->current || k->reading == f->reading)
 		return;
 	k->reading = f->reading;
 	files_finish_object(k, obj);
@@ -322,7 +337,6 @@ void files_each(struct kube_files *f, const struct resource *res, void (*fn)(voi
 	size_t n;
 	struct source **all = sorted_sources(f, &n);
 
-	f->wanted_key = NULL;
 	f->each = fn;
 	f->each_ctx = ctx;
 	for (size_t i = 0; i < n; i++) {
@@ -340,27 +354,37 @@ void files_each(struct kube_files *f, const struct resource *res, void (*fn)(voi
 	free(all);
 }
 
-static void keep_found(void *ctx, const struct known *k, json_t *obj)
+static void on_asked_over(struct timer *t)
 {
-	json_t **found = ctx;
+	forget_asked(container_of(t, struct kube_files, asked_over));
+}
 
-	(void)k;
-	json_decref(*found);
-	*found = json_incref(obj);
+static void keep_asked(void *ctx, const struct known *k, json_t *obj)
+{
+	struct kube_files *f = ctx;
+
+	if (!map_get_c(&f->asked_objects, k->key))
+		map_put_c(&f->asked_objects, k->key, json_incref(obj));
 }
 
 json_t *files_object(struct kube_files *f, const char *key)
 {
 	struct known *k = map_get_c(&f->objects, key);
-	json_t *found = NULL;
 
 	if (!k || !k->source)
 		return k ? json_deep_copy(k->whole) : NULL;
-	f->wanted_key = key;
-	f->each = keep_found;
-	f->each_ctx = &found;
-	read_again(f, k->source);
-	return found;
+	if (f->asked != k->source) {
+		forget_asked(f);
+		f->each = keep_asked;
+		f->each_ctx = f;
+		read_again(f, k->source);
+		f->asked = k->source;
+	}
+	timer_start(f->loop, &f->asked_over, ASKED_KEPT_MS);
+	json_t *obj = json_deep_copy(map_get_c(&f->asked_objects, key));
+	if (obj)
+		files_finish_object(k, obj); /* a status may have been written since */
+	return obj;
 }
 
 /* ---- what requests write ---- */
@@ -418,8 +442,10 @@ struct kube_files *kube_files_new(struct loop *l, const char *dir, struct err *e
 	f->dir = xstrndup(dir, len);
 	map_init(&f->sources);
 	map_init(&f->objects);
+	map_init(&f->asked_objects);
 	list_init(&f->informers);
 	list_init(&f->events);
+	f->asked_over.fire = on_asked_over;
 	if (!d)
 		err_errno(e, errno, "read the folder '%s'", dir);
 	else
@@ -441,6 +467,7 @@ void kube_files_free(struct kube_files *f)
 	if (!f)
 		return;
 	files_watch_free(f->watch);
+	forget_asked(f);
 	list_for(pos, tmp, &f->informers)
 		list_del(pos);
 	map_done(&f->objects, known_free_value);

@@ -74,8 +74,11 @@ struct kube_files {
 	void *note_ctx;
 	/* during a pass */
 	struct source *current;
+	/* the file that requests asked for last, as a whole for a moment: many Secrets are fetched one after another */
+	struct source *asked;
+	struct map asked_objects; /* key → json_t */
+	struct timer asked_over;
 	/* while files are read again for a request */
-	const char *wanted_key;
 	void (*each)(void *ctx, const struct known *k, json_t *obj);
 	void *each_ctx;
 };

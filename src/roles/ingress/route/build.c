@@ -591,6 +591,8 @@ void host_build(struct model *m, struct hostname *h)
 	if (p.tls != h->tls && h->name[0] == '*')
 		names_each(m->hosts, dirty_below, &(struct below){ m, h->name + 1 });
 	h->tls = p.tls;
+	if (m->ops.host)
+		m->ops.host(m->ctx, h->name, built);
 	if (built)
 		routes_put_host(m->routes, built);
 	else if (h->published)

@@ -45,6 +45,8 @@ struct model_ops {
 	void (*globals)(void *ctx, struct globals *now, struct globals *old);
 	/* A certificate is served for a name; cert NULL: not any more. For metrics. */
 	void (*cert)(void *ctx, const char *host, const char *ns, const char *secret, X509 *cert);
+	/* A host was built and is about to be published; h NULL: it is gone. For active health checks. */
+	void (*host)(void *ctx, const char *name, const struct host *h);
 	/* A name must be resolved (ExternalName): answer with model_resolved, then again and again. */
 	void (*resolve)(void *ctx, const char *host_name);
 	/* Slots of metrics.h; any thread (a location's last user may be a worker), and later than model_free. */

@@ -5,6 +5,7 @@
 #include "roles/ingress/http/filter.h"
 #include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/route/sync_int.h"
+#include "roles/ingress/upstream/health.h"
 
 #include <malloc.h>
 
@@ -25,6 +26,7 @@ struct sync {
 	struct model *model;
 	struct status *status; /* NULL: none is written */
 	struct lookups *lookups;
+	struct health *health;
 	struct informer *inf[N_INF];
 	struct list wants;
 	struct tls *fallback_tls; /* without --default-ssl-certificate */
@@ -164,6 +166,16 @@ static void op_globals(void *ctx, struct globals *now, struct globals *old)
 static void op_cert(void *ctx, const char *host, const char *ns, const char *secret, X509 *cert)
 {
 	metrics_cert_put(((struct sync *)ctx)->shared->metrics, host, ns, secret, cert);
+}
+
+static void op_host(void *ctx, const char *name, const struct host *h)
+{
+	struct sync *s = ctx;
+
+	if (h)
+		health_host(s->health, h);
+	else
+		health_host_gone(s->health, name);
 }
 
 static void op_resolve(void *ctx, const char *host_name)
@@ -470,7 +482,7 @@ static struct model *make_model(struct sync *s)
 	struct model_config c = { o->controller, o->class_name, o->watch_without_class, o->configmap ? o->configmap : CONFIGMAP,
 				  o->default_backend_service, o->default_ssl_certificate, o->watch_namespace };
 	struct model_ops ops = { .problem = op_problem, .want = op_want, .exists = op_exists,
-				 .server_tls = o->server_tls ? op_server_tls : NULL, .globals = op_globals, .resolve = op_resolve,
+				 .server_tls = o->server_tls ? op_server_tls : NULL, .globals = op_globals, .host = op_host, .resolve = op_resolve,
 				 .filters_for = filters_for };
 
 	if (o->default_ssl_certificate)
@@ -506,6 +518,7 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 	s->first = (struct timer){ .fire = on_first, .ctx = s };
 	s->fallback_tls = tls_ref(sh->default_tls);
 	s->lookups = lookups_new(s->loop, resolved, s);
+	s->health = health_new(s->loop, sh->upstream_tls);
 	s->model = make_model(s);
 	if (!o->no_status) {
 		s->status = status_new(s->loop, s->kube, s->model);
@@ -544,6 +557,7 @@ void sync_free(struct sync *s)
 	wants_drop(s);
 	status_free(s->status);
 	lookups_free(s->lookups);
+	health_free(s->health);
 	model_free(s->model);
 	tls_unref(s->fallback_tls);
 	free(s);

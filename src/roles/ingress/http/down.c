@@ -1,17 +1,21 @@
 #include "roles/ingress/http/down.h"
 
-#include "codec/proxy_protocol.h"
 #include "roles/ingress/http/exchange_int.h"
+#include "roles/ingress/l4/relay.h"
 #include "roles/ingress/observe/metrics.h"
+#include "roles/ingress/tls/client_hello.h"
+#include "roles/ingress/tls/server.h"
 
 #include <unistd.h>
 
-/* A connection before anything is spoken on it: in its PROXY header, or its TLS handshake. */
+/* Records around a ClientHello are as long as the client likes. */
+#define HELLO_PEEK_BYTES_MAX (2 * CLIENT_HELLO_BYTES_MAX)
+
+/* A connection before anything is spoken on it: in its PROXY header, its ClientHello, or its TLS handshake. */
 struct greeting {
 	struct down_conn d;
 	struct timer timer;
 	struct defer reap;
-	bool tls_next; /* behind the PROXY header */
 };
 
 const struct addr *down_peer(const struct down_conn *d, struct addr *room)
@@ -33,8 +37,8 @@ void down_forget(struct down_conn *d)
 
 void down_drain(struct down_conn *d)
 {
-	if (d->greeting)
-		return; /* its first request is answered, then it ends */
+	if (d->greeting || d->relay)
+		return; /* its first request is answered, then it ends; bytes flow as long as they may */
 	if (d->h2)
 		down_h2_drain(d);
 	else
@@ -63,6 +67,8 @@ void down_close(struct down_conn *d)
 {
 	if (d->greeting)
 		greeting_close(container_of(d, struct greeting, d));
+	else if (d->relay)
+		relay_close(d);
 	else if (d->h2)
 		down_h2_close_now(d);
 	else
@@ -121,18 +127,74 @@ static struct addr *addr_dup(const struct sockaddr_storage *ss, socklen_t len)
 	return a;
 }
 
-/* Only a trusted balancer's word about who its client is counts; the header itself must be there in any case. */
-static void believe(struct greeting *g, const struct proxy_header *h)
+void down_believe(struct down_conn *d, const struct proxy_header *h)
 {
-	const struct globals *globals = globals_now(g->d.worker->shared);
+	const struct globals *globals = globals_now(d->worker->shared);
 	struct addr room;
 
-	if (h->local || h->datagram || !cidr_list_has(&globals->proxy_real_ip_cidr, down_peer(&g->d, &room)))
+	if (h->local || h->datagram || !cidr_list_has(&globals->proxy_real_ip_cidr, down_peer(d, &room)))
 		return;
-	g->d.peer = addr_dup(&h->source, h->addr_len);
-	g->d.local = addr_dup(&h->destination, h->addr_len);
-	g->d.proxied = true;
+	d->peer = addr_dup(&h->source, h->addr_len);
+	d->local = addr_dup(&h->destination, h->addr_len);
+	d->proxied = true;
 }
+
+/* ---- TLS ---- */
+
+static const struct conn_ops tls_ops = { .ready = on_handshake, .eof = on_eof, .failed = on_failed };
+
+static struct tls *tls_context(const struct shared *s)
+{
+	return s->tls_front ? tls_front_context(s->tls_front) : __atomic_load_n(&s->default_tls, __ATOMIC_ACQUIRE);
+}
+
+static void start_tls(struct greeting *g)
+{
+	struct err e;
+
+	if (conn_start_tls(g->d.conn, tls_context(g->d.worker->shared), &e) < 0)
+		greeting_close(g);
+	else
+		conn_set_ops(g->d.conn, &tls_ops, g);
+}
+
+static void start_relay(struct greeting *g, const struct host *h)
+{
+	const struct relay_options o = { .send_proxy_version = h->passthrough->proxy_protocol_upstream ? 2 : 0 };
+	struct down_conn from = g->d;
+
+	g->d.peer = g->d.local = NULL;
+	greeting_over(g);
+	relay_start(from.worker, &from, h->passthrough_backend, &o);
+}
+
+/* What is no ClientHello is OpenSSL's to answer. */
+static size_t on_hello_bytes(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct greeting *g = ctx;
+	struct client_hello hello;
+	int r = client_hello_parse(bytes, len, &hello);
+
+	(void)c;
+	if (r == 0 && len < HELLO_PEEK_BYTES_MAX)
+		return 0;
+	struct host *h = r > 0 && hello.server_name[0] ? routes_host(g->d.worker->shared->routes, str_of(hello.server_name)) : NULL;
+	if (h && h->name[0] && h->passthrough && h->passthrough_backend)
+		start_relay(g, h);
+	else
+		start_tls(g);
+	host_unref(h);
+	return 0;
+}
+
+static const struct conn_ops hello_ops = { .data = on_hello_bytes, .eof = on_eof, .failed = on_failed };
+
+static bool peeks(const struct worker *w)
+{
+	return w->shared->routes && routes_pass_through(w->shared->routes);
+}
+
+/* ---- PROXY header ---- */
 
 static size_t on_proxy_bytes(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
 {
@@ -148,16 +210,17 @@ static size_t on_proxy_bytes(struct conn *c, void *ctx, const uint8_t *bytes, si
 		greeting_close(g);
 		return len;
 	}
-	believe(g, &h);
-	if (!g->tls_next)
+	down_believe(&g->d, &h);
+	if (!g->d.https)
 		start_http(g);
-	else if (conn_start_tls(c, g->d.worker->shared->default_tls, &e) < 0)
-		greeting_close(g);
+	else if (peeks(g->d.worker))
+		conn_set_ops(c, &hello_ops, g);
+	else
+		start_tls(g);
 	return (size_t)n;
 }
 
-static const struct conn_ops tls_ops = { .ready = on_handshake, .eof = on_eof, .failed = on_failed };
-static const struct conn_ops proxy_ops = { .ready = NULL, .data = on_proxy_bytes, .eof = on_eof, .failed = on_failed };
+static const struct conn_ops proxy_ops = { .data = on_proxy_bytes, .eof = on_eof, .failed = on_failed };
 
 static void set_peer(struct down_conn *d, const struct addr *peer)
 {
@@ -167,7 +230,7 @@ static void set_peer(struct down_conn *d, const struct addr *peer)
 	d->peer_len = (uint8_t)len;
 }
 
-static void greet(struct worker *w, struct conn *c, struct down_conn *d, bool proxy)
+static void greet(struct worker *w, struct conn *c, struct down_conn *d, const struct conn_ops *ops)
 {
 	struct greeting *g = xcalloc(1, sizeof(*g));
 
@@ -176,11 +239,10 @@ static void greet(struct worker *w, struct conn *c, struct down_conn *d, bool pr
 	g->d.greeting = true;
 	g->timer = (struct timer){ .fire = on_timeout, .ctx = g };
 	g->reap.run = greeting_reap;
-	g->tls_next = proxy && d->https;
 	list_append(&w->downs, &g->d.link);
 	w->n_downs++;
 	timer_start(w->loop, &g->timer, globals_now(w->shared)->client_header_timeout_s * 1000ull);
-	conn_set_ops(c, proxy ? &proxy_ops : &tls_ops, g);
+	conn_set_ops(c, ops, g);
 }
 
 void down_accept(struct worker *w, int fd, const struct addr *peer, bool https)
@@ -196,12 +258,13 @@ void down_accept(struct worker *w, int fd, const struct addr *peer, bool https)
 	}
 	metrics_inc(w->metrics, METRIC_CONNECTIONS_HANDLED);
 	set_peer(&d, peer);
-	struct tls *tls = https && !proxy ? __atomic_load_n(&w->shared->default_tls, __ATOMIC_ACQUIRE) : NULL;
+	const struct conn_ops *ops = proxy ? &proxy_ops : https && peeks(w) ? &hello_ops : https ? &tls_ops : NULL;
+	struct tls *tls = ops == &tls_ops ? tls_context(w->shared) : NULL;
 	struct conn *c = conn_accept(w->loop, fd, tls, &proxy_ops, NULL, &e);
 	if (!c)
 		return;
-	if (https || proxy)
-		greet(w, c, &d, proxy);
+	if (ops)
+		greet(w, c, &d, ops);
 	else
 		down_h1_start(w, c, false, &d);
 }

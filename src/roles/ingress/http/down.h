@@ -1,10 +1,12 @@
 /* down.h - client connections: accepted here, then spoken to by down_h1.c or down_h2.c.
  *
  * Plain sockets begin as HTTP/1; the HTTP/2 preface ("PRI * HTTP/2.0", prior knowledge) hands them to down_h2. TLS ones go
- * where ALPN says. With use-proxy-protocol a PROXY header comes first.
+ * where ALPN says. With use-proxy-protocol a PROXY header comes first. Where hosts have ssl-passthrough, the ClientHello is
+ * read before TLS answers it, and connections to such a host go to l4/relay.h.
  */
 #pragma once
 
+#include "codec/proxy_protocol.h"
 #include "net/conn.h"
 #include "roles/ingress/worker.h"
 
@@ -20,7 +22,7 @@ struct down_conn {
 	struct worker *worker;
 	struct conn *conn;
 	bool https, proxied, closing;
-	bool h2, greeting;	/* which record this is the first member of */
+	bool h2, greeting, relay; /* which record this is the first member of */
 	uint8_t peer_len;
 	uint8_t peer_bytes[DOWN_PEER_BYTES]; /* the socket's peer, as accept(2) gave it: a struct addr would be five times that */
 	struct addr *peer;	/* PROXY header's source; NULL: the socket's peer */
@@ -28,6 +30,8 @@ struct down_conn {
 };
 /* Who is at the other end: the PROXY header's source, else the socket's peer, written to *room. */
 const struct addr *down_peer(const struct down_conn *d, struct addr *room);
+/* Only a trusted balancer's word about who its client is counts (proxy-real-ip-cidr). */
+void down_believe(struct down_conn *d, const struct proxy_header *h);
 /* Out of the worker's list and count; its addresses are freed, its memory stays the codec's. */
 void down_forget(struct down_conn *d);
 void down_accept(struct worker *w, int fd, const struct addr *peer, bool https);

@@ -430,12 +430,14 @@ static double path_look_ups(unsigned paths)
 static void figures(unsigned hosts)
 {
 	double before = resident_mib();
+	size_t heap = mallinfo2().uordblks;
 	struct routes *r = routes_new(NULL);
 	struct backends *bs = backends_new(NULL);
 	struct model *m = model_new(&(struct model_config){ 0 }, &(struct model_ops){ 0 }, NULL, r, bs);
 	struct cost c = load(m, hosts);
 
 	malloc_trim(0);
+	heap = mallinfo2().uordblks - heap;
 	double resident = resident_mib();
 	double one = look_ups(r, 1, 500000), all = look_ups(r, hosts, 500000);
 	double start = now_ms();
@@ -445,8 +447,9 @@ static void figures(unsigned hosts)
 	}
 	double change_us = now_ms() - start; /* of 1000 */
 	assert_int_equal(routes_host_count(r), hosts);
-	print_message("%u hosts: loaded in %.0f ms of CPU (JSON %.0f, records %.0f, hosts %.0f), %.1f MiB more (%.0f bytes each), look-up %.0f ns (one host) %.0f ns (all), "
-		      "change %.1f us\n", hosts, c.parse + c.take + c.build, c.parse, c.take, c.build, resident - before, (resident - before) * (1 << 20) / hosts, one, all,
+	print_message("%u hosts: loaded in %.0f ms of CPU (JSON %.0f, records %.0f, hosts %.0f), %.1f MiB more (%.0f bytes each, %.0f of them allocated), look-up %.0f ns (one host) %.0f ns (all), "
+		      "change %.1f us\n", hosts, c.parse + c.take + c.build, c.parse, c.take, c.build, resident - before, (resident - before) * (1 << 20) / hosts,
+		      (double)heap / hosts, one, all,
 		      change_us);
 	model_free(m);
 	routes_free(r);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <zlib.h>
 
 #include "net/http_client.h"
 #include "roles/ingress/filter/filters.h"
@@ -79,6 +80,7 @@ static int setup(void **state)
 	service("none", "");
 	ingress("shop", 1, NGINX "rewrite-target\": \"/$2\"," NGINX "proxy-read-timeout\": \"7\"", "shop.test", "/api(/|$)(.*)", "shop");
 	ingress("v2", 2, NGINX "canary\": \"true\"," NGINX "canary-by-header\": \"x-v2\"", "shop.test", "/api(/|$)(.*)", "v2");
+	ingress("v3", 3, NGINX "canary\": \"true\"," NGINX "canary-by-cookie\": \"v3\"", "shop.test", "/api(/|$)(.*)", "none");
 	ingress("old", 1, NGINX "permanent-redirect\": \"https://new.test/\"", "old.test", "/", "shop");
 	ingress("empty", 1, "", "empty.test", "/", "none");
 	ingress("wild", 1, "", "*.wild.test", "/", "shop");
@@ -147,7 +149,8 @@ static void proxied(void **state)
 	assert_true(has(jx_at(doc, "annotations"), "value", "7"));
 	assert_true(has(jx_at(doc, "annotations"), "from", "Ingress default/shop"));
 	assert_true(has(jx_at(doc, "upstream.headers"), "value", "127.0.0.1"));
-	assert_true(has(jx_at(doc, "deviations"), "id", "regex-limits"));
+	assert_true(has(jx_at(doc, "deviations"), "id", "several-canaries"));
+	assert_true(has(jx_at(doc, "deviations"), "id", "empty-canary"));
 	assert_int_equal(jx_len(doc, "endpoints"), 2);
 	assert_int_equal(picked(doc), 1);
 	assert_null(jx_at(doc, "answer"));
@@ -234,12 +237,15 @@ static void on_done(void *ctx, const struct err *why, struct http_headers traile
 	loop_stop(shared.main_loop);
 }
 
+static const struct http_header *extra_header; /* of the next request; NULL: none */
+
 static const char *get(struct http_client *c, const char *method, const char *path)
 {
 	static const struct http_call_ops ops = { .response = on_response, .data = on_data, .done = on_done };
 
 	buf_clear(&body);
-	http_client_send(c, &(struct http_call_request){ .method = method, .path = path, .timeout_ms = 10000 }, &ops, NULL);
+	http_client_send(c, &(struct http_call_request){ .method = method, .path = path, .timeout_ms = 10000, .headers = extra_header,
+							  .n_headers = extra_header ? 1 : 0 }, &ops, NULL);
 	loop_run(shared.main_loop);
 	return body.ptr ? body.ptr : "";
 }
@@ -305,6 +311,27 @@ static void admin_address(void **state)
 	assert_int_equal(status, 200);
 	assert_true(body.len > 20 * METRICS_PIECE_BYTES);
 	assert_string_equal(strrchr(strstr(body.ptr, "portico_route_duration_seconds_count"), '}') + 1, " 1\n");
+	/* as Prometheus asks */
+	size_t plain = body.len, unpacked = 0;
+	extra_header = &(struct http_header){ STR("accept-encoding"), STR("deflate;q=0.5, gzip") };
+	get(c, "GET", "/metrics");
+	z_stream z = { .next_in = (unsigned char *)body.ptr, .avail_in = (unsigned)body.len };
+	assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+	for (int rc = Z_OK; rc != Z_STREAM_END; unpacked = z.total_out) {
+		unsigned char out[65536];
+		z.next_out = out;
+		z.avail_out = sizeof(out);
+		rc = inflate(&z, Z_NO_FLUSH);
+		assert_true(rc == Z_OK || rc == Z_STREAM_END);
+	}
+	inflateEnd(&z);
+	assert_in_range(unpacked, plain - 1000, plain + 1000);
+	assert_true(body.len * 10 < plain);
+	extra_header = NULL;
+	get(c, "GET", "/metrics?exclude=bytes_sent,nginx_ingress_controller_request_size,portico_route_duration_seconds");
+	assert_null(strstr(body.ptr, "_bytes_sent"));
+	assert_null(strstr(body.ptr, "portico_route_duration"));
+	assert_non_null(strstr(body.ptr, "nginx_ingress_controller_response_size_count"));
 	http_client_free(c);
 	admin_free(a);
 	buf_done(&body);

@@ -169,7 +169,7 @@ static void sample(struct reader *r, char *line)
 
 static void read_all(struct reader *r, struct metrics *m)
 {
-	struct metrics_text *t = metrics_text_new(m);
+	struct metrics_text *t = metrics_text_new(m, NULL);
 	struct buf out;
 	bool more = true;
 

@@ -2,7 +2,7 @@
 
 #include "net/http_server.h"
 #include "roles/ingress/observe/explain.h"
-#include "roles/ingress/observe/metrics.h"
+#include "roles/ingress/observe/scrape.h"
 #include "roles/ingress/observe/top.h"
 
 #include <unistd.h>
@@ -48,70 +48,12 @@ static void reply_text(struct http_exchange *x, int status, const char *text)
 	reply(x, status, "text/plain; charset=utf-8", str_of(text));
 }
 
-/* ---- /metrics: a piece for each turn of the loop, and none while the reader is slow ---- */
-struct scrape {
-	struct list link;
-	struct admin *admin;
-	struct http_exchange *x;
-	struct metrics_text *text;
-	struct timer next;
-};
-
-static void scrape_free(struct scrape *s)
-{
-	list_del(&s->link);
-	timer_stop(&s->next);
-	metrics_text_free(s->text);
-	free(s);
-}
-
-static void scrape_gone(void *ctx)
-{
-	scrape_free(ctx);
-}
-
-static void scrape_more(struct scrape *s)
-{
-	struct http_exchange *x = s->x;
-	struct buf piece;
-
-	buf_init(&piece, METRICS_PIECE_BYTES_MAX);
-	bool more = metrics_text_next(s->text, &piece);
-	http_reply_write(x, buf_str(&piece));
-	buf_done(&piece);
-	if (!more) {
-		scrape_free(s);
-		http_reply_end(x);
-	} else if (http_reply_pending(x) <= CONN_LOW_WATER_BYTES) {
-		timer_start(s->admin->main, &s->next, 0);
-	} /* else: when it has drained */
-}
-
-static void scrape_drained(void *ctx)
-{
-	struct scrape *s = ctx;
-
-	if (!timer_active(&s->next))
-		timer_start(s->admin->main, &s->next, 0);
-}
-
-static void scrape_timer(struct timer *t)
-{
-	scrape_more(t->ctx);
-}
-
+/* ---- /metrics ---- */
 static void metrics(struct admin *a, struct http_exchange *x)
 {
-	static const struct http_header h[] = { { STR("content-type"), STR("text/plain; version=0.0.4; charset=utf-8") } };
-	struct scrape *s = xcalloc(1, sizeof(*s));
+	const struct http_request *q = http_request_of(x);
 
-	*s = (struct scrape){ .admin = a, .x = x, .text = metrics_text_new(a->shared->metrics),
-			      .next = { .fire = scrape_timer, .ctx = s } };
-	list_append(&a->scrapes, &s->link);
-	http_on_closed(x, scrape_gone, s);
-	http_reply_on_drained(x, scrape_drained, s);
-	http_reply_start(x, 200, h, ARRAY_LEN(h));
-	scrape_more(s);
+	scrape_start(a->main, &a->scrapes, a->shared->metrics, x, http_query_get(q->query, "exclude", http_arena(x)));
 }
 
 /* ---- the others ---- */
@@ -220,8 +162,7 @@ void admin_free(struct admin *a)
 		return;
 	if (a->server)
 		http_server_free(a->server);
-	list_for(at, tmp, &a->scrapes)
-		scrape_free(list_entry(at, struct scrape, link));
+	scrapes_free(&a->scrapes);
 	explainer_free(a->explainer);
 	for (size_t i = 0; i < a->n_added; i++)
 		free(a->added[i].path);

@@ -1,6 +1,6 @@
 /* admin.h - what operators ask a running proxy, over HTTP on an address of its own (--ingress-admin-address).
  *
- *   /metrics   Prometheus                            /healthz  the process turns its loop
+ *   /metrics   Prometheus; ?exclude=name,…           /healthz  the process turns its loop
  *   /explain   ?url=&method=&client=&header=k: v     /readyz   routes are loaded
  *   /top       totals as JSON, for `portico top`
  * Everything runs on the main thread; no worker is asked anything. There is no authentication: the default address is

@@ -122,13 +122,14 @@ typedef void metrics_problem_fn(void *ctx, const char *ingress, const char *reas
 void metrics_problem_source(struct metrics *m, void (*each)(void *source, metrics_problem_fn *fn, void *ctx), void *source);
 
 /* The exposition, piece by piece, so that 10,000 locations never hold up the main thread:
- *   struct metrics_text *t = metrics_text_new(m);
+ *   struct metrics_text *t = metrics_text_new(m, NULL);
  *   while (metrics_text_next(t, &out)) send(out);
  * Every call appends about METRICS_PIECE_BYTES; `out` must take METRICS_PIECE_BYTES_MAX, as one location's cells stay together. */
 #define METRICS_PIECE_BYTES (128u << 10)
 #define METRICS_PIECE_BYTES_MAX (4u << 20)
 struct metrics_text;
-struct metrics_text *metrics_text_new(struct metrics *m);
+/* `exclude`: families of locations that are left out, separated by commas; may be NULL. */
+struct metrics_text *metrics_text_new(struct metrics *m, const char *exclude);
 bool metrics_text_next(struct metrics_text *t, struct buf *out); /* false: that was all; `out` may have got the last bytes */
 void metrics_text_free(struct metrics_text *t);
 

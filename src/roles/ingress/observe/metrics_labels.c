@@ -3,13 +3,15 @@
 
 void metrics_label_escape(struct buf *out, const char *value)
 {
-	for (const char *p = value; *p; p++)
-		if (*p == '\n')
-			buf_puts(out, "\\n");
-		else if (*p == '\\' || *p == '"')
-			buf_put(out, (char[]){ '\\', *p }, 2);
-		else
-			buf_putc(out, *p);
+	for (;;) {
+		size_t n = strcspn(value, "\n\\\"");
+		buf_put(out, value, n);
+		value += n;
+		if (!*value)
+			return;
+		buf_put(out, (char[]){ '\\', *value == '\n' ? 'n' : *value }, 2);
+		value++;
+	}
 }
 
 static char *controller_labels(const struct metrics_config *c)

@@ -75,6 +75,7 @@ static const struct family {
 
 struct metrics_text {
 	struct metrics *m;
+	char *exclude;	 /* NULL: nothing */
 	unsigned stage;	 /* 0: what belongs to no location; 1, 2: certificates; then the families */
 	uint32_t next;	 /* certificate or slot */
 	bool headed;
@@ -82,17 +83,34 @@ struct metrics_text {
 #define STAGE_CERTS 1
 #define STAGE_FAMILIES 3
 
-struct metrics_text *metrics_text_new(struct metrics *m)
+struct metrics_text *metrics_text_new(struct metrics *m, const char *exclude)
 {
 	struct metrics_text *t = xcalloc(1, sizeof(*t));
 
 	t->m = m;
+	t->exclude = xstrdup(exclude);
 	return t;
 }
 
 void metrics_text_free(struct metrics_text *t)
 {
+	free(t->exclude);
 	free(t);
+}
+
+/* With or without ingress-nginx's prefix, as its --exclude-socket-metrics takes them. */
+static bool excluded(const struct metrics_text *t, const char *name)
+{
+	static const struct str prefix = { "nginx_ingress_controller_", 25 };
+	struct str full = str_of(name), rest = str_of(t->exclude);
+	struct str bare = str_starts(full, prefix) ? (struct str){ full.ptr + prefix.len, full.len - prefix.len } : full;
+
+	while (rest.ptr) {
+		struct str one = str_trim(str_cut(rest, ',', &rest));
+		if (str_eq(one, full) || str_eq(one, bare))
+			return true;
+	}
+	return false;
 }
 
 static void head(struct buf *out, const char *name, const char *type, const char *help)
@@ -100,10 +118,38 @@ static void head(struct buf *out, const char *name, const char *type, const char
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+/* A million lines for 10,000 locations: no printf. */
+static void put_u64(struct buf *out, uint64_t v, unsigned digits)
+{
+	char text[24], *p = text + sizeof(text);
+
+	do {
+		*--p = (char)('0' + v % 10);
+		v /= 10;
+	} while (v || (digits && p > text + sizeof(text) - digits));
+	buf_put(out, p, (size_t)(text + sizeof(text) - p));
+}
+
 /* Microseconds as seconds, exactly. */
 static void put_seconds(struct buf *out, uint64_t us)
 {
-	buf_printf(out, "%llu.%06llu\n", (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000));
+	put_u64(out, us / 1000000, 0);
+	buf_putc(out, '.');
+	put_u64(out, us % 1000000, 6);
+}
+
+static void put_line(struct buf *out, const char *name, const char *suffix, struct str labels, const char *le)
+{
+	buf_puts(out, name);
+	buf_puts(out, suffix);
+	buf_putc(out, '{');
+	buf_put_str(out, labels);
+	if (le) {
+		buf_put_str(out, STR(",le=\""));
+		buf_puts(out, le);
+		buf_putc(out, '"');
+	}
+	buf_put_str(out, STR("} "));
 }
 
 static void gauge(struct metrics_text *t, struct buf *out, const char *type, const char *name, const char *help, double value)
@@ -256,9 +302,10 @@ static void name_text(const X509_NAME *n, int nid, char out[128])
 
 static void put_pair(struct buf *out, const char *name, const char *value)
 {
-	buf_printf(out, "%s=\"", name);
+	buf_puts(out, name);
+	buf_put_str(out, STR("=\""));
 	metrics_label_escape(out, value);
-	buf_puts(out, "\"");
+	buf_putc(out, '"');
 }
 
 static void cert_labels(struct metrics_text *t, struct buf *out, const struct cert_info *c)
@@ -384,21 +431,27 @@ static void put_series(struct buf *out, const struct family *f, struct str label
 	if (!f->le) {
 		for (unsigned k = 0; k < f->n; k++)
 			total += counts[k];
-		buf_printf(out, "%s{" STR_FMT "} %llu\n", f->name, STR_ARG(labels), (unsigned long long)total);
+		put_line(out, f->name, "", labels, NULL);
+		put_u64(out, total, 0);
+		buf_putc(out, '\n');
 		return;
 	}
 	for (const struct le *le = f->le; le->text; le++) {
 		for (; b <= le->upto; b++)
 			total += counts[b];
-		buf_printf(out, "%s_bucket{" STR_FMT ",le=\"%s\"} %llu\n", f->name, STR_ARG(labels), le->text,
-			   (unsigned long long)total);
+		put_line(out, f->name, "_bucket", labels, le->text);
+		put_u64(out, total, 0);
+		buf_putc(out, '\n');
 	}
-	buf_printf(out, "%s_sum{" STR_FMT "} ", f->name, STR_ARG(labels));
+	put_line(out, f->name, "_sum", labels, NULL);
 	if (f->seconds)
 		put_seconds(out, sum);
 	else
-		buf_printf(out, "%llu\n", (unsigned long long)sum);
-	buf_printf(out, "%s_count{" STR_FMT "} %llu\n", f->name, STR_ARG(labels), (unsigned long long)total);
+		put_u64(out, sum, 0);
+	buf_putc(out, '\n');
+	put_line(out, f->name, "_count", labels, NULL);
+	put_u64(out, total, 0);
+	buf_putc(out, '\n');
 }
 
 static void put_cells(struct metrics_text *t, struct buf *out, const struct family *f, uint32_t id, struct cells *cs, size_t n)
@@ -447,6 +500,8 @@ static bool put_family(struct metrics_text *t, struct buf *out, size_t until)
 {
 	const struct family *f = &families[t->stage - STAGE_FAMILIES];
 
+	if (t->exclude && excluded(t, f->name))
+		return true;
 	if (!t->headed)
 		head(out, f->name, f->le ? "histogram" : "counter", f->help);
 	t->headed = true;

@@ -222,6 +222,12 @@ void check_add(struct check *c, const struct resource *storage, const json_t *ob
 			kinds[k].add(c, obj, key, from);
 }
 
+void check_complete(struct check *c, const char *kind)
+{
+	c->has_secrets |= strcmp(kind, "Secret") == 0;
+	c->has_services |= strcmp(kind, "Service") == 0;
+}
+
 void check_unreadable(struct check *c, const char *from, const char *message)
 {
 	json_array_append_new(c->unreadable, json_pack("{s:s,s:s}", "from", from, "message", message));

@@ -18,6 +18,8 @@ struct check *check_new(const char *configmap); /* "ns/name" of the global setti
 void check_free(struct check *c);
 /* `from` says where it was read ("front.yaml:3"); `obj` is borrowed. Kinds that routing does not need are left alone. */
 void check_add(struct check *c, const struct resource *storage, const json_t *obj, const char *from);
+/* All objects of this kind are known, be they none: references to missing ones are wrong. */
+void check_complete(struct check *c, const char *kind);
 void check_unreadable(struct check *c, const char *from, const char *message); /* could not be read: an error */
 void check_remark(struct check *c, const char *from, const char *message);     /* something was left out of it */
 /* After the last object; a new reference. *ret_worst is that of all Ingresses. */

@@ -123,6 +123,7 @@ static void take_items(const struct one_list *l, const json_t *list)
 	json_t *item;
 	size_t i;
 
+	check_complete(l->all->c, l->r->kind);
 	json_array_foreach(json_object_get(list, "items"), i, item)
 		check_add(l->all->c, l->r, item, "the cluster");
 }

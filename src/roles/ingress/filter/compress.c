@@ -66,7 +66,7 @@ static void add_vary(struct exchange *x)
 	struct header_list *l = &x->ans.headers;
 
 	if (!list_has_token(l, "vary", STR("accept-encoding")) && !list_has_token(l, "vary", STR("*")))
-		header_add(x, l, "vary", STR("Accept-Encoding"));
+		header_add(x, l, "Vary", STR("Accept-Encoding"));
 }
 
 static enum coding choose(const struct exchange *x, unsigned bits)
@@ -92,8 +92,8 @@ static void change_head(struct exchange *x, enum coding c)
 	for (size_t i = 0; i < ARRAY_LEN(stale); i++)
 		header_del(l, stale[i]);
 	if (etag.len && !str_starts(etag, STR("W/")))
-		header_set(x, l, "etag", x_printf(x, "W/" STR_FMT, STR_ARG(etag)));
-	header_add(x, l, "content-encoding", coding_name(c));
+		header_set(x, l, "ETag", x_printf(x, "W/" STR_FMT, STR_ARG(etag)));
+	header_add(x, l, "Content-Encoding", coding_name(c));
 	x->ans.content_length = -1;
 }
 

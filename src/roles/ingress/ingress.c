@@ -1,7 +1,6 @@
 /* The ingress role: the main thread keeps routes equal to the cluster, workers serve. */
 #include "base/log.h"
 #include "loop/quiesce.h"
-#include "net/x509.h"
 #include "roles/ingress/check/command.h"
 #include "roles/ingress/config/source.h"
 #include "roles/ingress/handover.h"
@@ -9,10 +8,10 @@
 #include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/observe/observe.h"
 #include "roles/ingress/route/sync.h"
+#include "roles/ingress/tls/server.h"
 #include "roles/ingress/workers.h"
 
 #define BACKLOG 4096
-#define FAKE_CERT_DAYS 365
 
 struct ingress {
 	struct role_ctx *role;
@@ -45,26 +44,6 @@ static void drain(struct ingress *in)
 		workers_drain(in->workers, on_drained, in);
 	else
 		loop_stop(in->role->loop);
-}
-
-/* As ingress-nginx's: self-signed, with a name that says what it is. */
-static struct tls *fake_certificate(struct err *e)
-{
-	static const char *const alpn[] = { "h2", "http/1.1", NULL };
-	struct x509_request r = { .common_name = "Kubernetes Ingress Controller Fake Certificate", .organization = "Acme Co",
-				  .sans = "DNS:ingress.local", .server = true, .days = FAKE_CERT_DAYS };
-	EVP_PKEY *key = x509_new_key(e);
-	X509 *cert = key ? x509_issue(&r, key, NULL, NULL, e) : NULL;
-	struct tls *t = NULL;
-
-	if (cert) {
-		cleanup(freep) char *pem = x509_pem(cert);
-		cleanup(freep) char *key_pem = x509_key_pem(key);
-		t = tls_server_new(&(struct tls_config){ .cert_pem = str_of(pem), .key_pem = str_of(key_pem), .alpn = alpn }, e);
-	}
-	X509_free(cert);
-	EVP_PKEY_free(key);
-	return t;
 }
 
 /* ---- listening sockets: from the supervisor, from the process before us, or our own ---- */
@@ -119,6 +98,16 @@ static int offer_handover(struct ingress *in, struct err *e)
 	return in->handover ? 0 : -1;
 }
 
+static void globals_changed(void *arg, const struct globals *g)
+{
+	struct ingress *in = arg;
+	struct err e;
+
+	observe_globals(in->observe, g);
+	if (tls_front_apply(in->shared.tls_front, g, &e) < 0)
+		log_warn("TLS goes on with the settings before: %s", e.message);
+}
+
 static int serve(struct ingress *in, struct err *e)
 {
 	struct shared *s = &in->shared;
@@ -128,7 +117,7 @@ static int serve(struct ingress *in, struct err *e)
 	for (size_t i = SOCKET_HTTP; i <= SOCKET_HTTPS; i++)
 		if (in->sockets[i].fd != -1)
 			sockets[n++] = (struct worker_socket){ in->sockets[i].fd, i == SOCKET_HTTPS };
-	observe_globals(in->observe, s->globals);
+	globals_changed(in, s->globals);
 	in->workers = workers_start(s, sockets, n, e);
 	if (!in->workers)
 		return -1;
@@ -156,9 +145,9 @@ static void first_sync(void *arg)
 	role_ready();
 }
 
-static void globals_changed(void *arg, const struct globals *g)
+static struct tls *server_tls(void *arg, struct str cert_pem, struct str key_pem, struct err *e)
 {
-	observe_globals(((struct ingress *)arg)->observe, g);
+	return tls_front_certificate(((struct ingress *)arg)->shared.tls_front, cert_pem, key_pem, e);
 }
 
 static int shared_init(struct shared *s, struct role_ctx *ctx, struct err *e)
@@ -174,7 +163,10 @@ static int shared_init(struct shared *s, struct role_ctx *ctx, struct err *e)
 							   .controller_namespace = "ingress-nginx",
 							   .controller_pod = ctx->config->node_name, .routes = s->routes });
 	s->globals = globals_of_configmap(NULL, &nothing);
-	s->default_tls = fake_certificate(e);
+	s->tls_front = tls_front_new(s, e);
+	if (!s->tls_front)
+		return -1;
+	s->default_tls = tls_front_fake(s->tls_front, e);
 	if (!s->default_tls)
 		return -1;
 	s->upstream_tls = tls_client_new(&(struct tls_config){ 0 }, e);
@@ -205,6 +197,7 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 		return -1;
 	in->sync = sync_new(ctx, &in->shared, &(struct sync_options){ .first_sync = first_sync, .arg = in,
 								      .globals_changed = globals_changed,
+								      .server_tls = server_tls,
 								      .no_status = ctx->config->from != NULL,
 								      .no_events = ctx->config->from != NULL });
 	metrics_problem_source(in->shared.metrics, each_problem, in->sync);
@@ -231,6 +224,7 @@ static void ingress_stop(struct role_ctx *ctx)
 	metrics_free(s->metrics);
 	tls_unref(s->default_tls);
 	tls_unref(s->upstream_tls);
+	tls_front_free(s->tls_front);
 	free(in);
 }
 

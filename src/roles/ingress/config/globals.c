@@ -146,7 +146,8 @@ const struct field configmap_fields[] = {
 	{ "ssl-protocols", TEXT(ssl_protocols, form_ciphers), DEFAULT("TLSv1.2 TLSv1.3"), A, ACTS("TLS"), .doc = "TLS versions.", .differs = "older ones than 1.2 are not spoken" },
 	{ "ssl-ciphers", TEXT(ssl_ciphers, form_ciphers), DEFAULT(CIPHERS), A, ACTS("TLS"), .doc = "Ciphers of TLS 1.2." },
 	{ "ssl-ecdh-curve", TEXT(ssl_ecdh_curve, form_ciphers), DEFAULT("auto"), B, ACTS("TLS"), .doc = "Groups for the key exchange, separated by ':'." },
-	{ "ssl-session-tickets", BOOL(ssl_session_tickets), DEFAULT("false"), A, ACTS("TLS"), .doc = "Sessions are resumed by tickets; their keys change by themselves." },
+	{ "enable-ocsp", BOOL(enable_ocsp), DEFAULT("false"), B, ACTS("TLS"), .doc = "Staples the answer of a certificate's OCSP responder." },
+	{ "ssl-session-tickets", BOOL(ssl_session_tickets), DEFAULT("true"), A, ACTS("TLS"), .doc = "Sessions are resumed by tickets.", .differs = "on by default: keys are made in memory and change every hour; ingress-nginx resumes by a cache instead" },
 
 	/* rules */
 	{ "allow-snippet-annotations", BOOL(allow_snippets), DEFAULT("false"), A, ACTS("snippets"), .doc = "Whether *-snippet annotations are read." },
@@ -265,7 +266,6 @@ const struct field configmap_fields[] = {
 	{ "bind-address", SILENT, .doc = "See --http-address and --https-address." },
 	{ "disable-ipv6", SILENT, .doc = "See --http-address and --https-address." },
 	{ "disable-ipv6-dns", SILENT, .doc = "Names are resolved by the system." },
-	{ "enable-ocsp", SILENT, .doc = "Checks client certificates by OCSP." },
 	{ "http2-max-field-size", SILENT, .doc = "Obsolete: see large-client-header-buffers." },
 	{ "http2-max-header-size", SILENT, .doc = "Obsolete: see large-client-header-buffers." },
 	{ "http2-max-requests", SILENT, .doc = "Obsolete: see keep-alive-requests." },

@@ -294,20 +294,29 @@ static bool has_certificate(struct str pem)
 	return ok;
 }
 
+/* An authority that is missing or broken refuses the whole host with 403, as in ingress-nginx: "" says that there should be
+ * one (tls/client_auth.h). */
 static void client_certificates(struct builder *b)
 {
+	bool denied = b->s->denied != NULL;
+	struct str ca = STR_NONE;
+
 	if (!b->refs.auth_tls_secret)
 		return;
 	const json_t *secret = find_secret(b, "auth-tls-secret", b->refs.auth_tls_secret);
-	if (!secret)
-		return;
-	struct str ca = secret_bytes(secret, "ca.crt");
+	if (secret)
+		ca = secret_bytes(secret, "ca.crt");
 	if (ca.ptr && has_certificate(ca)) {
 		b->s->auth_tls_ca = (char *)(uintptr_t)ca.ptr;
 		return;
 	}
 	free((char *)(uintptr_t)ca.ptr);
-	builder_deny(b, "auth-tls-secret", "auth-tls-secret: the key ca.crt has no certificate");
+	b->s->auth_tls_ca = xstrdup("");
+	if (secret)
+		builder_problem(b, "auth-tls-secret", REASON_DENIED,
+				"auth-tls-secret: the key ca.crt has no certificate; requests are answered with 403");
+	else if (!denied)
+		free(TAKE_PTR(b->s->denied)); /* that of find_secret */
 }
 
 static int restrict_tls(const struct builder *b, SSL_CTX *ctx, struct err *e)

@@ -132,7 +132,7 @@ struct settings {
 	struct jwks *jwt_jwks; /* our own: jwks_new() of a Secret's or ConfigMap's document; NULL: off */
 	char *jwt_issuer;
 	struct str_list jwt_audiences, jwt_forward_claims;
-	char *auth_tls_ca; /* PEM of auth-tls-secret's ca.crt */
+	char *auth_tls_ca; /* PEM of auth-tls-secret's ca.crt; "": there should be one, and every request is refused */
 	enum verify_client auth_tls_verify_client;
 	unsigned auth_tls_verify_depth;
 	bool auth_tls_pass_certificate;
@@ -183,7 +183,7 @@ struct globals {
 	unsigned client_header_timeout_s, client_body_timeout_s, worker_shutdown_timeout_s;
 	unsigned http2_max_concurrent_streams;
 	char *ssl_protocols, *ssl_ciphers, *ssl_ecdh_curve;
-	bool ssl_session_tickets;
+	bool ssl_session_tickets, enable_ocsp;
 	bool use_proxy_protocol, use_forwarded_headers, compute_full_forwarded_for, enable_real_ip;
 	char *forwarded_for_header;
 	struct cidr_list proxy_real_ip_cidr; /* whose PROXY header or X-Forwarded-For is believed */

@@ -63,7 +63,7 @@ struct client_auth *client_auth_new(const char *host, const struct settings *s, 
 	a->set = settings_ref(s);
 	a->id = id_of(host, s);
 	if (read_authorities(a, s->auth_tls_ca, &e) < 0) {
-		*ret_why = xstrdup(e.message);
+		*ret_why = s->auth_tls_ca[0] ? xstrdup(e.message) : NULL;
 		X509_STORE_free(TAKE_PTR(a->store));
 	}
 	return a;

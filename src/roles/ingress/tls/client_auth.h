@@ -9,7 +9,7 @@
 struct client_auth;
 /* For the host of this name (folded), by the settings of the first Ingress that has auth_tls_ca. NULL: it asks nobody.
  * An authority that cannot be read gives one that refuses every request, as ingress-nginx does; *ret_why says why (to be
- * freed), and is NULL otherwise. */
+ * freed), and is NULL otherwise, also for the authority "" (missing: said elsewhere). */
 struct client_auth *client_auth_new(const char *host, const struct settings *s, char **ret_why);
 struct client_auth *client_auth_ref(struct client_auth *a);
 void client_auth_unref(struct client_auth *a); /* NULL is nothing */

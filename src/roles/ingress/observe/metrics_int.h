@@ -99,3 +99,10 @@ void metrics_slot_labels(const struct metrics *m, uint32_t id, const char *ret[S
 void metrics_reap(struct metrics *m); /* main thread: the slots without references */
 /* Appends `value` as a label's: \, " and line feeds escaped. */
 void metrics_label_escape(struct buf *out, const char *value);
+
+/* ---- exposition: metrics_text.c, metrics_own.c ---- */
+void metrics_put_head(struct buf *out, const char *name, const char *type, const char *help);
+void metrics_put_pair(struct buf *out, const char *name, const char *value); /* name="value" */
+void metrics_put_own(const struct metrics *m, struct buf *out);
+/* From *next on; false: `until` is reached, and *next has moved. */
+bool metrics_put_certs(const struct metrics *m, struct buf *out, bool expiry, uint32_t *next, size_t until);

@@ -1,18 +1,5 @@
 /* Exposition: the Prometheus text of all shards, in pieces. Families follow each other; within one, slot after slot. */
 #include "roles/ingress/observe/metrics_int.h"
-#include "roles/ingress/upstream/upstream.h"
-
-#include <stdio.h>
-#include <time.h>
-#include <unistd.h>
-
-static const struct counter {
-	const char *name, *labels, *help;
-} counters[] = {
-#define X(id, name, labels, help) { name, labels, help },
-	METRIC_MAP(X)
-#undef X
-};
 
 /* Of a histogram of exposition: where its buckets are in a cell, and which of them end at each `le`. */
 struct le {
@@ -113,9 +100,17 @@ static bool excluded(const struct metrics_text *t, const char *name)
 	return false;
 }
 
-static void head(struct buf *out, const char *name, const char *type, const char *help)
+void metrics_put_head(struct buf *out, const char *name, const char *type, const char *help)
 {
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+void metrics_put_pair(struct buf *out, const char *name, const char *value)
+{
+	buf_puts(out, name);
+	buf_put_str(out, STR("=\""));
+	metrics_label_escape(out, value);
+	buf_putc(out, '"');
 }
 
 /* A million lines for 10,000 locations: no printf. */
@@ -152,235 +147,6 @@ static void put_line(struct buf *out, const char *name, const char *suffix, stru
 	buf_put_str(out, STR("} "));
 }
 
-static void gauge(struct metrics_text *t, struct buf *out, const char *type, const char *name, const char *help, double value)
-{
-	head(out, name, type, help);
-	buf_printf(out, "%s{%s} %.15g\n", name, t->m->labels, value);
-}
-
-static void put_counters(struct metrics_text *t, struct buf *out)
-{
-	for (unsigned i = 0; i < METRIC_COUNT; i++) {
-		const struct counter *c = &counters[i];
-		if (c->help)
-			head(out, c->name, "counter", c->help);
-		buf_printf(out, "%s{%s%s%s} %llu\n", c->name, t->m->labels, c->labels[0] ? "," : "", c->labels,
-			   (unsigned long long)metrics_total(t->m, i));
-	}
-}
-
-static void put_connections(struct metrics_text *t, struct buf *out)
-{
-	static const char name[] = "nginx_ingress_controller_nginx_process_connections";
-	struct metrics_connections c = metrics_connections(t->m);
-	const struct {
-		const char *state;
-		uint64_t n;
-	} rows[] = {
-		/* nginx tells reading from writing; here a connection is busy with a request, or it waits. */
-		{ "active", c.active }, { "reading", 0 }, { "writing", c.active - c.waiting }, { "waiting", c.waiting },
-	};
-
-	head(out, name, "gauge", "Client connections, by state: active, reading, writing, waiting.");
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		buf_printf(out, "%s{%s,state=\"%s\"} %llu\n", name, t->m->labels, rows[i].state, (unsigned long long)rows[i].n);
-}
-
-static double resident_bytes(void)
-{
-	unsigned long long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	if (f) {
-		if (fscanf(f, "%*u %llu", &pages) != 1)
-			pages = 0;
-		fclose(f);
-	}
-	return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
-static void put_process(struct metrics_text *t, struct buf *out)
-{
-	struct timespec cpu = { 0 };
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-	gauge(t, out, "gauge", "nginx_ingress_controller_nginx_process_num_procs", "Processes.", 1);
-	gauge(t, out, "counter", "nginx_ingress_controller_nginx_process_cpu_seconds_total", "CPU time of the process.",
-	      (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
-	gauge(t, out, "gauge", "nginx_ingress_controller_nginx_process_resident_memory_bytes", "Resident memory of the process.",
-	      resident_bytes());
-	gauge(t, out, "gauge", "nginx_ingress_controller_config_last_reload_successful",
-	      "Whether the last change could be put into effect as a whole.", t->m->last_ok);
-	gauge(t, out, "gauge", "nginx_ingress_controller_config_last_reload_successful_timestamp_seconds",
-	      "When a change was last put into effect.", (double)(t->m->applied_at_ms / 1000));
-	gauge(t, out, "counter", "nginx_ingress_controller_success", "Changes put into effect.", (double)t->m->applied);
-	gauge(t, out, "counter", "nginx_ingress_controller_errors", "Changes that could not be put into effect as a whole.",
-	      (double)t->m->failed);
-	if (t->m->routes) {
-		gauge(t, out, "gauge", "portico_hosts", "Hosts that are routed.", (double)routes_host_count(t->m->routes));
-		gauge(t, out, "gauge", "portico_locations", "Paths of hosts that are routed.",
-		      (double)routes_location_count(t->m->routes));
-	}
-}
-
-/* ---- Ingresses that lead nowhere, or that something is wrong with ---- */
-struct flagged {
-	struct buf *out;
-	const char *name, *label, *labels;
-	struct map seen; /* "ns/ingress/why": of an Ingress with several paths one line */
-};
-
-static void flag(struct flagged *o, struct str ns, struct str ingress, const char *why)
-{
-	cleanup(freep) char *key = xasprintf(STR_FMT "/" STR_FMT "/%s", STR_ARG(ns), STR_ARG(ingress), why);
-
-	if (map_get_c(&o->seen, key))
-		return;
-	map_put_c(&o->seen, key, o);
-	buf_printf(o->out, "%s{%s,namespace=\"" STR_FMT "\",ingress=\"" STR_FMT "\",%s=\"%s\"} 1\n", o->name, o->labels,
-		   STR_ARG(ns), STR_ARG(ingress), o->label, why);
-}
-
-static void orphan(struct flagged *o, const struct location *loc, const char *type)
-{
-	flag(o, str_of(loc->ns), str_of(loc->ingress), type);
-}
-
-static void problem(void *ctx, const char *object, const char *reason, const char *message)
-{
-	struct str ingress, ns = str_cut(str_of(object), '/', &ingress);
-
-	(void)message;
-	flag(ctx, ns, ingress.ptr ? ingress : STR(""), reason);
-}
-
-static void put_problems(struct metrics_text *t, struct buf *out)
-{
-	struct flagged o = { .out = out, .name = "portico_ingress_problem", .label = "reason", .labels = t->m->labels };
-
-	if (!t->m->each_problem)
-		return;
-	head(out, o.name, "gauge", "1 for an Ingress that something is wrong with, for each reason; the events on it tell more.");
-	map_init(&o.seen);
-	t->m->each_problem(t->m->problems, problem, &o);
-	map_done(&o.seen, NULL);
-}
-
-static void host_orphans(void *ctx, const struct host *h)
-{
-	for (size_t i = 0; i < h->n_all; i++) {
-		const struct location *loc = h->all[i];
-		if (!loc->backend)
-			continue;
-		if (loc->backend->service_missing)
-			orphan(ctx, loc, "no-service");
-		else if (!loc->backend->external_name && backend_endpoints(loc->backend)->n == 0)
-			orphan(ctx, loc, "no-endpoint");
-	}
-}
-
-static void put_orphans(struct metrics_text *t, struct buf *out)
-{
-	struct flagged o = { .out = out, .name = "nginx_ingress_controller_orphan_ingress", .label = "type",
-			     .labels = t->m->labels };
-
-	if (!t->m->routes)
-		return;
-	head(out, o.name, "gauge",
-	     "1 for an Ingress whose Service does not exist (no-service) or has no endpoint (no-endpoint).");
-	map_init(&o.seen);
-	routes_each_host(t->m->routes, host_orphans, &o);
-	map_done(&o.seen, NULL);
-}
-
-/* ---- certificates ---- */
-static void name_text(const X509_NAME *n, int nid, char out[128])
-{
-	out[0] = '\0';
-	X509_NAME_get_text_by_NID((X509_NAME *)n, nid, out, 128);
-}
-
-static void put_pair(struct buf *out, const char *name, const char *value)
-{
-	buf_puts(out, name);
-	buf_put_str(out, STR("=\""));
-	metrics_label_escape(out, value);
-	buf_putc(out, '"');
-}
-
-static void cert_labels(struct metrics_text *t, struct buf *out, const struct cert_info *c)
-{
-	const ASN1_INTEGER *serial = X509_get0_serialNumber(c->cert);
-	BIGNUM *bn = ASN1_INTEGER_to_BN(serial, NULL);
-	char *decimal = bn ? BN_bn2dec(bn) : NULL;
-
-	buf_printf(out, "{%s,", t->m->labels);
-	put_pair(out, "host", c->host[0] ? c->host : "_");
-	put_pair(out, ",namespace", c->ns ? c->ns : "");
-	put_pair(out, ",secret_name", c->secret ? c->secret : "");
-	put_pair(out, ",identifier", c->host);
-	buf_printf(out, ",class=\"k8s.io/ingress-nginx\",serial_number=\"%s\"", decimal ? decimal : "");
-	OPENSSL_free(decimal);
-	BN_free(bn);
-}
-
-static void cert_expiry(struct metrics_text *t, struct buf *out, const struct cert_info *c)
-{
-	struct tm tm;
-
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(c->cert), &tm) != 1)
-		return;
-	buf_puts(out, "nginx_ingress_controller_ssl_expire_time_seconds");
-	cert_labels(t, out, c);
-	buf_printf(out, "} %lld\n", (long long)timegm(&tm));
-}
-
-/* As Go's x509.PublicKeyAlgorithm writes it. */
-static const char *key_algorithm(X509 *cert)
-{
-	switch (EVP_PKEY_get_base_id(X509_get0_pubkey(cert))) {
-	case EVP_PKEY_RSA:
-		return "RSA";
-	case EVP_PKEY_EC:
-		return "ECDSA";
-	case EVP_PKEY_ED25519:
-		return "Ed25519";
-	default:
-		return "0";
-	}
-}
-
-static void cert_issuer(struct metrics_text *t, struct buf *out, const struct cert_info *c)
-{
-	const X509_NAME *n = X509_get_issuer_name(c->cert);
-	char text[128];
-
-	buf_puts(out, "nginx_ingress_controller_ssl_certificate_info");
-	cert_labels(t, out, c);
-	name_text(n, NID_commonName, text);
-	put_pair(out, ",issuer_common_name", text);
-	name_text(n, NID_organizationName, text);
-	put_pair(out, ",issuer_organization", text);
-	buf_printf(out, ",public_key_algorithm=\"%s\"} 1\n", key_algorithm(c->cert));
-}
-
-static bool put_certs(struct metrics_text *t, struct buf *out, size_t until)
-{
-	bool expiry = t->stage == STAGE_CERTS;
-
-	if (t->next == 0 && expiry)
-		head(out, "nginx_ingress_controller_ssl_expire_time_seconds", "gauge",
-		     "When the certificate served for a name expires, in seconds since 1970.");
-	else if (t->next == 0)
-		head(out, "nginx_ingress_controller_ssl_certificate_info", "gauge", "Always 1: who issued the certificate.");
-	for (; t->next < t->m->n_certs; t->next++) {
-		if (out->len >= until)
-			return false;
-		(expiry ? cert_expiry : cert_issuer)(t, out, t->m->certs[t->next]);
-	}
-	return true;
-}
-
 /* ---- locations ---- */
 /* The cells of one slot with the same labels in all shards. */
 struct cells {
@@ -403,14 +169,14 @@ static void put_labels(struct metrics_text *t, struct buf *out, uint32_t id, con
 
 	metrics_slot_labels(t->m, id, l);
 	buf_puts(out, t->m->labels);
-	put_pair(out, ",host", l[LABEL_HOST][0] ? l[LABEL_HOST] : "_");
-	put_pair(out, ",namespace", l[LABEL_NS]);
-	put_pair(out, ",ingress", l[LABEL_INGRESS]);
-	put_pair(out, ",service", l[LABEL_SERVICE]);
-	put_pair(out, ",path", l[LABEL_PATH]);
+	metrics_put_pair(out, ",host", l[LABEL_HOST][0] ? l[LABEL_HOST] : "_");
+	metrics_put_pair(out, ",namespace", l[LABEL_NS]);
+	metrics_put_pair(out, ",ingress", l[LABEL_INGRESS]);
+	metrics_put_pair(out, ",service", l[LABEL_SERVICE]);
+	metrics_put_pair(out, ",path", l[LABEL_PATH]);
 	if (!c)
 		return;
-	put_pair(out, ",canary", c->canary ? c->canary : "");
+	metrics_put_pair(out, ",canary", c->canary ? c->canary : "");
 	if (c->status == STATUS_OTHER)
 		buf_printf(out, ",method=\"%s\",status=\"other\"", metrics_method_names[c->method]);
 	else
@@ -503,7 +269,7 @@ static bool put_family(struct metrics_text *t, struct buf *out, size_t until)
 	if (t->exclude && excluded(t, f->name))
 		return true;
 	if (!t->headed)
-		head(out, f->name, f->le ? "histogram" : "counter", f->help);
+		metrics_put_head(out, f->name, f->le ? "histogram" : "counter", f->help);
 	t->headed = true;
 	for (; t->next < t->m->n_slots; t->next++) {
 		if (out->len >= until)
@@ -519,12 +285,8 @@ static bool put_stage(struct metrics_text *t, struct buf *out, size_t until)
 	if (t->stage >= STAGE_FAMILIES)
 		return put_family(t, out, until);
 	if (t->stage >= STAGE_CERTS)
-		return put_certs(t, out, until);
-	put_counters(t, out);
-	put_connections(t, out);
-	put_process(t, out);
-	put_orphans(t, out);
-	put_problems(t, out);
+		return metrics_put_certs(t->m, out, t->stage == STAGE_CERTS, &t->next, until);
+	metrics_put_own(t->m, out);
 	return true;
 }
 

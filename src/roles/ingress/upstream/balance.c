@@ -1,6 +1,7 @@
 #include "roles/ingress/upstream/balance_int.h"
 
 #include "base/map.h"
+#include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/worker.h"
 
 #include <math.h>
@@ -262,7 +263,8 @@ void balance_done_at(struct exchange *x, struct endpoint *e, bool failed, uint64
 		__atomic_fetch_add(&e->errors, 1, __ATOMIC_RELAXED);
 	if ((c ? c->set : set)->load_balance == BALANCE_EWMA)
 		ewma_feed(e, failed, us, now_ms);
-	outlier_result(e, backend_endpoints(x->backend), set, failed, now_ms);
+	if (outlier_result(e, backend_endpoints(x->backend), set, failed, now_ms) && x->worker)
+		metrics_inc(x->worker->metrics, METRIC_EJECTIONS);
 }
 
 void balance_done(struct exchange *x, struct endpoint *e, bool failed, uint64_t us)

@@ -49,8 +49,8 @@ const struct settings *affinity_settings(const struct location *loc, const struc
 /* The canary that sends requests to `b`; NULL: b is the primary or a default backend. */
 const struct canary *canary_of(const struct location *loc, const struct backend *b);
 
-/* outlier.c: consecutive errors eject an endpoint, for longer each time. */
-void outlier_result(struct endpoint *e, const struct endpoints *es, const struct settings *set, bool failed, uint64_t now_ms);
+/* outlier.c: consecutive errors eject an endpoint, for longer each time. True: now. */
+bool outlier_result(struct endpoint *e, const struct endpoints *es, const struct settings *set, bool failed, uint64_t now_ms);
 
 /* Of this thread: below `n`, which is not 0. */
 uint32_t random_below(uint32_t n);

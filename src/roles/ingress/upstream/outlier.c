@@ -34,16 +34,18 @@ static void eject(struct endpoint *e, uint64_t base_ms, uint64_t now_ms)
 	__atomic_store_n(&e->consecutive_errors, 0, __ATOMIC_RELAXED);
 }
 
-void outlier_result(struct endpoint *e, const struct endpoints *es, const struct settings *set, bool failed, uint64_t now_ms)
+bool outlier_result(struct endpoint *e, const struct endpoints *es, const struct settings *set, bool failed, uint64_t now_ms)
 {
 	if (!failed) {
 		if (__atomic_load_n(&e->consecutive_errors, __ATOMIC_RELAXED))
 			__atomic_store_n(&e->consecutive_errors, 0, __ATOMIC_RELAXED);
-		return;
+		return false;
 	}
 	uint32_t errors = __atomic_add_fetch(&e->consecutive_errors, 1, __ATOMIC_RELAXED);
 	if (!set->outlier_consecutive_errors || !set->outlier_eject_s || errors < set->outlier_consecutive_errors)
-		return;
-	if (__atomic_load_n(&e->ejected_until_ms, __ATOMIC_RELAXED) <= now_ms && share_allows(es, now_ms))
-		eject(e, (uint64_t)set->outlier_eject_s * 1000, now_ms);
+		return false;
+	if (__atomic_load_n(&e->ejected_until_ms, __ATOMIC_RELAXED) > now_ms || !share_allows(es, now_ms))
+		return false;
+	eject(e, (uint64_t)set->outlier_eject_s * 1000, now_ms);
+	return true;
 }

@@ -516,7 +516,13 @@ static void certificates(void **state)
 	assert_non_null(s->auth_tls_match_cn);
 	settings_unref(s);
 	s = WITH(g, "auth-tls-secret", "shop/broken");
-	assert_non_null(s->denied);
+	assert_null(s->denied); /* the whole host is refused: client_auth.h */
+	assert_string_equal(s->auth_tls_ca, "");
+	assert_true(told("has no certificate"));
+	settings_unref(s);
+	s = WITH(g, "auth-tls-secret", "shop/missing");
+	assert_null(s->denied);
+	assert_string_equal(s->auth_tls_ca, "");
 	settings_unref(s);
 	s = WITH(g, "proxy-ssl-secret", "shop/client", "proxy-ssl-verify", "on", "proxy-ssl-protocols", "TLSv1.3", "proxy-ssl-name", "a.test");
 	assert_null(s->denied);

@@ -562,6 +562,73 @@ static void test_reset_midway(void **state)
 	assert_int_equal(k->code, NGHTTP2_INTERNAL_ERROR);
 }
 
+/* ---- no new requests ---- */
+
+static bool client_over(void *ctx)
+{
+	(void)ctx;
+	return cl->closed;
+}
+
+static bool goaways(void *ctx)
+{
+	return cl->n_goaways >= *(int *)ctx || cl->closed;
+}
+
+/* keep-alive-requests: what is under way is answered, and no request that the client sends meanwhile is lost. */
+static void test_keep_alive_requests(void **state)
+{
+	const unsigned before = r.globals.keep_alive_requests;
+
+	(void)state;
+	__atomic_store_n(&r.globals.keep_alive_requests, 3, __ATOMIC_RELAXED);
+	for (int i = 0; i < 4; i++)
+		client_ask(cl, "GET", "/hello", NULL, false);
+	assert_true(rig_until(&r, client_over, NULL, 5000));
+	__atomic_store_n(&r.globals.keep_alive_requests, before, __ATOMIC_RELAXED);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(cl->calls[i].status, 200);
+	assert_int_equal(cl->goaway_code, NGHTTP2_NO_ERROR);
+	assert_int_equal(cl->goaway_last, 7);
+	assert_true(cl->n_goaways >= 2);
+}
+
+static bool drained;
+
+static void on_drained(void *arg)
+{
+	(void)arg;
+	drained = true;
+}
+
+static bool is_drained(void *ctx)
+{
+	(void)ctx;
+	return drained;
+}
+
+/* A worker that another process takes over from: the WebSocket goes on until its own end. The last test. */
+static void test_drain(void **state)
+{
+	struct call *k = client_ask(cl, "CONNECT", "/ws", ":protocol: websocket\n", true);
+	int one = 1, two = 2;
+
+	(void)state;
+	assert_true(rig_until(&r, call_has_head, k, 5000));
+	workers_drain(r.workers, on_drained, NULL);
+	assert_true(rig_until(&r, goaways, &one, 5000));
+	assert_true(rig_until(&r, goaways, &two, 5000));
+	assert_int_equal(cl->goaway_last, k->id);
+	call_write(k, "ping", 4, false);
+	assert_true(rig_until(&r, body_arrived, k, 5000));
+	assert_string_equal(call_body(k), "ping");
+	assert_false(drained);
+	call_write(k, "", 0, true);
+	assert_true(call_wait(k));
+	assert_int_equal(k->code, 0);
+	assert_true(rig_until(&r, is_drained, NULL, 5000));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -572,6 +639,7 @@ int main(void)
 		T(test_slow_reader),	T(test_slow_upstream),	 T(test_many),		T(test_websocket),
 		T(test_websocket_refused), T(test_grpc),	 T(test_grpcs),		T(test_grpc_to_h1),
 		T(test_refused_stream), T(test_goaway),		 T(test_reset),		T(test_reset_midway),
+		T(test_keep_alive_requests), T(test_drain),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

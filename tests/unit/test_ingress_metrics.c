@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <cmocka.h>
@@ -481,6 +482,41 @@ static void certificates(void **state)
 	EVP_PKEY_free(key);
 }
 
+/* A worker counts while the main thread reads: no total ever falls, whatever carries are under way. */
+#define STORM 1000000
+static void *storm(void *done)
+{
+	for (unsigned i = 0; i < STORM; i++)
+		request(200, i % 2 ? 100 : 100000);
+	__atomic_store_n((bool *)done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void total_of(void *ctx, const struct metrics_route *r)
+{
+	*(uint64_t *)ctx = r->requests;
+}
+
+static void while_counting(void **state)
+{
+	uint64_t before = 0, now;
+	bool done = false;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, storm, &done), 0);
+	while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE)) {
+		now = before;
+		metrics_each_route(m, total_of, &now);
+		if (now < before)
+			fail_msg("%llu after %llu", (unsigned long long)now, (unsigned long long)before);
+		before = now;
+	}
+	pthread_join(thread, NULL);
+	metrics_each_route(m, total_of, &now);
+	assert_int_equal(now, STORM);
+}
+
 /* Memory and pieces with as many locations as users have. */
 static void ten_thousand(void **state)
 {
@@ -510,6 +546,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(slots, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_workers, setup, teardown),
 		cmocka_unit_test_setup_teardown(certificates, setup, teardown),
+		cmocka_unit_test_setup_teardown(while_counting, setup, teardown),
 		cmocka_unit_test_setup_teardown(ten_thousand, setup, teardown),
 	};
 

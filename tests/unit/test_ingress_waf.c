@@ -524,6 +524,50 @@ static void half_bodies(void **state)
 	}
 }
 
+static void inspect_repeated(struct waf_result *r, const char *unit, size_t bytes)
+{
+	char *body = malloc(bytes);
+	size_t n = strlen(unit);
+	for (size_t i = 0; i < bytes; i++)
+		body[i] = unit[i % n];
+	waf_result_init(r, 1);
+	waf_inspect(r, WAF_BODY_ARG, STR_NONE, (struct str){ body, bytes }, WAF_AS_IS);
+	free(body);
+}
+
+/* Values full of beginnings that never become a match: the budget ends them. Prose does not need it. */
+static void hostile_values_cost_no_more(void **state)
+{
+	(void)state;
+	static const char *const hostile[] = { "{{ a ", "select a from ", "<svg <iframe src " };
+	struct waf_result r;
+	for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+		inspect_repeated(&r, hostile[i], WAF_BODY_BYTES_MAX);
+		assert_true(r.spent_ns < 4ull * WAF_BUDGET_NS);
+		assert_true(rule_matched(&r, 1016));
+		assert_true(r.done);
+	}
+	inspect_repeated(&r, "It was the best of times, or the worst; and we select from the list. ", 32768);
+	assert_int_equal(r.score, 0);
+}
+
+/* A long value is looked at in pieces: nothing hides where they meet. */
+static void nothing_hides_in_long_values(void **state)
+{
+	(void)state;
+	static const char attack[] = "<img src=x onerror=alert(1)>";
+	char *body = malloc(3 * WAF_PIECE_BYTES);
+	for (size_t at = WAF_PIECE_BYTES - 100; at < WAF_PIECE_BYTES + WAF_OVERLAP_BYTES + 100; at++) {
+		struct waf_result r;
+		memset(body, '<', 3 * WAF_PIECE_BYTES); /* no tag, but what the rule begins with */
+		memcpy(body + at, attack, sizeof(attack) - 1);
+		waf_result_init(&r, 1);
+		waf_inspect(&r, WAF_BODY_ARG, STR_NONE, (struct str){ body, 3 * WAF_PIECE_BYTES }, WAF_AS_IS);
+		assert_true(rule_matched(&r, 8002));
+	}
+	free(body);
+}
+
 static void too_many_arguments(void **state)
 {
 	(void)state;
@@ -635,6 +679,8 @@ int main(void)
 		cmocka_unit_test(bodies_are_taken_apart),
 		cmocka_unit_test(long_bodies_pass_behind_the_limit),
 		cmocka_unit_test(half_bodies),
+		cmocka_unit_test(hostile_values_cost_no_more),
+		cmocka_unit_test(nothing_hides_in_long_values),
 		cmocka_unit_test(too_many_arguments),
 		cmocka_unit_test(modes),
 		cmocka_unit_test(where_it_looks),

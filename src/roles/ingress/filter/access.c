@@ -43,7 +43,9 @@ bool location_is_listed(const struct location *loc, const struct str_list *prefi
 
 static enum filter_verdict address_refuse(struct exchange *x)
 {
-	metrics_inc(x->worker->metrics, METRIC_DENIED_ADDRESS);
+	/* With satisfy any a password may still let it in. */
+	if (x->loc->set->satisfy != SATISFY_ANY)
+		metrics_inc(x->worker->metrics, METRIC_DENIED_ADDRESS);
 	return access_refuse(x, 403);
 }
 
@@ -82,6 +84,8 @@ static enum filter_verdict access_end_request(struct exchange *x, void **state)
 	(void)state;
 	if (x->access_granted || x->access_refused == 0)
 		return FILTER_NEXT;
+	if (x->access_refused == 403)
+		metrics_inc(x->worker->metrics, METRIC_DENIED_ADDRESS);
 	exchange_answer_error(x, x->access_refused);
 	return FILTER_ANSWERED;
 }

@@ -10,6 +10,9 @@
 
 #define WAF_BODY_BYTES_MAX (128u << 10) /* ModSecurity's SecRequestBodyNoFilesLimit; what follows is passed on unread */
 #define WAF_ARGS_MAX 1000		/* of a query or form: PHP's max_input_vars */
+#define WAF_BUDGET_NS 20000000 /* for regular expressions, of one request: ten times what a long text of prose needs */
+#define WAF_PIECE_BYTES 2048   /* of a long value: between pieces the budget is looked at */
+#define WAF_OVERLAP_BYTES 512  /* nothing that a rule looks for is longer */
 #define WAF_SET_WORDS ((WAF_RULES_MAX + 63) / 64)
 
 /* A set of rules, by their place in waf_rules. */
@@ -22,6 +25,9 @@ struct waf_result {
 	unsigned paranoia, score;
 	struct waf_set matched;
 	size_t n_args;
+	bool first_only;  /* set by the caller: the score matters, not which rules made it */
+	bool done;	  /* no more values are looked at */
+	uint64_t spent_ns;
 };
 
 /* ---- without sockets: tests, fuzzers, other programs ---- */

@@ -2,6 +2,11 @@
 #include "roles/ingress/filter/waf_int.h"
 #include "roles/ingress/filter/waf_text.h"
 
+#include <time.h>
+
+/* Reading the clock is a system call: short texts are charged by the piece. */
+#define SHORT_BYTES 256
+#define SHORT_NS 500
 #define STACK_VALUE_BYTES 2048 /* longer values are rare, and get memory of their own */
 
 #define PLAIN_MEANS_NOTHING (WAF_INPUT | WAF_ON(WAF_REFERER))
@@ -29,6 +34,7 @@ static void rule_matched(struct waf_result *r, size_t i)
 		return;
 	waf_set_add(&r->matched, i);
 	r->score += waf_rules[i].severity;
+	r->done |= r->first_only && r->score >= WAF_THRESHOLD;
 	__atomic_fetch_add(&counts.rules[i], 1, __ATOMIC_RELAXED);
 }
 
@@ -47,23 +53,59 @@ struct looked_at {
 	struct str header;
 };
 
-static bool rule_fits(const struct looked_at *l, size_t i, struct str text)
+/* Time that this thread has really computed: a busy machine must not make requests look dear. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Expressions that begin anywhere may cost their length times their longest repetition: in pieces they can be given up. */
+static bool match_in_pieces(const struct pattern *p, struct str text, uint64_t until_ns)
+{
+	while (text.len > WAF_PIECE_BYTES + WAF_OVERLAP_BYTES) {
+		if (pattern_match(p, (struct str){ text.ptr, WAF_PIECE_BYTES + WAF_OVERLAP_BYTES }, NULL))
+			return true;
+		if (cpu_ns() > until_ns)
+			return false;
+		text = (struct str){ text.ptr + WAF_PIECE_BYTES, text.len - WAF_PIECE_BYTES };
+	}
+	return pattern_match(p, text, NULL);
+}
+
+static bool rule_fits(const struct looked_at *l, size_t i, struct str text, uint64_t until_ns)
 {
 	const struct waf_rule *rule = &waf_rules[i];
 	if (rule->header != NULL && !str_ieq(l->header, str_of(rule->header)))
 		return false;
-	return l->e->patterns[i] == NULL || pattern_match(l->e->patterns[i], text, NULL);
+	if (rule->regex == NULL)
+		return true;
+	if (rule->regex[0] == '^')
+		return pattern_match(l->e->patterns[i], text, NULL);
+	return match_in_pieces(l->e->patterns[i], text, until_ns);
 }
 
 static void compare(const struct looked_at *l, const struct waf_set *hits, enum waf_form form, struct str text)
 {
 	struct waf_set s = waf_set_and(hits, &l->e->form[form]);
+	struct waf_result *r = l->r;
+	if (waf_set_empty(&s) || r->done)
+		return;
+	bool is_short = text.len <= SHORT_BYTES;
+	uint64_t begun_ns = is_short ? 0 : cpu_ns(), until_ns = begun_ns + WAF_BUDGET_NS - r->spent_ns;
 	for (size_t k = 0; k < WAF_SET_WORDS; k++)
 		for (uint64_t left = s.word[k]; left != 0; left &= left - 1) {
 			size_t i = 64 * k + (size_t)__builtin_ctzll(left);
-			if (!waf_set_has(&l->r->matched, i) && rule_fits(l, i, text))
-				rule_matched(l->r, i);
+			r->spent_ns += is_short ? SHORT_NS : 0;
+			if (!r->done && !waf_set_has(&r->matched, i) && rule_fits(l, i, text, until_ns))
+				rule_matched(r, i);
 		}
+	r->spent_ns += is_short ? 0 : cpu_ns() - begun_ns;
+	if (r->spent_ns > WAF_BUDGET_NS) {
+		r->done = true;
+		waf_fact_found(r, WAF_TOO_DEAR);
+	}
 }
 
 static void scan_and_compare(const struct looked_at *l, enum waf_form form, struct str text)
@@ -108,7 +150,7 @@ static void facts_of(struct waf_result *r, enum waf_target t, unsigned seen)
 
 void waf_inspect(struct waf_result *r, enum waf_target t, struct str header, struct str value, enum waf_decode how)
 {
-	if (value.len == 0 || (PLAIN_MEANS_NOTHING & WAF_ON(t) && waf_is_plain(value)))
+	if (value.len == 0 || r->done || (PLAIN_MEANS_NOTHING & WAF_ON(t) && waf_is_plain(value)))
 		return;
 	const struct waf_engine *e = waf_engine();
 	struct looked_at l = { r, e, &e->wanted[t][r->paranoia - 1], header };

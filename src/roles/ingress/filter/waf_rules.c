@@ -3,7 +3,8 @@
  * Numbers: 1xxx protocol, 2xxx scanners, 3xxx files, 4xxx remote resources, 5xxx commands, 6xxx PHP, 7xxx other languages,
  * 8xxx scripts in pages, 9xxx SQL. A rule's number never changes its meaning.
  * Level 1 must not refuse what people write and applications send; 2 refuses what only developers write; 3 and 4 are for
- * sites that know their input. Each rule has samples of both kinds in tests/unit/test_ingress_waf.c.
+ * sites that know their input. A regular expression that does not begin with '^' is tried on pieces of long values: nothing
+ * it matches may be longer than WAF_OVERLAP_BYTES. One that does must need one pass only. Each rule has samples of both kinds in tests/unit/test_ingress_waf.c.
  */
 #include "roles/ingress/filter/waf_rules.h"
 
@@ -33,6 +34,7 @@ const struct waf_rule waf_rules[] = {
 	{ 1001, 1, CRITICAL, .fact = WAF_NUL, .what = "NUL byte in an argument" },
 	{ 1002, 1, WARNING, .fact = WAF_BAD_PERCENT, .what = "malformed percent-encoding in the query" },
 	{ 1003, 1, CRITICAL, .fact = WAF_TOO_MANY_ARGS, .what = "more arguments than are looked at" },
+	{ 1016, 1, CRITICAL, .fact = WAF_TOO_DEAR, .what = "values made so that looking at them takes long" },
 	{ 1004, 1, CRITICAL, .fact = WAF_BAD_MULTIPART, .what = "multipart body that cannot be taken apart" },
 	{ 1005, 1, WARNING, .fact = WAF_BAD_JSON, .what = "JSON body that is no JSON" },
 	{ 1006, 2, WARNING, .fact = WAF_BODY_UNEXPECTED, .what = "GET or HEAD with a body" },
@@ -195,7 +197,7 @@ const struct waf_rule waf_rules[] = {
 		       "$php_self"),
 	  .what = "PHP variable" },
 	{ 6005, 1, CRITICAL, WAF_TEXT, .targets = INPUT | ON(URI), .phrases = P(":{", ":\""),
-	  .regex = "(?:^|[;{}\\s\"'=])[oc]:\\+?\\d+:\"[^\"]{1,200}\":\\d+:\\{", .what = "serialised PHP object" },
+	  .regex = "(?:^|[;{}\\s\"'=])[oc]:\\+?\\d+:\"[^\"]{1,100}\":\\d+:\\{", .what = "serialised PHP object" },
 	{ 6006, 1, CRITICAL, WAF_TEXT, .targets = INPUT | ON(URI),
 	  .phrases = P("allow_url_include", "allow_url_fopen", "auto_prepend_file", "auto_append_file", "disable_functions", "open_basedir",
 		       "suhosin.simulation", "cgi.force_redirect", "safe_mode="),
@@ -208,7 +210,7 @@ const struct waf_rule waf_rules[] = {
 
 	/* ---- 7xxx Java, Node, Python, Ruby, templates, XML, LDAP, NoSQL ---- */
 	{ 7001, 1, CRITICAL, WAF_TEXT, .targets = ANYWHERE | ON(HEADER), .phrases = P("${"),
-	  .regex = "\\$\\{(?:[^}]{0,200}\\$\\{|[^}\\s]{0,100}(?:jndi|ctx|env|sys|java|lower|upper|base64|date|main|bundle|k8s|docker|log4j|spring|hostname)\\s?:|"
+	  .regex = "\\$\\{(?:[^}]{0,100}\\$\\{|[^}\\s]{0,100}(?:jndi|ctx|env|sys|java|lower|upper|base64|date|main|bundle|k8s|docker|log4j|spring|hostname)\\s?:|"
 		   "::?-)",
 	  .what = "look-up in a log message: Log4Shell" },
 	{ 7002, 1, CRITICAL, WAF_TEXT, .targets = ANYWHERE | ON(HEADER),
@@ -221,7 +223,7 @@ const struct waf_rule waf_rules[] = {
 	{ 7003, 1, CRITICAL, WAF_TEXT, .targets = INPUT | ON(HEADER), .phrases = P("ro0ab", "\xac\xed\x05", "aced0005"),
 	  .regex = "(?:^|[=:\"'\\s])ro0ab[0-9a-z+/_-]{12,}|\\xac\\xed\\x05|(?:^|[=:\"'\\s])aced0005[0-9a-f]{8,}", .what = "serialised Java object" },
 	{ 7004, 1, CRITICAL, WAF_TEXT, .targets = ANYWHERE, .phrases = P("{{", "{%", "<%", "#{", "${", "%{", "*{", "[[${"),
-	  .regex = "\\{\\{[^}]{0,300}(?:__|\\bconfig\\.|\\bself\\.|\\brequest\\.|\\bcycler\\.|\\blipsum\\.|\\bjoiner\\.|constructor|\\.getclass|\\d ?\\* ?['\"]?\\d)|"
+	  .regex = "\\{\\{[^}]{0,100}(?:__|\\bconfig\\.|\\bself\\.|\\brequest\\.|\\bcycler\\.|\\blipsum\\.|\\bjoiner\\.|constructor|\\.getclass|\\d ?\\* ?['\"]?\\d)|"
 		   "\\{% ?(?:import|include|for [a-z]+ in (?:\\(|''|\"\"|\\[))|<%=? ?(?:system|exec|file\\.|io\\.|`|\\d+ ?\\* ?\\d)|#\\{ ?(?:\\d+ ?\\* ?\\d|`|system)|"
 		   "[$%*]\\{ ?(?:\\d+ ?\\* ?\\d|\\(?\\s?#\\w|t\\(|[\"'][\"']\\.|new |@)",
 	  .what = "expression of a template" },
@@ -257,7 +259,7 @@ const struct waf_rule waf_rules[] = {
 	{ 7013, 1, CRITICAL, WAF_TEXT, .targets = INPUT | WAF_CLIENT | ON(FILENAME), .phrases = P("<!--"),
 	  .regex = "<!--\\s?#\\s?(?:exec|include|echo|config|printenv|set|flastmod|fsize)\\b", .what = "server-side include" },
 	{ 7014, 1, CRITICAL, WAF_TEXT, .targets = INPUT, .phrases = P("xsi:", "xinclude", "xi:include", "xsl:"),
-	  .regex = "<xi:include|xmlns:xi ?= ?[\"']http://www\\.w3\\.org/2001/xinclude|<xsl:(?:value-of|variable)[^>]{0,200}(?:system-property|document\\()",
+	  .regex = "<xi:include|xmlns:xi ?= ?[\"']http://www\\.w3\\.org/2001/xinclude|<xsl:(?:value-of|variable)[^>]{0,100}(?:system-property|document\\()",
 	  .what = "inclusion in XML" },
 	{ 7015, 2, CRITICAL, WAF_TEXT, .targets = INPUT, .phrases = P("']", "\"]", "' or", "\" or", "ancestor::", "descendant::", "child::", "text()"),
 	  .regex = "(?:ancestor|descendant|child|parent|following)(?:-or-self)?::|/text\\(\\)|['\"]\\s?\\]\\s?\\|\\s?/", .what = "XPath" },
@@ -272,7 +274,7 @@ const struct waf_rule waf_rules[] = {
 		       "onselect", "onsearch", "oninvalid", "onreset", "onunload", "onmessage", "onpopstate", "onplay", "oncanplay",
 		       "onended", "ontouch", "onauxclick", "onrepeat", "onfinish", "onbounce", "onshow", "onstorage", "ontimeupdate",
 		       "onloadstart", "onformdata", "onclose", "onsecuritypolicy", "onabort", "onprogress", "onreadystatechange"),
-	  .regex = "(?:<[a-z!/][^<>]{0,300}?[\\s/\"'`]|[\"'`][\\s/]{0,5}|^\\s?)on[a-z]{3,25}\\s?=\\s?\\S", .what = "event handler" },
+	  .regex = "(?:<[a-z!/][^<>]{0,100}?[\\s/\"'`]|[\"'`][\\s/]{0,5}|^\\s?)on[a-z]{3,25}\\s?=\\s?\\S", .what = "event handler" },
 	{ 8003, 1, CRITICAL, WAF_TEXT, .targets = ANYWHERE, .phrases = P("script:", "script :"),
 	  .regex = "(?:^|[\"'=(,\\s>])(?:j ?a ?v ?a|v ?b|live) ?s ?c ?r ?i ?p ?t ?:(?:[\\w$.\\[\\]'\"]*[(=`\\[]|//|/\\*|void\\b|%|\\\\)",
 	  .what = "URL that is a script" },
@@ -281,7 +283,7 @@ const struct waf_rule waf_rules[] = {
 		       "data:application/javascript", "data:;base64,phn"),
 	  .what = "data URL with a page" },
 	{ 8005, 1, CRITICAL, WAF_TEXT, .targets = ANYWHERE, .phrases = P("srcdoc", "formaction", "xlink:href", "http-equiv", "<base", "<isindex"),
-	  .regex = "<[a-z][^<>]{0,300}?\\ssrcdoc\\s?=|<(?:button|input)[^<>]{0,300}?\\sformaction\\s?=|xlink:href\\s?=\\s?[\"']?\\s?(?:data|javascript|https?:|//)|"
+	  .regex = "<[a-z][^<>]{0,100}?\\ssrcdoc\\s?=|<(?:button|input)[^<>]{0,100}?\\sformaction\\s?=|xlink:href\\s?=\\s?[\"']?\\s?(?:data|javascript|https?:|//)|"
 		   "<meta[^<>]{0,100}?http-equiv\\s?=\\s?[\"']?(?:refresh|set-cookie)|<base\\s[^<>]{0,100}?href|<isindex",
 	  .what = "attribute that loads a page" },
 	{ 8006, 1, CRITICAL, WAF_TEXT, .targets = ANYWHERE,
@@ -298,13 +300,13 @@ const struct waf_rule waf_rules[] = {
 		   "\\batob\\(\\s?[\"'`]|\\bnew function\\(\\s?[\"'`]",
 	  .what = "call of a script" },
 	{ 8008, 1, CRITICAL, WAF_TEXT, .targets = ANYWHERE, .phrases = P("expression(", "-moz-binding", "behavior:", "behaviour:", "@import"),
-	  .regex = "style\\s?=[^>]{0,300}?(?:expression\\(|-moz-binding|behaviou?r\\s?:)|:\\s?expression\\(|-moz-binding\\s?:\\s?url|@import\\s?(?:url\\(\\s?)?[\"']?\\s?(?:javascript|data|//)",
+	  .regex = "style\\s?=[^>]{0,100}?(?:expression\\(|-moz-binding|behaviou?r\\s?:)|:\\s?expression\\(|-moz-binding\\s?:\\s?url|@import\\s?(?:url\\(\\s?)?[\"']?\\s?(?:javascript|data|//)",
 	  .what = "style that runs a script" },
 	{ 8009, 1, CRITICAL, WAF_TEXT, .targets = ANYWHERE, .phrases = P("[]+", "+[]", "![]", "!![]"), .regex = "(?:[\\[\\]()!+]\\s?){20,}",
 	  .what = "script of brackets" },
 	{ 8010, 1, CRITICAL, WAF_TEXT, .targets = ANYWHERE, .phrases = P("<svg", "<math", "<iframe", "<object", "<embed", "<applet", "<frameset"),
-	  .regex = "<(?:iframe|object|embed|applet|frameset|svg|math)\\b[^<>]{0,300}?(?:\\s(?:src|data|href|code|codebase)\\s?=\\s?[\"']?\\s?(?:javascript|data|vbscript):|"
-		   "\\bon[a-z]+\\s?=)|<svg[\\s/>][\\s\\S]{0,300}?<(?:script|animate|set|foreignobject|use)\\b|<applet\\b",
+	  .regex = "<(?:iframe|object|embed|applet|frameset|svg|math)\\b[^<>]{0,100}?(?:\\s(?:src|data|href|code|codebase)\\s?=\\s?[\"']?\\s?(?:javascript|data|vbscript):|"
+		   "\\bon[a-z]+\\s?=)|<svg[\\s/>][\\s\\S]{0,100}?<(?:script|animate|set|foreignobject|use)\\b|<applet\\b",
 	  .what = "embedded object with a script" },
 	{ 8011, 2, CRITICAL, WAF_TEXT, .targets = ANYWHERE,
 	  .phrases = P("<svg", "<math", "<iframe", "<object", "<embed", "<applet", "<frame", "<style", "<link", "<meta", "<base", "<form", "<template",
@@ -327,7 +329,7 @@ const struct waf_rule waf_rules[] = {
 		   "in\\s?\\(|is\\b|r?like\\b|regexp\\b|sounds\\b)\\s?[\\s(]*['\"`\\w@(-]|[=<>]\\s?['\"`]\\s?(?:$|or\\b|and\\b|--|#))",
 	  .what = "condition behind a quote" },
 	{ 9003, 1, CRITICAL, WAF_SQL, .targets = INPUT, .phrases = P("or", "and", "xor", "||", "&&", "having"),
-	  .regex = "(?:^|[\\s(=,])-?\\d+['\"]?\\s?[)\\s]*(?:\\s(?:or|and|xor|having)\\b|\\|\\||&&)[\\s(!~-]*(?:\\d+|'[^']*'|\"[^\"]*\")\\s?(?:=|<>|!=|<=?|>=?|like\\b)\\s?"
+	  .regex = "\\d['\"]?\\s?[)\\s]*(?:\\s(?:or|and|xor|having)\\b|\\|\\||&&)[\\s(!~-]*(?:\\d+|'[^']*'|\"[^\"]*\")\\s?(?:=|<>|!=|<=?|>=?|like\\b)\\s?"
 		   "(?:\\d+|'|\")",
 	  .what = "condition that is always true or false" },
 	{ 9004, 1, CRITICAL, WAF_SQL, .targets = INPUT, .phrases = P("--", "#", "/*", ";"),
@@ -351,8 +353,8 @@ const struct waf_rule waf_rules[] = {
 	  .regex = "\\b(?:sleep|benchmark|randomblob)\\s?\\(\\s?\\(?\\s?(?:\\d|select\\b)|\\bwaitfor\\s(?:delay|time)\\s?['\"(]", .what = "statement that waits" },
 	{ 9008, 1, CRITICAL, WAF_SQL, .targets = INPUT | WAF_CLIENT | ON(URI), .phrases = P("select"),
 	  .regex = "\\bselect[\\s(]+(?:\\*|[\\w.`\"]+\\s?,|@@|\\d+\\s?,|null\\b|distinct\\b|top \\d|count\\s?\\(|concat|char\\s?\\(|version\\s?\\(|user\\s?\\(|database\\s?\\(|"
-		   "current_user|load_file|pg_sleep|if\\s?\\(|case\\b)[^;]{0,300}?(?:\\bfrom\\s+[\\w.`\"\\[(]+|$|\\))|\\bselect\\b[^;]{1,200}?\\bfrom\\s+[\\w.`\"]+\\s?(?:where\\s[\\w.`]+\\s?[=<>]|limit \\d|"
-		   "order by|group by|union\\b|--|#)|[('\"`]\\s?select\\b[^;]{1,200}?\\bfrom\\s",
+		   "current_user|load_file|pg_sleep|if\\s?\\(|case\\b)[^;]{0,60}?(?:\\bfrom\\s+[\\w.`\"\\[(]+|$|\\))|\\bselect\\b[^;]{1,60}?\\bfrom\\s+[\\w.`\"]+\\s?(?:where\\s[\\w.`]+\\s?[=<>]|limit \\d|"
+		   "order by|group by|union\\b|--|#)|[('\"`]\\s?select\\b[^;]{1,60}?\\bfrom\\s",
 	  .what = "SELECT statement" },
 	{ 9009, 1, CRITICAL, WAF_SQL, .targets = INPUT, .phrases = P("order by", "group by", "having"),
 	  .regex = "(?:['\"`]|\\d|\\))\\s?[)\\s]*(?:(?:order|group) by \\(?\\d+\\)?\\s?(?:,|$|--|#)|having\\s+\\(?\\d+\\s?[=<>])", .what = "counting columns" },

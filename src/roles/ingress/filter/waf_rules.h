@@ -49,6 +49,7 @@ enum waf_fact {
 	WAF_NUL,	      /* %00 in an argument */
 	WAF_BAD_PERCENT,      /* a '%' that encodes nothing */
 	WAF_TOO_MANY_ARGS,
+	WAF_TOO_DEAR,	      /* WAF_BUDGET_NS is used up */
 	WAF_BAD_MULTIPART,
 	WAF_BAD_JSON,
 	WAF_BODY_UNEXPECTED,  /* of GET or HEAD */

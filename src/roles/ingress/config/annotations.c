@@ -13,15 +13,15 @@
 #define ACTS(where) .acts = where
 #define GUARDS .flags = FIELD_GUARDS
 
-static const struct field_word on_off[] = { { "on", true }, { "off", false }, { 0 } };
+const struct field_word words_on_off[] = { { "on", true }, { "off", false }, { 0 } };
 static const struct field_word protocols[] = { { "HTTP", PROTOCOL_HTTP }, { "HTTPS", PROTOCOL_HTTPS },
 	{ "AUTO_HTTP", PROTOCOL_AUTO_HTTP }, { "GRPC", PROTOCOL_GRPC }, { "GRPCS", PROTOCOL_GRPCS }, { "FCGI", PROTOCOL_FCGI }, { 0 } };
-static const struct field_word http_versions[] = { { "1.1", false }, { "1.0", true }, { 0 } };
-static const struct field_word next_upstreams[] = { { "error", NEXT_ERROR }, { "timeout", NEXT_TIMEOUT },
+const struct field_word words_http_versions[] = { { "1.1", false }, { "1.0", true }, { 0 } };
+const struct field_word words_next_upstreams[] = { { "error", NEXT_ERROR }, { "timeout", NEXT_TIMEOUT },
 	{ "invalid_header", NEXT_INVALID_HEADER }, { "http_500", NEXT_500 }, { "http_502", NEXT_502 }, { "http_503", NEXT_503 },
 	{ "http_504", NEXT_504 }, { "http_403", NEXT_403 }, { "http_404", NEXT_404 }, { "http_429", NEXT_429 },
 	{ "non_idempotent", NEXT_NON_IDEMPOTENT }, { "off", 0 }, { 0 } };
-static const struct field_word balances[] = { { "round_robin", BALANCE_ROUND_ROBIN }, { "ewma", BALANCE_EWMA },
+const struct field_word words_balances[] = { { "round_robin", BALANCE_ROUND_ROBIN }, { "ewma", BALANCE_EWMA },
 	{ "least_requests", BALANCE_LEAST_REQUESTS }, { "chash", BALANCE_ROUND_ROBIN }, { "chashsubset", BALANCE_ROUND_ROBIN },
 	{ "sticky_balanced", BALANCE_ROUND_ROBIN }, { "sticky_persistent", BALANCE_ROUND_ROBIN }, { 0 } };
 static const struct field_word affinities[] = { { "cookie", true }, { 0 } };
@@ -94,10 +94,10 @@ const struct field nginx_annotations[] = {
 	{ "client-body-buffer-size", SIZE(client_body_buffer_bytes), DEFAULT("8k"), B, LOCATION, ACTS("upstream"),
 	  .doc = "How much of a request's body is kept for another try.",
 	  .differs = "nginx buffers whole bodies, on disk beyond this size; here a longer body is streamed and not tried again" },
-	{ "proxy-request-buffering", WORD(proxy_request_buffering, on_off), DEFAULT("on"), A, LOCATION, ACTS("upstream"),
+	{ "proxy-request-buffering", WORD(proxy_request_buffering, words_on_off), DEFAULT("on"), A, LOCATION, ACTS("upstream"),
 	  .doc = "Whether the request's body is read before an upstream is asked.",
 	  .differs = "bodies above client-body-buffer-size (at least 64 KiB) are streamed: nothing is written to disk", .same_with = "off" },
-	{ "proxy-buffering", WORD(proxy_buffering, on_off), DEFAULT("off"), A, LOCATION, ACTS("upstream"),
+	{ "proxy-buffering", WORD(proxy_buffering, words_on_off), DEFAULT("off"), A, LOCATION, ACTS("upstream"),
 	  .doc = "Whether an answer is read ahead of a slow client.",
 	  .differs = "at most proxy-buffer-size times proxy-buffers-number is read ahead, in memory", .same_with = "off" },
 	{ "proxy-buffer-size", SIZE(proxy_buffer_bytes), DEFAULT("4k"), A, LOCATION, ACTS("upstream"), .flags = FIELD_FOOTNOTE,
@@ -119,15 +119,15 @@ const struct field nginx_annotations[] = {
 	{ "backend-protocol", WORD(backend_protocol, protocols), DEFAULT("HTTP"), A, LOCATION, ACTS("upstream"),
 	  .flags = FIELD_FOOTNOTE, .doc = "What the upstream speaks; GRPC is HTTP/2 without TLS. HTTPS verifies nothing unless proxy-ssl-verify is on.",
 	  .differs = "FCGI is not spoken: such locations answer 503" },
-	{ "proxy-http-version", WORD(proxy_http_1_0, http_versions), DEFAULT("1.1"), B, LOCATION, ACTS("upstream"),
+	{ "proxy-http-version", WORD(proxy_http_1_0, words_http_versions), DEFAULT("1.1"), B, LOCATION, ACTS("upstream"),
 	  .doc = "HTTP version of requests to the upstream." },
-	{ "proxy-next-upstream", WORDS(next_upstream, next_upstreams), DEFAULT("error timeout"), B, LOCATION, ACTS("upstream"),
+	{ "proxy-next-upstream", WORDS(next_upstream, words_next_upstreams), DEFAULT("error timeout"), B, LOCATION, ACTS("upstream"),
 	  .doc = "When another endpoint is tried; only idempotent requests are, unless non_idempotent is among the words." },
 	{ "proxy-next-upstream-tries", INT(next_upstream_tries, 0, 1000), DEFAULT("3"), B, LOCATION, ACTS("upstream"),
 	  .doc = "How many endpoints are tried, the first included. 0: no limit." },
 	{ "proxy-next-upstream-timeout", SECONDS(next_upstream_timeout_s), DEFAULT("0"), B, LOCATION, ACTS("upstream"),
 	  .doc = "For how long another endpoint may be tried. 0: no limit." },
-	{ "load-balance", WORD(load_balance, balances), DEFAULT("round_robin"), B, LOCATION, ACTS("balancing"),
+	{ "load-balance", WORD(load_balance, words_balances), DEFAULT("round_robin"), B, LOCATION, ACTS("balancing"),
 	  .doc = "How an endpoint is chosen. least_requests (the less busy of two) is our own." },
 	{ "upstream-hash-by", VARIABLES(upstream_hash_by, form_any), B, LOCATION, ACTS("balancing"),
 	  .doc = "Requests with the same value go to the same endpoint (consistent hashing); wins over load-balance." },
@@ -230,7 +230,8 @@ const struct field nginx_annotations[] = {
 	{ "auth-keepalive-timeout", NONE, C, LOCATION, ACTS("external auth"), .flags = FIELD_SILENT,
 	  .doc = "For how long a connection to auth-url would be kept." },
 	{ "auth-tls-secret", REF(auth_tls_secret, form_reference), B, HOST, ACTS("client certificates"), GUARDS,
-	  .doc = "The Secret with the CA (`ca.crt`) that client certificates are checked against." },
+	  .doc = "The Secret with the CA (`ca.crt`) that client certificates are checked against. Missing: every request to the host is "
+		 "answered with 403." },
 	{ "auth-tls-verify-client", WORD(auth_tls_verify_client, verify_clients), DEFAULT("on"), B, HOST, ACTS("client certificates"), GUARDS,
 	  .doc = "Whether a certificate is asked for, and whether it is needed." },
 	{ "auth-tls-verify-depth", INT(auth_tls_verify_depth, 1, 100), DEFAULT("1"), B, HOST, ACTS("client certificates"), GUARDS,
@@ -246,14 +247,14 @@ const struct field nginx_annotations[] = {
 	/* upstream TLS */
 	{ "proxy-ssl-secret", REF(proxy_ssl_secret, form_reference), B, LOCATION, ACTS("upstream TLS"), GUARDS,
 	  .doc = "The Secret with the certificate shown to the upstream (`tls.crt`, `tls.key`) and the CA it is checked against (`ca.crt`)." },
-	{ "proxy-ssl-verify", WORD(proxy_ssl_verify, on_off), DEFAULT("off"), B, LOCATION, ACTS("upstream TLS"), GUARDS,
+	{ "proxy-ssl-verify", WORD(proxy_ssl_verify, words_on_off), DEFAULT("off"), B, LOCATION, ACTS("upstream TLS"), GUARDS,
 	  .doc = "Checks the upstream's certificate. Needs proxy-ssl-secret." },
 	{ "proxy-ssl-verify-depth", .type = FIELD_INT, .home = HOME_SETTINGS_REFS, OF_NUMBER(struct settings_refs, proxy_ssl_verify_depth),
 	  .min = 1, .max = 100, DEFAULT("1"), B, LOCATION, ACTS("upstream TLS"),
 	  .doc = "How many certificates may be between the upstream's and the CA." },
 	{ "proxy-ssl-name", TEXT(proxy_ssl_name, form_host), B, LOCATION, ACTS("upstream TLS"),
 	  .doc = "The name that the upstream's certificate must have, and that is sent as SNI." },
-	{ "proxy-ssl-server-name", WORD(proxy_ssl_server_name, on_off), DEFAULT("off"), B, LOCATION, ACTS("upstream TLS"),
+	{ "proxy-ssl-server-name", WORD(proxy_ssl_server_name, words_on_off), DEFAULT("off"), B, LOCATION, ACTS("upstream TLS"),
 	  .doc = "Sends SNI to the upstream." },
 	{ "proxy-ssl-protocols", .type = FIELD_WORDS, .home = HOME_SETTINGS_REFS, OF(struct settings_refs, proxy_ssl_protocols, unsigned),
 	  .words = tls_versions, DEFAULT("TLSv1.2"), B, LOCATION, ACTS("upstream TLS"), .doc = "TLS versions spoken to the upstream." },
@@ -294,7 +295,7 @@ const struct field nginx_annotations[] = {
 	  .doc = "A ConfigMap with headers for answers; only names that the ConfigMap's global-allowed-response-headers has." },
 	{ "mirror-target", VARIABLES(mirror_target, form_url_with_variables), B, LOCATION, ACTS("mirror"),
 	  .doc = "Each request is also sent there; the answer is dropped." },
-	{ "mirror-request-body", WORD(mirror_request_body, on_off), DEFAULT("on"), B, LOCATION, ACTS("mirror"),
+	{ "mirror-request-body", WORD(mirror_request_body, words_on_off), DEFAULT("on"), B, LOCATION, ACTS("mirror"),
 	  .doc = "Whether the mirror gets the request's body." },
 	{ "mirror-host", TEXT(mirror_host, form_any), B, LOCATION, ACTS("mirror"), .doc = "Host that the mirror sees; by default that of its URL." },
 	{ "configuration-snippet", REF(configuration_snippet, form_any), .flags = FIELD_MULTILINE | FIELD_FOOTNOTE, A, LOCATION, ACTS("snippets"),

@@ -4,6 +4,9 @@
 #include "roles/ingress/config/field.h"
 #include "roles/ingress/config/refs.h"
 
+/* Words that annotations and the ConfigMap share; of annotations.c. */
+extern const struct field_word words_on_off[], words_http_versions[], words_next_upstreams[], words_balances[];
+
 #define OF(record, member, ctype)                                                                                               \
 	.offset = offsetof(record, member) +                                                                                   \
 		  0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((record *)0)->member), ctype) ? 1 : -1]),            \

@@ -1,6 +1,7 @@
 /* The table of the ConfigMap's keys. Names and defaults: ingress-nginx 1.15. */
 #include "roles/ingress/config/annotations.h"
 #include "roles/ingress/config/field_rows.h"
+#include "roles/ingress/observe/access_log.h"
 
 #define A .tier = TIER_A
 #define B .tier = TIER_B
@@ -18,23 +19,11 @@
 	"application/atom+xml application/javascript application/x-javascript application/json application/rss+xml "            \
 	"application/vnd.ms-fontobject application/x-font-ttf application/x-web-app-manifest+json application/xhtml+xml "       \
 	"application/xml font/opentype image/svg+xml image/x-icon text/css text/javascript text/plain text/x-component"
-#define LOG_FORMAT                                                                                                              \
-	"$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" "                    \
-	"\"$http_user_agent\" $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name] "         \
-	"$upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id"
 #define CIPHERS                                                                                                                 \
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"  \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256"
 #define ACME "/.well-known/acme-challenge"
 
-static const struct field_word on_off[] = { { "on", true }, { "off", false }, { 0 } };
-static const struct field_word http_versions[] = { { "1.1", false }, { "1.0", true }, { 0 } };
-static const struct field_word next_upstreams[] = { { "error", NEXT_ERROR }, { "timeout", NEXT_TIMEOUT },
-	{ "invalid_header", NEXT_INVALID_HEADER }, { "http_500", NEXT_500 }, { "http_502", NEXT_502 }, { "http_503", NEXT_503 },
-	{ "http_504", NEXT_504 }, { "http_403", NEXT_403 }, { "http_404", NEXT_404 }, { "http_429", NEXT_429 },
-	{ "non_idempotent", NEXT_NON_IDEMPOTENT }, { "off", 0 }, { 0 } };
-static const struct field_word balances[] = { { "round_robin", BALANCE_ROUND_ROBIN }, { "ewma", BALANCE_EWMA },
-	{ "least_requests", BALANCE_LEAST_REQUESTS }, { 0 } };
 static const struct field_word samplers[] = { { "AlwaysOn", SAMPLER_ON }, { "AlwaysOff", SAMPLER_OFF },
 	{ "TraceIdRatioBased", SAMPLER_RATIO }, { 0 } };
 
@@ -50,14 +39,14 @@ const struct field configmap_fields[] = {
 	{ "proxy-send-timeout", SECONDS(proxy_send_timeout_s), DEFAULT("60"), A, EACH("upstream"), .doc = "How long an upstream may take nothing." },
 	{ "proxy-buffers-number", INT(proxy_buffers_number, 2, 65536), DEFAULT("4"), B, EACH("upstream"), .doc = "Buffers of an answer that is read ahead." },
 	{ "proxy-buffer-size", SIZE(proxy_buffer_bytes), DEFAULT("4k"), A, EACH("upstream"), .doc = "Size of one of them." },
-	{ "proxy-buffering", WORD(proxy_buffering, on_off), DEFAULT("off"), A, EACH("upstream"), .doc = "Whether answers are read ahead of slow clients." },
-	{ "proxy-request-buffering", WORD(proxy_request_buffering, on_off), DEFAULT("on"), A, EACH("upstream"),
+	{ "proxy-buffering", WORD(proxy_buffering, words_on_off), DEFAULT("off"), A, EACH("upstream"), .doc = "Whether answers are read ahead of slow clients." },
+	{ "proxy-request-buffering", WORD(proxy_request_buffering, words_on_off), DEFAULT("on"), A, EACH("upstream"),
 	  .doc = "Whether a request's body is read before an upstream is asked." },
-	{ "proxy-http-version", WORD(proxy_http_1_0, http_versions), DEFAULT("1.1"), B, EACH("upstream"), .doc = "HTTP version of requests to upstreams." },
-	{ "proxy-next-upstream", WORDS(next_upstream, next_upstreams), DEFAULT("error timeout"), B, EACH("upstream"), .doc = "When another endpoint is tried." },
+	{ "proxy-http-version", WORD(proxy_http_1_0, words_http_versions), DEFAULT("1.1"), B, EACH("upstream"), .doc = "HTTP version of requests to upstreams." },
+	{ "proxy-next-upstream", WORDS(next_upstream, words_next_upstreams), DEFAULT("error timeout"), B, EACH("upstream"), .doc = "When another endpoint is tried." },
 	{ "proxy-next-upstream-timeout", SECONDS(next_upstream_timeout_s), DEFAULT("0"), B, EACH("upstream"), .doc = "For how long other endpoints are tried. 0: no limit." },
 	{ "proxy-next-upstream-tries", INT(next_upstream_tries, 0, 1000), DEFAULT("3"), B, EACH("upstream"), .doc = "How many endpoints are tried." },
-	{ "load-balance", WORD(load_balance, balances), DEFAULT("round_robin"), B, EACH("balancing"), .doc = "How an endpoint is chosen." },
+	{ "load-balance", WORD(load_balance, words_balances), DEFAULT("round_robin"), B, EACH("balancing"), .doc = "How an endpoint is chosen." },
 	{ "service-upstream", BOOL(service_upstream), DEFAULT("false"), B, EACH("routing"), .doc = "Requests go to ClusterIPs instead of endpoints." },
 	{ "ssl-redirect", BOOL(ssl_redirect), DEFAULT("true"), A, EACH("redirects"), .doc = "Redirects http to https when a host has TLS." },
 	{ "force-ssl-redirect", BOOL(force_ssl_redirect), DEFAULT("false"), A, EACH("redirects"), .doc = "Redirects http to https always." },
@@ -172,7 +161,7 @@ const struct field configmap_fields[] = {
 	{ "disable-access-log", BOOL(disable_access_log), DEFAULT("false"), A, ACTS("access log"), .doc = "Turns the access log off." },
 	{ "access-log-path", TEXT(access_log_path, form_path), B, ACTS("access log"), .doc = "The file of the access log; by default standard output.",
 	  .differs = "/var/log/nginx/access.log, nginx's default, is a link to standard output there" },
-	{ "log-format-upstream", TEXT(log_format_upstream, form_any), DEFAULT(LOG_FORMAT), A, ACTS("access log"), .doc = "The lines of the access log." },
+	{ "log-format-upstream", TEXT(log_format_upstream, form_any), DEFAULT(ACCESS_LOG_FORMAT), A, ACTS("access log"), .doc = "The lines of the access log." },
 	{ "log-format-escape-json", BOOL(log_format_escape_json), DEFAULT("false"), A, ACTS("access log"), .doc = "Escapes values as JSON does." },
 	{ "skip-access-log-urls", LIST(skip_access_log_urls, form_any), B, ACTS("access log"), .doc = "URIs that are not logged: texts, or ~regex." },
 	{ "otlp-collector-host", REF(otlp_host, form_host), B, ACTS("tracing"), .doc = "Where spans go: OTLP over HTTP." },

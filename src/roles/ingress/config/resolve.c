@@ -17,9 +17,9 @@
 
 /* ---- references ---- */
 
-/* The object that "name" or "ns/name" means; NULL: the location is denied. */
-static const json_t *find(struct builder *b, const char *annotation, const char *kind, const char *reference,
-			  const json_t *(*get)(void *ctx, const char *ns, const char *name))
+/* The object that "name" or "ns/name" means; NULL and why there is none. */
+static const json_t *look(const struct builder *b, const char *kind, const char *reference,
+			  const json_t *(*get)(void *ctx, const char *ns, const char *name), struct err *e)
 {
 	struct str name;
 	struct str ns = str_cut(str_of(reference), '/', &name);
@@ -27,24 +27,40 @@ static const json_t *find(struct builder *b, const char *annotation, const char 
 	cleanup(freep) char *name_text = name.ptr ? str_dup(name) : str_dup(ns);
 
 	if (strcmp(ns_text, b->ns) != 0 && !b->g->allow_cross_namespace) {
-		builder_deny(b, annotation, "%s: cross namespace usage of secrets is not allowed", annotation);
+		err_set(e, ERR_FORBIDDEN, "cross namespace usage of secrets is not allowed");
 		return NULL;
 	}
 	const json_t *obj = b->src && get ? get(b->src->ctx, ns_text, name_text) : NULL;
 	if (!obj)
-		builder_deny_for(b, annotation, *kind == 'S' ? REASON_NO_SECRET : REASON_NO_CONFIGMAP, "%s: %s %s/%s does not exist",
-				 annotation, kind, ns_text, name_text);
+		err_set(e, ERR_NOT_FOUND, "%s %s/%s does not exist", kind, ns_text, name_text);
+	return obj;
+}
+
+static const char *reason_of(const struct err *e, const char *missing)
+{
+	return e->reason == ERR_NOT_FOUND ? missing : REASON_DENIED;
+}
+
+/* NULL: the location is denied. */
+static const json_t *find(struct builder *b, const char *annotation, const char *kind, const char *missing, const char *reference,
+			  const json_t *(*get)(void *ctx, const char *ns, const char *name))
+{
+	struct err e;
+	const json_t *obj = look(b, kind, reference, get, &e);
+
+	if (!obj)
+		builder_deny_for(b, annotation, reason_of(&e, missing), "%s: %s", annotation, e.message);
 	return obj;
 }
 
 static const json_t *find_secret(struct builder *b, const char *annotation, const char *reference)
 {
-	return find(b, annotation, "Secret", reference, b->src ? b->src->get_secret : NULL);
+	return find(b, annotation, "Secret", REASON_NO_SECRET, reference, b->src ? b->src->get_secret : NULL);
 }
 
 static const json_t *find_configmap(struct builder *b, const char *annotation, const char *reference)
 {
-	return find(b, annotation, "ConfigMap", reference, b->src ? b->src->get_configmap : NULL);
+	return find(b, annotation, "ConfigMap", REASON_NO_CONFIGMAP, reference, b->src ? b->src->get_configmap : NULL);
 }
 
 /* A key's bytes, on the heap; STR_NONE: absent or no base64. */
@@ -298,12 +314,12 @@ static bool has_certificate(struct str pem)
  * one (tls/client_auth.h). */
 static void client_certificates(struct builder *b)
 {
-	bool denied = b->s->denied != NULL;
+	struct err e = { .reason = ERR_INVALID, .message = "the key ca.crt has no certificate" };
 	struct str ca = STR_NONE;
 
 	if (!b->refs.auth_tls_secret)
 		return;
-	const json_t *secret = find_secret(b, "auth-tls-secret", b->refs.auth_tls_secret);
+	const json_t *secret = look(b, "Secret", b->refs.auth_tls_secret, b->src ? b->src->get_secret : NULL, &e);
 	if (secret)
 		ca = secret_bytes(secret, "ca.crt");
 	if (ca.ptr && has_certificate(ca)) {
@@ -312,11 +328,7 @@ static void client_certificates(struct builder *b)
 	}
 	free((char *)(uintptr_t)ca.ptr);
 	b->s->auth_tls_ca = xstrdup("");
-	if (secret)
-		builder_problem(b, "auth-tls-secret", REASON_DENIED,
-				"auth-tls-secret: the key ca.crt has no certificate; requests are answered with 403");
-	else if (!denied)
-		free(TAKE_PTR(b->s->denied)); /* that of find_secret */
+	builder_problem(b, "auth-tls-secret", reason_of(&e, REASON_NO_SECRET), "auth-tls-secret: %s; requests are answered with 403", e.message);
 }
 
 static int restrict_tls(const struct builder *b, SSL_CTX *ctx, struct err *e)

@@ -13,6 +13,7 @@
 #define RESYNC_MS 60000	     /* ingress-nginx's: statuses that others have changed */
 #define SWEEP_MS 30000	     /* names are resolved again, what nobody uses is freed */
 #define WANT_RETRY_MS 500    /* content that the API server could not give just now */
+#define COMPLAIN_MS 5000     /* between lines about lists that cannot be had */
 #define FIRST_SYNC_MS 3000   /* after the first look: what is still missing then must not keep the rest from being served */
 
 enum { INF_CLASS, INF_INGRESS, INF_SERVICE, INF_SLICE, INF_SECRET, INF_CONFIGMAP, N_INF };
@@ -31,7 +32,7 @@ struct sync {
 	struct list wants;
 	struct tls *fallback_tls; /* without --default-ssl-certificate */
 	struct defer update;
-	struct timer resync, sweep, first;
+	struct timer resync, sweep, first, complain;
 	bool announced, first_look;
 };
 
@@ -215,6 +216,7 @@ static void announce(struct sync *s)
 {
 	s->announced = true;
 	timer_stop(&s->first);
+	timer_stop(&s->complain);
 	__atomic_store_n(&s->shared->synced, true, __ATOMIC_RELEASE);
 	malloc_trim(0); /* the lists' text is many times what is kept of it */
 	s->o.first_sync(s->o.arg);
@@ -467,6 +469,22 @@ static const struct {
 			      .synced = synced } },
 };
 
+/* Nothing is served until everything is there: says what is missing. */
+static void on_complain(struct timer *t)
+{
+	struct sync *s = t->ctx;
+
+	for (size_t i = 0; i < N_INF; i++) {
+		const char *why = s->inf[i] && !informer_synced(s->inf[i]) ? informer_error(s->inf[i]) : NULL;
+
+		if (!why)
+			continue;
+		log_warn("waiting for %s: %s", kinds[i].gvr.resource, why);
+		role_set_error("waiting for %s: %s", kinds[i].gvr.resource, why);
+	}
+	timer_start(s->loop, &s->complain, COMPLAIN_MS);
+}
+
 static void start_informer(struct sync *s, size_t i)
 {
 	struct informer_options o = { .handlers_only = true, .ns = i == INF_CLASS ? NULL : s->o.watch_namespace };
@@ -516,6 +534,7 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 	s->resync = (struct timer){ .fire = on_resync, .ctx = s };
 	s->sweep = (struct timer){ .fire = on_sweep, .ctx = s };
 	s->first = (struct timer){ .fire = on_first, .ctx = s };
+	s->complain = (struct timer){ .fire = on_complain, .ctx = s };
 	s->fallback_tls = tls_ref(sh->default_tls);
 	s->lookups = lookups_new(s->loop, resolved, s);
 	s->health = health_new(s->loop, sh->upstream_tls);
@@ -528,6 +547,7 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 		start_informer(s, i);
 	timer_start(s->loop, &s->resync, RESYNC_MS);
 	timer_start(s->loop, &s->sweep, SWEEP_MS);
+	timer_start(s->loop, &s->complain, COMPLAIN_MS);
 	return s;
 }
 
@@ -553,6 +573,7 @@ void sync_free(struct sync *s)
 	timer_stop(&s->resync);
 	timer_stop(&s->sweep);
 	timer_stop(&s->first);
+	timer_stop(&s->complain);
 	defer_cancel(&s->update);
 	wants_drop(s);
 	status_free(s->status);

@@ -82,6 +82,7 @@ static int setup(void **state)
 	ingress("v2", 2, NGINX "canary\": \"true\"," NGINX "canary-by-header\": \"x-v2\"", "shop.test", "/api(/|$)(.*)", "v2");
 	ingress("v3", 3, NGINX "canary\": \"true\"," NGINX "canary-by-cookie\": \"v3\"", "shop.test", "/api(/|$)(.*)", "none");
 	ingress("old", 1, NGINX "permanent-redirect\": \"https://new.test/\"", "old.test", "/", "shop");
+	ingress("www", 1, NGINX "from-to-www-redirect\": \"true\"", "name.test", "/", "shop");
 	ingress("empty", 1, "", "empty.test", "/", "none");
 	ingress("wild", 1, "", "*.wild.test", "/", "shop");
 	model_flush(model);
@@ -183,6 +184,7 @@ static void answered(void **state)
 	cleanup(json_decrefp) json_t *path = ask("http://shop.test/other", NULL, NULL);
 	cleanup(json_decrefp) json_t *empty = ask("http://empty.test/", NULL, NULL);
 	cleanup(json_decrefp) json_t *wild = ask("http://a.wild.test/", NULL, NULL);
+	cleanup(json_decrefp) json_t *www = ask("http://www.name.test/x", NULL, NULL);
 	cleanup(json_decrefp) json_t *escape = ask("http://shop.test/../..", NULL, NULL);
 
 	(void)state;
@@ -198,6 +200,8 @@ static void answered(void **state)
 	assert_non_null(jx_at(empty, "endpoints"));
 	assert_string_equal(jx_str(wild, "host.name"), "*.wild.test");
 	assert_int_equal(jx_int(escape, "answer.status", 0), 400);
+	assert_int_equal(jx_int(www, "answer.status", 0), 308);
+	assert_true(has(jx_at(www, "answer.headers"), "value", "http://name.test:80/x"));
 }
 
 static void refused(void **state)

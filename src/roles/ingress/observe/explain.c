@@ -2,6 +2,7 @@
 
 #include "codec/http1.h"
 #include "roles/ingress/filter/coding.h"
+#include "roles/ingress/filter/redirect.h"
 #include "roles/ingress/http/down_h1_int.h"
 #include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/observe/explain_int.h"
@@ -205,6 +206,10 @@ static void go(struct dry *d, struct exchange *x, const struct globals *g)
 	} else if (status == 404) {
 		explain_host(d->doc, x->worker->shared, x->req.host);
 	}
+	d->filter = status == 404 ? "redirect" : NULL;
+	if (status == 404 && redirect_unrouted(x))
+		return;
+	d->filter = NULL;
 	if (status)
 		exchange_answer_error(x, status);
 	else if (!run_filters(d, x))

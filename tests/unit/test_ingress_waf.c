@@ -547,6 +547,10 @@ static void hostile_values_cost_no_more(void **state)
 		assert_true(rule_matched(&r, 1016));
 		assert_true(r.done);
 	}
+	inspect_repeated(&r, "[]+", 8192); /* more of it hides nothing, PCRE2's limits notwithstanding */
+	assert_true(rule_matched(&r, 8009));
+	inspect_repeated(&r, "../", 8192);
+	assert_true(rule_matched(&r, 3001));
 	inspect_repeated(&r, "It was the best of times, or the worst; and we select from the list. ", 32768);
 	assert_int_equal(r.score, 0);
 }

@@ -8,6 +8,7 @@
 #include "roles/ingress/http/down.h"
 #include "roles/ingress/http/exchange_int.h"
 #include "roles/ingress/http/subrequest.h"
+#include "roles/ingress/l4/l4.h"
 #include "roles/ingress/observe/access_log.h"
 #include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/upstream/up.h"
@@ -78,6 +79,7 @@ static void worker_done(struct worker *w)
 	up_h2_pool_free(w);
 	mirrors_free(w->mirrors);
 	subrequests_free(w->subrequests);
+	l4_worker_free(w->l4);
 	coders_free(w->coders);
 	jwt_cache_free(w->jwt_cache);
 	access_log_worker_stop(w->shared->access_log, w);

@@ -8,6 +8,7 @@
 
 struct metrics_shard; /* observe/metrics.h: this worker's counters */
 struct access_log;
+struct l4_worker;
 
 /* What all workers read; made before the first starts, the atomics change. */
 struct shared {
@@ -46,6 +47,7 @@ struct worker {
 	struct coders *coders;	       /* filter/coding.h: coders_free */
 	struct jwt_cache *jwt_cache;   /* filter/jwt.h: jwt_cache_free */
 	struct mirrors *mirrors;       /* filter/mirror.h: mirrors_free */
+	struct l4_worker *l4;	       /* l4/l4.h: l4_worker_free */
 };
 
 const struct globals *globals_now(const struct shared *s); /* valid within the call-back */

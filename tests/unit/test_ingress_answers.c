@@ -99,6 +99,9 @@ static void temporal_before_permanent_before_https(void **state)
 	fake_request(&f, &filter_redirect);
 	assert_int_equal(f.status, 302);
 	assert_string_equal(fake_text(&f, f.location), "https://t.test/");
+	f.set.temporal_redirect = fake_text_of("/login?x=1");
+	fake_request(&f, &filter_redirect);
+	assert_string_equal(fake_text(&f, f.location), "http://a.test/login?x=1");
 	f.set.temporal_redirect_code = 307;
 	fake_request(&f, &filter_redirect);
 	assert_int_equal(f.status, 307);

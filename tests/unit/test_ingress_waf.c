@@ -664,6 +664,14 @@ static void where_it_looks(void **state)
 		assert_int_equal(fake_request(&f, &filter_waf), rows[i].refused ? FILTER_ANSWERED : FILTER_NEXT);
 		fake_done(&f);
 	}
+	/* Exceptions. */
+	unsigned excluded[] = { 8001, 1 };
+	struct fake g;
+	setup(&g, "GET", "https://a.test/?q=%3Cscript%3E", WAF_BLOCK);
+	g.set.waf_exclude = excluded;
+	g.set.n_waf_exclude = 2;
+	assert_int_equal(fake_request(&g, &filter_waf), FILTER_NEXT);
+	fake_done(&g);
 	/* A WebSocket over HTTP/2 comes as CONNECT. */
 	struct fake f;
 	setup(&f, "CONNECT", "https://a.test/", WAF_BLOCK);

@@ -374,6 +374,8 @@ const struct field our_annotations[] = {
 	  .doc = "The request filter: off, detect (logs what it would refuse) or block (403)." },
 	{ "waf-paranoia", INT(waf_paranoia, 1, 4), DEFAULT("1"), OURS, LOCATION, ACTS("waf"),
 	  .doc = "How suspicious the request filter is; above 1 it needs exceptions for most applications." },
+	{ "waf-exclude-rules", CODES(waf_exclude, n_waf_exclude, 1001, 9999), OURS, LOCATION, ACTS("waf"),
+	  .doc = "Rules of the request filter that do not count here, by the numbers in its log lines." },
 	{ 0 },
 };
 

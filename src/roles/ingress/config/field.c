@@ -45,7 +45,8 @@ const char *field_expects(const struct field *f, char out[FIELD_EXPECTS_BYTES])
 			snprintf(out, size, "a number from %" PRId64 " to %" PRId64, f->min, f->max);
 		break;
 	case FIELD_CODES:
-		snprintf(out, size, "HTTP statuses from %" PRId64 " to %" PRId64 ", separated by commas", f->min, f->max);
+		snprintf(out, size, "%s from %" PRId64 " to %" PRId64 ", separated by commas", f->max <= 599 ? "HTTP statuses" : "numbers", f->min,
+			 f->max);
 		break;
 	case FIELD_WORD:
 	case FIELD_WORDS:

@@ -166,6 +166,8 @@ struct settings {
 	bool enable_access_log, enable_opentelemetry;
 	enum waf_mode waf;	/* our own annotation; also modsecurity's switches (enable-modsecurity, SecRuleEngine) */
 	unsigned waf_paranoia;	/* 1 to 4 */
+	unsigned *waf_exclude;	/* rules that do not count here: filter/waf_rules.c */
+	size_t n_waf_exclude;
 };
 
 /* The ConfigMap's settings that concern the whole proxy. Those that annotations may override are `defaults`. */

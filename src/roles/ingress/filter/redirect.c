@@ -152,7 +152,11 @@ static bool redirect_wanted(const struct location *loc, const struct globals *g)
 
 static enum filter_verdict redirect_text(struct exchange *x, const struct variable_text *to, int code)
 {
-	exchange_redirect(x, code, variable_text_value(to, x));
+	struct str location = variable_text_value(to, x);
+	/* nginx makes paths absolute, with the name that was asked for and without its port. */
+	if (str_starts(location, STR("/")) && !str_starts(location, STR("//")))
+		location = x_printf(x, STR_FMT "://" STR_FMT STR_FMT, STR_ARG(x->req.scheme), STR_ARG(x->req.host), STR_ARG(location));
+	exchange_redirect(x, code, location);
 	return FILTER_ANSWERED;
 }
 

@@ -167,6 +167,7 @@ static enum filter_verdict waf_request(struct exchange *x, void **state)
 	*state = u;
 	buf_init(&u->body, HELD_BYTES_MAX);
 	waf_result_init(&u->result, x->loc->set->waf_paranoia);
+	waf_exclude(&u->result, x->loc->set->waf_exclude, x->loc->set->n_waf_exclude);
 	u->result.first_only = x->loc->set->waf == WAF_BLOCK;
 	inspect_head(&u->result, &x->req);
 	if (x->req.has_body && x->req.upgrade.len == 0)

@@ -23,7 +23,7 @@ struct waf_set {
 /* What is known of one request. */
 struct waf_result {
 	unsigned paranoia, score;
-	struct waf_set matched;
+	struct waf_set matched, excluded;
 	size_t n_args;
 	bool first_only;  /* set by the caller: the score matters, not which rules made it */
 	bool done;	  /* no more values are looked at */
@@ -32,6 +32,7 @@ struct waf_result {
 
 /* ---- without sockets: tests, fuzzers, other programs ---- */
 void waf_result_init(struct waf_result *r, unsigned paranoia); /* 1 to 4; 0 is 1 */
+void waf_exclude(struct waf_result *r, const unsigned *ids, size_t n); /* these rules do not count; unknown ones are nothing */
 enum waf_decode { WAF_AS_IS, WAF_PLUS_IS_BLANK };
 /* `header`: the name, for WAF_HEADER. */
 void waf_inspect(struct waf_result *r, enum waf_target t, struct str header, struct str value, enum waf_decode how);

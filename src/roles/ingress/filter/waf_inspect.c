@@ -30,12 +30,20 @@ void waf_result_init(struct waf_result *r, unsigned paranoia)
 
 static void rule_matched(struct waf_result *r, size_t i)
 {
-	if (waf_set_has(&r->matched, i))
+	if (waf_set_has(&r->matched, i) || waf_set_has(&r->excluded, i))
 		return;
 	waf_set_add(&r->matched, i);
 	r->score += waf_rules[i].severity;
 	r->done |= r->first_only && r->score >= WAF_THRESHOLD;
 	__atomic_fetch_add(&counts.rules[i], 1, __ATOMIC_RELAXED);
+}
+
+void waf_exclude(struct waf_result *r, const unsigned *ids, size_t n)
+{
+	for (size_t k = 0; k < n; k++)
+		for (size_t i = 0; i < n_waf_rules; i++)
+			if (waf_rules[i].id == ids[k])
+				waf_set_add(&r->excluded, i);
 }
 
 void waf_fact_found(struct waf_result *r, enum waf_fact f)
@@ -98,7 +106,7 @@ static void compare(const struct looked_at *l, const struct waf_set *hits, enum 
 		for (uint64_t left = s.word[k]; left != 0; left &= left - 1) {
 			size_t i = 64 * k + (size_t)__builtin_ctzll(left);
 			r->spent_ns += is_short ? SHORT_NS : 0;
-			if (!r->done && !waf_set_has(&r->matched, i) && rule_fits(l, i, text, until_ns))
+			if (!r->done && !waf_set_has(&r->matched, i) && !waf_set_has(&r->excluded, i) && rule_fits(l, i, text, until_ns))
 				rule_matched(r, i);
 		}
 	r->spent_ns += is_short ? 0 : cpu_ns() - begun_ns;

@@ -20,6 +20,11 @@ static bool denied(const struct location *loc)
 	return loc->set->denied != NULL;
 }
 
+static bool has_cors_origins(const struct location *loc)
+{
+	return loc->set->enable_cors && !(loc->set->cors_allow_origin.n == 1 && c_eq(loc->set->cors_allow_origin.at[0], "*"));
+}
+
 const struct deviation deviations[] = {
 	{ "several-canaries", "Only one canary of a rule takes part; which one is not defined.",
 	  "All canaries take part, oldest first: headers of all, then cookies, then weights side by side.", several_canaries },
@@ -29,6 +34,11 @@ const struct deviation deviations[] = {
 	  "A match that takes more than a named number of steps is no match.", NULL },
 	{ "retry-budget", "Each request is tried up to proxy-next-upstream-tries times, whatever the load.",
 	  "Besides, retries may not exceed retry-budget percent of the requests in flight at a Service.", NULL },
+	{ "block-cidrs", "block-cidrs are forgotten in a location that has an allow or deny list of its own.", "They count everywhere.", NULL },
+	{ "cors-vary", "CORS answers for some origins carry no Vary: caches may give them to other origins.",
+	  "They carry Vary: Origin.", has_cors_origins },
+	{ "cors-origin", "An allowed origin is looked for at the end of Origin: \"xhttps://a.test\" passes for \"https://a.test\".",
+	  "The whole of Origin is compared.", has_cors_origins },
 	{ "request-buffering", "A request's body is stored as a whole, on disk if it is large, before the upstream is asked.",
 	  "It is held in memory up to client-body-buffer-size (at least 64 KiB), then streamed.", NULL },
 	{ "denied", "A location with a broken setting that guards it answers 503.",

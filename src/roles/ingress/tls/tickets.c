@@ -137,7 +137,8 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
 	}
 	if (EVP_CipherInit_ex(cipher, t->cipher, NULL, k->aes, iv, making) != 1 || !set_mac(mac, k))
 		return -1;
-	return making || k == &keys->at[0] ? 1 : 2;
+	/* Version 1.3's clients use a ticket once (RFC 8446 C.4), so each resumption gives them the next. */
+	return making || (k == &keys->at[0] && SSL_version(ssl) != TLS1_3_VERSION) ? 1 : 2;
 }
 
 void tickets_use(struct tickets *t, SSL_CTX *ctx)

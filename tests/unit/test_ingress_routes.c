@@ -1,5 +1,6 @@
 /* Routes read by many threads while one changes them; and what ten and a hundred thousand hosts cost (printed). */
 #include "loop/quiesce.h"
+#include "net/x509.h"
 #include "roles/ingress/route/model.h"
 #include "roles/ingress/route/names.h"
 
@@ -44,17 +45,21 @@ static unsigned next_random(unsigned *seed)
 	return *seed >> 16;
 }
 
+static bool with_tls; /* Ingresses have a certificate, all the same one */
+
 static char *ingress_text(unsigned host, unsigned version, unsigned paths)
 {
 	struct buf b;
+	char tls[128] = "";
 
+	if (with_tls)
+		snprintf(tls, sizeof(tls), "\"tls\":[{\"hosts\":[\"host-%u.example.com\"],\"secretName\":\"shared\"}],", host);
 	buf_init(&b, 1u << 20);
 	buf_printf(&b,
 		   "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"Ingress\",\"metadata\":{\"name\":\"ingress-%u\",\"namespace\":"
 		   "\"default\",\"uid\":\"3f0c8a4e-5b1d-4b57-9d7e-%012u\",\"resourceVersion\":\"%u\",\"generation\":1,"
-		   "\"creationTimestamp\":\"2026-01-01T00:00:00Z\"},\"spec\":{\"ingressClassName\":\"nginx\",\"tls\":[{\"hosts\":["
-		   "\"host-%u.example.com\"],\"secretName\":\"shared\"}],\"rules\":[{\"host\":\"host-%u.example.com\",\"http\":{"
-		   "\"paths\":[", host, host, version, host, host);
+		   "\"creationTimestamp\":\"2026-01-01T00:00:00Z\"},\"spec\":{\"ingressClassName\":\"nginx\",%s"
+		   "\"rules\":[{\"host\":\"host-%u.example.com\",\"http\":{\"paths\":[", host, host, version, tls, host);
 	for (unsigned i = 0; i < paths; i++)
 		buf_printf(&b, "%s{\"path\":\"/%s\",\"pathType\":\"Prefix\",\"backend\":{\"service\":{\"name\":\"svc-%u\",\"port\":{"
 			   "\"number\":80}}}}", i ? "," : "", i ? "more" : "", (version + i) % 8);
@@ -427,13 +432,33 @@ static double path_look_ups(unsigned paths)
 	return ns;
 }
 
-static void figures(unsigned hosts)
+static void put_secret(struct model *m)
+{
+	struct x509_request r = { .common_name = "x", .sans = "DNS:*.example.com", .server = true, .days = 2 };
+	struct err e;
+	EVP_PKEY *key = x509_new_key(&e);
+	X509 *cert = x509_issue(&r, key, NULL, NULL, &e);
+	cleanup(freep) char *pem = x509_pem(cert);
+	cleanup(freep) char *key_pem = x509_key_pem(key);
+	json_t *obj = json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "metadata", "namespace", "default", "name", "shared", "stringData",
+				"tls.crt", pem, "tls.key", key_pem);
+
+	model_set_secret(m, obj);
+	json_decref(obj);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+}
+
+static void figures(unsigned hosts, bool tls)
 {
 	double before = resident_mib();
 	size_t heap = mallinfo2().uordblks;
 	struct routes *r = routes_new(NULL);
 	struct backends *bs = backends_new(NULL);
 	struct model *m = model_new(&(struct model_config){ 0 }, &(struct model_ops){ 0 }, NULL, r, bs);
+	with_tls = tls;
+	if (tls)
+		put_secret(m);
 	struct cost c = load(m, hosts);
 
 	malloc_trim(0);
@@ -447,8 +472,11 @@ static void figures(unsigned hosts)
 	}
 	double change_us = now_ms() - start; /* of 1000 */
 	assert_int_equal(routes_host_count(r), hosts);
-	print_message("%u hosts: loaded in %.0f ms of CPU (JSON %.0f, records %.0f, hosts %.0f), %.1f MiB more (%.0f bytes each, %.0f of them allocated), look-up %.0f ns (one host) %.0f ns (all), "
-		      "change %.1f us\n", hosts, c.parse + c.take + c.build, c.parse, c.take, c.build, resident - before, (resident - before) * (1 << 20) / hosts,
+	if (tls)
+		assert_non_null(routes_tls(r, STR("host-1.example.com")));
+	assert_int_equal(model_problem_count(m), 0);
+	print_message("%u hosts%s: loaded in %.0f ms of CPU (JSON %.0f, records %.0f, hosts %.0f), %.1f MiB more (%.0f bytes each, %.0f of them allocated), look-up %.0f ns (one host) %.0f ns (all), "
+		      "change %.1f us\n", hosts, tls ? " with TLS" : "", c.parse + c.take + c.build, c.parse, c.take, c.build, resident - before, (resident - before) * (1 << 20) / hosts,
 		      (double)heap / hosts, one, all,
 		      change_us);
 	model_free(m);
@@ -461,9 +489,10 @@ static void test_figures(void **state)
 {
 	(void)state;
 	print_message("resident before: %.1f MiB\n", resident_mib());
-	figures(10000);
+	figures(10000, false);
+	figures(10000, true);
 	if (getenv("PORTICO_FIGURES")) /* a second or two: not in every run */
-		figures(100000);
+		figures(100000, false);
 	print_message("path look-up: 1 path %.0f ns, 100 paths %.0f ns, 10,000 paths %.0f ns\n", path_look_ups(1), path_look_ups(100),
 		      path_look_ups(10000));
 }

@@ -6,12 +6,14 @@
 
 #include <ctype.h>
 
+#define FILTER_LISTS_MAX 128 /* different ones that are shared */
+
 /* ---- what a host owns: one block for itself and its locations ---- */
 
 struct own_location {
 	struct location pub;
-	struct ingress *ingress;   /* NULL: made for the global default backend */
-	struct ingress **canaries; /* whose names the canaries have */
+	struct ingress *ingress; /* NULL: made for the global default backend */
+	bool own_filters;	 /* not shared with other locations */
 };
 struct own_host {
 	struct host pub;
@@ -25,16 +27,15 @@ static void location_done(const struct own_host *h, struct own_location *l)
 	for (size_t k = 0; k < l->pub.n_canaries; k++) {
 		settings_unref(l->pub.canaries[k].set);
 		backend_unref(l->pub.canaries[k].backend);
-		ingress_unref(l->canaries[k]);
+		ingress_unref(container_of(l->pub.canaries[k].ingress, struct ingress, key));
 	}
 	free(l->pub.canaries);
-	free(l->canaries);
 	settings_unref(l->pub.set);
 	backend_unref(l->pub.backend);
 	backend_unref(l->pub.default_backend);
 	pattern_free(l->pub.regex);
 	pattern_free(l->pub.rewrite);
-	if (l->pub.filters && l->pub.filters->filter) /* else the shared empty list */
+	if (l->own_filters && l->pub.filters->filter)
 		free(l->pub.filters);
 	if (h->location_unref)
 		h->location_unref(h->location_ctx, l->pub.metrics_id);
@@ -101,10 +102,8 @@ struct plan {
 			problem_report((p)->m, (i), (p)->tag, __VA_ARGS__);            \
 	} while (0)
 
-static int claim_by_age(const void *pa, const void *pb)
+static int claim_by_age(const struct claim *a, const struct claim *b)
 {
-	const struct claim *a = pa, *b = pb;
-
 	return ingress_age_cmp(a->ingress, b->ingress);
 }
 
@@ -199,11 +198,10 @@ static void plan_global_default(struct plan *p)
 
 static void plan_claims(struct plan *p, struct hostname *h)
 {
-	if (h->n > 1)
-		qsort(h->claims, h->n, sizeof(*h->claims), claim_by_age);
+	claims_sort(h, claim_by_age);
 	for (size_t k = 0; k < h->n; k++)
-		if (h->claims[k].kind == CLAIM_RULE)
-			plan_ingress(p, h->claims[k].ingress);
+		if (claim_at(h, k).kind == CLAIM_RULE)
+			plan_ingress(p, claim_at(h, k).ingress);
 	if (p->primaries || !h->name[0])
 		plan_global_default(p);
 }
@@ -308,7 +306,7 @@ static struct backend *backend_of(const struct plan *p, const struct plan_path *
 		plan_problem(p, one->ingress, NULL, "InvalidBackend", "path \"%s\" has no backend", one->p.path);
 		return NULL;
 	}
-	return model_get_backend(p->m, one->ingress->pub.ns, b->service, b->port, one->set->service_upstream);
+	return model_get_backend(p->m, ingress_ns(one->ingress), b->service, b->port, one->set->service_upstream);
 }
 
 static struct pattern *compile(const struct plan *p, const struct plan_path *one, bool from_start)
@@ -335,7 +333,7 @@ static struct backend *default_backend_of(const struct plan *p, const struct pla
 	const char *service = one->set->default_backend;
 
 	if (service && one->ingress)
-		return model_get_backend(p->m, one->ingress->pub.ns, service, "", false);
+		return model_get_backend(p->m, ingress_ns(one->ingress), service, "", false);
 	return backend_ref(p->m->default_backend);
 }
 
@@ -348,8 +346,8 @@ static void location_fill(const struct plan *p, const struct plan_path *one, str
 	l->path = (char *)one->p.path;
 	l->type = one->p.type;
 	l->rule_host = (char *)(one->ingress ? one->p.host : h->pub.name);
-	l->ns = one->ingress ? (char *)one->ingress->pub.ns : none;
-	l->ingress = one->ingress ? (char *)one->ingress->pub.name : none;
+	l->ns = one->ingress ? (char *)ingress_ns(one->ingress) : none;
+	l->ingress = one->ingress ? (char *)ingress_name(one->ingress) : none;
 	own->ingress = one->ingress ? ingress_ref(one->ingress) : NULL;
 	l->set = settings_ref(one->set);
 	l->backend = backend_of(p, one);
@@ -401,9 +399,7 @@ static void add_canary(const struct plan *p, const struct plan_path *one, struct
 	if (!b)
 		return;
 	l->pub.canaries = xrealloc(l->pub.canaries, (n + 1) * sizeof(*l->pub.canaries));
-	l->canaries = xrealloc(l->canaries, (n + 1) * sizeof(struct ingress *));
-	l->canaries[n] = ingress_ref(one->ingress);
-	l->pub.canaries[n] = (struct canary){ settings_ref(one->set), b, one->ingress->key };
+	l->pub.canaries[n] = (struct canary){ settings_ref(one->set), b, ingress_ref(one->ingress)->key };
 	l->pub.n_canaries = n + 1;
 }
 
@@ -442,6 +438,43 @@ static void set_client_auth(const struct plan *p, struct own_host *h)
 			     p->host);
 }
 
+static bool same_filters(const struct filter_use *a, const struct filter_use *b)
+{
+	for (; a->filter == b->filter; a++, b++)
+		if (!a->filter)
+			return true;
+	return false;
+}
+
+/* There are a handful of different lists in a cluster, and a location on ten thousand hosts needs the same one: they are kept
+ * for good and shared. NULL: too many different ones. */
+static struct filter_use *share_filters(const struct filter_use *mine)
+{
+	static struct filter_use *shared[FILTER_LISTS_MAX];
+	size_t n = 0, k;
+
+	while (mine[n].filter)
+		n++;
+	for (k = 0; k < FILTER_LISTS_MAX && shared[k]; k++)
+		if (same_filters(shared[k], mine))
+			return shared[k];
+	if (k == FILTER_LISTS_MAX)
+		return NULL;
+	shared[k] = memcpy(xmalloc((n + 1) * sizeof(*mine)), mine, (n + 1) * sizeof(*mine));
+	return shared[k];
+}
+
+static void set_filters(const struct model *m, struct own_location *own)
+{
+	struct filter_use *mine = m->ops.filters_for(&own->pub, m->globals);
+	struct filter_use *shared = share_filters(mine);
+
+	own->pub.filters = shared ? shared : mine;
+	own->own_filters = !shared;
+	if (shared && mine->filter) /* an empty list is not on the heap */
+		free(mine);
+}
+
 /* When all else is known of each location. */
 static void finish_locations(const struct model *m, struct own_host *h)
 {
@@ -451,7 +484,7 @@ static void finish_locations(const struct model *m, struct own_host *h)
 		if (m->ops.location_ref)
 			l->metrics_id = m->ops.location_ref(m->ops.location_ctx, l);
 		if (m->ops.filters_for)
-			l->filters = m->ops.filters_for(l, m->globals);
+			set_filters(m, &h->locations[k]);
 	}
 }
 
@@ -488,13 +521,16 @@ static struct host *make(struct plan *p)
 	return &h->pub;
 }
 
-static struct claim *oldest(struct hostname *h, enum claim_kind kind)
+static struct ingress *oldest(struct hostname *h, enum claim_kind kind)
 {
-	struct claim *best = NULL;
+	struct ingress *best = NULL;
 
-	for (size_t k = 0; k < h->n; k++)
-		if (h->claims[k].kind == kind && (!best || ingress_age_cmp(h->claims[k].ingress, best->ingress) < 0))
-			best = &h->claims[k];
+	for (size_t k = 0; k < h->n; k++) {
+		struct claim c = claim_at(h, k);
+
+		if (c.kind == kind && (!best || ingress_age_cmp(c.ingress, best) < 0))
+			best = c.ingress;
+	}
 	return best;
 }
 
@@ -549,7 +585,7 @@ static struct host *make_redirect(struct model *m, struct hostname *h, const str
 
 static struct host *make_any(struct model *m, struct plan *p, struct hostname *h)
 {
-	struct claim *alias = oldest(h, CLAIM_ALIAS), *www = oldest(h, CLAIM_WWW);
+	struct ingress *alias = oldest(h, CLAIM_ALIAS), *www = oldest(h, CLAIM_WWW);
 
 	plan_claims(p, h);
 	if (p->primaries || (!h->name[0] && p->n))
@@ -559,8 +595,8 @@ static struct host *make_any(struct model *m, struct plan *p, struct hostname *h
 		host_unref(nothing);
 	}
 	if (alias)
-		return make_alias(m, p, alias->ingress);
-	return www && !www->ingress->use->set->canary ? make_redirect(m, h, www->ingress) : NULL;
+		return make_alias(m, p, alias);
+	return www && !www->use->set->canary ? make_redirect(m, h, www) : NULL;
 }
 
 /* Names below a wildcard share its certificate, and so whether plain requests are sent to https. */
@@ -584,7 +620,7 @@ void host_build(struct model *m, struct hostname *h)
 	struct plan p = { .m = m, .name = h, .host = h->name, .tag = problem_tag(h->name) };
 
 	for (size_t k = 0; k < h->n; k++)
-		problem_begin(m, h->claims[k].ingress, p.tag);
+		problem_begin(m, claim_at(h, k).ingress, p.tag);
 	struct host *built = make_any(m, &p, h);
 	free(p.paths);
 	free(p.canaries);

@@ -19,7 +19,7 @@ static bool cert_fits(const struct object *o, const char *name)
 
 static struct object *secret_of(const struct search *s, const struct ingress *i, const char *name)
 {
-	cleanup(freep) char *key = xasprintf("%s/%s", i->pub.ns, name);
+	cleanup(freep) char *key = xasprintf("%s/%s", ingress_ns(i), name);
 
 	return names_get(s->m->secrets, str_of(key));
 }
@@ -31,7 +31,7 @@ static struct object *usable(const struct search *s, struct ingress *i, const ch
 
 	if (!o || o->state == OBJECT_ABSENT || o->state == OBJECT_UNKNOWN) {
 		problem_report(s->m, i, s->tag, NULL, "MissingSecret",
-			       "secret \"%s/%s\" of spec.tls does not exist; the default certificate is used", i->pub.ns, secret);
+			       "secret \"%s/%s\" of spec.tls does not exist; the default certificate is used", ingress_ns(i), secret);
 		return NULL;
 	}
 	if (!object_tls(s->m, o)) {
@@ -93,7 +93,7 @@ static struct object *by_content(const struct search *s, struct ingress *i)
 	return NULL;
 }
 
-static void search_claim(struct search *s, struct claim *c)
+static void search_claim(struct search *s, const struct claim *c)
 {
 	bool named;
 
@@ -104,10 +104,8 @@ static void search_claim(struct search *s, struct claim *c)
 		s->found = by_content(s, c->ingress);
 }
 
-static int claim_order(const void *pa, const void *pb)
+static int claim_order(const struct claim *a, const struct claim *b)
 {
-	const struct claim *a = pa, *b = pb;
-
 	return a->kind != b->kind ? (int)a->kind - (int)b->kind : ingress_age_cmp(a->ingress, b->ingress);
 }
 
@@ -117,9 +115,11 @@ static void publish(struct model *m, struct hostname *h, struct object *o)
 	cleanup(freep) char *ns = NULL;
 	struct str name = STR_NONE;
 
-	if (t == h->cert_now)
+	if (!t && !h->has_cert)
 		return;
-	h->cert_now = t;
+	if (t && h->has_cert && routes_cert(m->routes, h->name) == t)
+		return;
+	h->has_cert = t != NULL;
 	routes_put_cert(m->routes, h->name, tls_ref(t));
 	if (!m->ops.cert)
 		return;
@@ -134,11 +134,13 @@ void host_cert(struct model *m, struct hostname *h)
 
 	if (!h->name[0])
 		return;
-	if (h->n > 1)
-		qsort(h->claims, h->n, sizeof(*h->claims), claim_order);
+	claims_sort(h, claim_order);
 	for (size_t k = 0; k < h->n; k++)
-		problem_begin(m, h->claims[k].ingress, s.tag);
-	for (size_t k = 0; k < h->n; k++)
-		search_claim(&s, &h->claims[k]);
+		problem_begin(m, claim_at(h, k).ingress, s.tag);
+	for (size_t k = 0; k < h->n; k++) {
+		struct claim c = claim_at(h, k);
+
+		search_claim(&s, &c);
+	}
 	publish(m, h, s.found);
 }

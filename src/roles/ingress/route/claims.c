@@ -20,8 +20,7 @@ struct hostname *hostname_get(struct model *m, const char *folded)
 	if (h)
 		return h;
 	h = xcalloc(1, sizeof(*h) + len);
-	h->name = memcpy(h + 1, folded, len);
-	list_init(&h->dirty);
+	memcpy(h->name, folded, len);
 	names_put(m->hosts, h);
 	return h;
 }
@@ -30,7 +29,8 @@ void hostname_free(void *p)
 {
 	struct hostname *h = p;
 
-	free(h->claims);
+	if (h->n > 1)
+		free(h->many);
 	free(h);
 }
 
@@ -38,11 +38,70 @@ void hostname_dirty(struct model *m, struct hostname *h, bool routes, bool cert)
 {
 	h->dirty_routes = h->dirty_routes || routes;
 	h->dirty_cert = h->dirty_cert || cert;
-	if (list_empty(&h->dirty))
-		list_append(&m->dirty_hosts, &h->dirty);
+	if (h->queued)
+		return;
+	h->queued = true;
+	h->next_dirty = m->dirty_hosts;
+	m->dirty_hosts = h;
 }
 
 /* ---- claims ---- */
+
+static uintptr_t word_of(struct ingress *i, enum claim_kind kind)
+{
+	return (uintptr_t)i | (uintptr_t)kind;
+}
+
+static uintptr_t *words(struct hostname *h)
+{
+	return h->n > 1 ? h->many : &h->one;
+}
+
+static void push(struct hostname *h, uintptr_t word)
+{
+	uintptr_t one = h->one;
+
+	if (h->n == 0) {
+		h->one = word;
+	} else if (h->n == 1) {
+		h->many = xmalloc(2 * sizeof(*h->many));
+		h->many[0] = one;
+		h->many[1] = word;
+	} else {
+		if ((h->n & (h->n - 1)) == 0)
+			h->many = xrealloc(h->many, 2 * h->n * sizeof(*h->many));
+		h->many[h->n] = word;
+	}
+	h->n++;
+}
+
+static void take_out(struct hostname *h, size_t k)
+{
+	uintptr_t *at = words(h), *many = at;
+
+	at[k] = at[h->n - 1];
+	h->n--;
+	if (h->n != 1)
+		return;
+	h->one = many[0];
+	free(many);
+}
+
+void claims_sort(struct hostname *h, int (*cmp)(const struct claim *a, const struct claim *b))
+{
+	uintptr_t *at = words(h);
+
+	/* Insertion: hardly any host has more than a few, and those are nearly in order. */
+	for (size_t k = 1; k < h->n; k++)
+		for (size_t to = k; to > 0; to--) {
+			struct claim a = claim_at(h, to - 1), b = claim_at(h, to);
+
+			if (cmp(&a, &b) <= 0)
+				break;
+			at[to - 1] = word_of(b.ingress, b.kind);
+			at[to] = word_of(a.ingress, a.kind);
+		}
+}
 
 /* A stronger claim of the same Ingress replaces a weaker one. */
 static void claim_add(struct model *m, const char *name, struct ingress *i, enum claim_kind kind)
@@ -51,12 +110,15 @@ static void claim_add(struct model *m, const char *name, struct ingress *i, enum
 	struct hostname *h = hostname_get(m, folded);
 
 	hostname_dirty(m, h, true, true);
-	for (size_t k = 0; k < h->n; k++)
-		if (h->claims[k].ingress == i) {
-			h->claims[k].kind = MIN(h->claims[k].kind, kind);
-			return;
-		}
-	array_push(h->claims, h->n, h->cap, ((struct claim){ i, kind }));
+	for (size_t k = 0; k < h->n; k++) {
+		struct claim have = claim_at(h, k);
+
+		if (have.ingress != i)
+			continue;
+		words(h)[k] = word_of(i, MIN(have.kind, kind));
+		return;
+	}
+	push(h, word_of(i, kind));
 }
 
 static void claim_del(struct model *m, const char *name, struct ingress *i, enum claim_kind kind)
@@ -69,8 +131,8 @@ static void claim_del(struct model *m, const char *name, struct ingress *i, enum
 		return;
 	hostname_dirty(m, h, true, true);
 	for (size_t k = 0; k < h->n; k++)
-		if (h->claims[k].ingress == i) {
-			h->claims[k] = h->claims[--h->n];
+		if (claim_at(h, k).ingress == i) {
+			take_out(h, k);
 			return;
 		}
 }

@@ -46,7 +46,7 @@ static bool is_ours(const struct model *m, const struct ingress *i)
 	const char *asked = name ? name : old;
 	uintptr_t flags = asked ? (uintptr_t)map_get_c(&m->classes, asked) : 0;
 
-	if (m->config.watch_namespace && strcmp(i->pub.ns, m->config.watch_namespace) != 0)
+	if (m->config.watch_namespace && strcmp(ingress_ns(i), m->config.watch_namespace) != 0)
 		return false;
 	if (!asked || !asked[0])
 		return m->config.watch_without_class || default_class_is_ours(m);
@@ -73,7 +73,7 @@ static void each_secret(struct model *m, struct ingress *i, void (*fn)(struct mo
 		for (unsigned k = 0; k < tls.n_hosts; k++)
 			ingress_next_host(&it);
 		if (tls.secret[0])
-			fn(m, known_object_ref(m, MODEL_SECRET, i->pub.ns, tls.secret), i);
+			fn(m, known_object_ref(m, MODEL_SECRET, ingress_ns(i), tls.secret), i);
 	}
 }
 
@@ -94,7 +94,6 @@ static void ingress_forget(struct model *m, struct ingress *i)
 	drop_tls_refs(m, i);
 	use_put(m, i->use);
 	i->use = NULL;
-	problems_free(m, i);
 	ingress_unref(i);
 }
 
@@ -131,12 +130,12 @@ bool model_set_ingress(struct model *m, json_t *obj)
 	struct ingress *have = names_get(m->ingresses, str_of(i->key));
 	drop_incoming(m, i->key);
 	if (have && ingress_same(have, i)) {
-		have->pub.status = i->pub.status;
+		have->status = i->status;
 		ingress_unref(i);
 		return false;
 	}
 	each_secret(m, i, add_tls_ref);
-	i->pub.ours = is_ours(m, i);
+	i->ours = is_ours(m, i);
 	names_put(m->incoming, i);
 	return true;
 }
@@ -156,6 +155,7 @@ void model_del_ingress(struct model *m, const char *ns, const char *name)
 	if (!have)
 		return;
 	leave(m, have);
+	problems_forget(m, have);
 	ingress_forget(m, have);
 }
 
@@ -174,7 +174,7 @@ static void look_waiting(struct model *m, struct object *o, struct ingress *i)
 /* Everything that it refers to is known: what is served now stays until then. */
 static bool ready(struct model *m, struct ingress *i)
 {
-	if (!i->pub.ours)
+	if (!i->ours)
 		return true;
 	if (!i->use)
 		i->use = use_get(m, i);
@@ -190,11 +190,11 @@ static void adopt(struct model *m, struct ingress *i)
 
 	if (old) {
 		leave(m, old);
-		problems_move(old, i);
+		i->troubled = old->troubled;
 		ingress_forget(m, old);
 		problem_begin_all(m, i);
 	}
-	if (!i->pub.ours)
+	if (!i->ours)
 		return;
 	use_report(m, i);
 	claims_link(m, i);
@@ -205,7 +205,7 @@ static void adopt_if_ready(void *ctx, void *obj)
 	struct model *m = ctx;
 	struct ingress *i = obj;
 
-	i->pub.ours = is_ours(m, i);
+	i->ours = is_ours(m, i);
 	if (!ready(m, i))
 		return;
 	names_del(m->incoming, str_of(i->key));
@@ -220,7 +220,7 @@ static void adopt_incoming(struct model *m)
 	names_each(m->incoming, adopt_if_ready, m);
 	if (many && names_count(m->incoming) == 0) {
 		names_free(m->incoming, NULL);
-		m->incoming = names_new(NULL, offsetof(struct ingress, key));
+		m->incoming = names_new_inline(NULL, offsetof(struct ingress, key));
 	}
 }
 
@@ -237,7 +237,7 @@ static void collect_changed(void *ctx, void *obj)
 	struct strangers *s = ctx;
 	struct ingress *i = obj;
 
-	if (is_ours(s->m, i) != i->pub.ours)
+	if (is_ours(s->m, i) != i->ours)
 		array_push(s->at, s->n, s->cap, i);
 }
 
@@ -253,9 +253,9 @@ static void classes_flush(struct model *m)
 		struct ingress *i = s.at[k];
 
 		leave(m, i);
-		i->pub.ours = !i->pub.ours;
+		i->ours = !i->ours;
 		problem_begin_all(m, i);
-		if (!i->pub.ours) {
+		if (!i->ours) {
 			use_put(m, i->use);
 			i->use = NULL;
 			continue;
@@ -272,9 +272,10 @@ static void classes_flush(struct model *m)
 static void spread_to_aliases(struct model *m, const struct hostname *h)
 {
 	for (size_t k = 0; k < h->n; k++) {
-		const struct str_list *alias = &h->claims[k].ingress->use->set->server_alias;
+		struct claim c = claim_at(h, k);
+		const struct str_list *alias = &c.ingress->use->set->server_alias;
 
-		for (size_t n = 0; h->claims[k].kind == CLAIM_RULE && n < alias->n; n++) {
+		for (size_t n = 0; c.kind == CLAIM_RULE && n < alias->n; n++) {
 			cleanup(freep) char *folded = fold_name(alias->at[n]);
 
 			hostname_dirty(m, hostname_get(m, folded), true, true);
@@ -291,16 +292,14 @@ static void hostname_flush(struct model *m, struct hostname *h)
 {
 	bool routes = h->dirty_routes, cert = h->dirty_cert;
 
-	list_del(&h->dirty);
-	h->dirty_routes = h->dirty_cert = false;
+	h->dirty_routes = h->dirty_cert = h->queued = false;
 	if (routes)
 		host_build(m, h);
 	if (cert)
 		host_cert(m, h);
-	if (h->n || h->published || (!h->name[0] && m->default_backend))
+	if (h->n || h->published || h->queued || (!h->name[0] && m->default_backend))
 		return;
 	names_del(m->hosts, str_of(h->name));
-	list_del(&h->dirty);
 	hostname_free(h);
 }
 
@@ -309,14 +308,16 @@ static void hosts_flush(struct model *m)
 	if (m->globals_changed)
 		names_each(m->hosts, all_hosts_dirty, m);
 	m->globals_changed = false;
-	list_for(at, tmp, &m->dirty_hosts) {
-		struct hostname *h = list_entry(at, struct hostname, dirty);
-
+	/* What this puts before the first is not looked at: an alias has no aliases. */
+	for (struct hostname *h = m->dirty_hosts; h; h = h->next_dirty)
 		if (h->dirty_routes)
 			spread_to_aliases(m, h);
+	while (m->dirty_hosts) {
+		struct hostname *h = m->dirty_hosts;
+
+		m->dirty_hosts = h->next_dirty;
+		hostname_flush(m, h);
 	}
-	while (!list_empty(&m->dirty_hosts))
-		hostname_flush(m, list_entry(m->dirty_hosts.next, struct hostname, dirty));
 }
 
 void model_flush(struct model *m)
@@ -361,9 +362,10 @@ struct model *model_new(const struct model_config *c, const struct model_ops *op
 	m->config.class_name = c->class_name ? c->class_name : MODEL_CLASS;
 	map_init(&m->classes);
 	map_init(&m->uses);
-	m->ingresses = names_new(NULL, offsetof(struct ingress, key));
-	m->incoming = names_new(NULL, offsetof(struct ingress, key));
-	m->hosts = names_new(NULL, offsetof(struct hostname, name));
+	m->ingresses = names_new_inline(NULL, offsetof(struct ingress, key));
+	m->incoming = names_new_inline(NULL, offsetof(struct ingress, key));
+	m->hosts = names_new_inline(NULL, offsetof(struct hostname, name));
+	problems_init(m);
 	m->secrets = names_new(NULL, offsetof(struct object, key));
 	m->configmaps = names_new(NULL, offsetof(struct object, key));
 	m->services = names_new(NULL, offsetof(struct service, key));
@@ -371,7 +373,6 @@ struct model *model_new(const struct model_config *c, const struct model_ops *op
 	m->resolved = names_new(NULL, 0);
 	list_init(&m->dirty_objects);
 	list_init(&m->dirty_uses);
-	list_init(&m->dirty_hosts);
 	list_init(&m->dirty_services);
 	if (c->configmap)
 		watch_object(m, MODEL_CONFIGMAP, c->configmap, false);
@@ -393,7 +394,7 @@ static void forget_one(void *ctx, void *obj)
 {
 	struct ingress *i = obj;
 
-	problems_free(ctx, i);
+	(void)ctx;
 	ingress_unref(i);
 }
 
@@ -407,6 +408,7 @@ void model_free(struct model *m)
 	names_each(m->ingresses, forget_one, m);
 	names_free(m->ingresses, NULL);
 	names_free(m->hosts, hostname_free);
+	problems_free(m);
 	map_done(&m->uses, use_free);
 	names_free(m->secrets, object_free);
 	names_free(m->configmaps, object_free);
@@ -427,7 +429,10 @@ const struct model_ingress *model_get_ingress(struct model *m, const char *ns, c
 
 	if (!i)
 		i = names_get(m->ingresses, str_of(key));
-	return i ? &i->pub : NULL;
+	if (!i)
+		return NULL;
+	m->described = ingress_describe(i);
+	return &m->described;
 }
 
 struct each_ingress {
@@ -438,8 +443,9 @@ struct each_ingress {
 static void each_ingress(void *ctx, void *obj)
 {
 	struct each_ingress *e = ctx;
+	struct model_ingress i = ingress_describe(obj);
 
-	e->fn(e->ctx, &((struct ingress *)obj)->pub);
+	e->fn(e->ctx, &i);
 }
 
 void model_each_ingress(struct model *m, void (*fn)(void *ctx, const struct model_ingress *i), void *ctx)

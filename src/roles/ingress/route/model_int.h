@@ -74,15 +74,24 @@ struct claim {
 	struct ingress *ingress;
 	enum claim_kind kind;
 };
+/* A claim in one word: records are aligned, so the kind fits below the pointer. */
 struct hostname {
-	char *name; /* folded */
-	struct claim *claims;
-	uint32_t n, cap;
-	bool tls;	      /* its Ingresses have spec.tls: a certificate counts as configured */
-	bool published, dirty_routes, dirty_cert;
-	struct tls *cert_now; /* borrowed; only compared */
-	struct list dirty;
+	union {
+		uintptr_t one;	  /* n is 0 or 1 */
+		uintptr_t *many; /* room for the next power of two */
+	};
+	struct hostname *next_dirty; /* in model.dirty_hosts */
+	uint32_t n;
+	bool tls; /* its Ingresses have spec.tls: a certificate counts as configured */
+	bool queued, published, has_cert, dirty_routes, dirty_cert;
+	char name[]; /* folded */
 };
+static inline struct claim claim_at(const struct hostname *h, size_t k)
+{
+	uintptr_t w = h->n > 1 ? h->many[k] : h->one;
+
+	return (struct claim){ (struct ingress *)(w & ~(uintptr_t)3), (enum claim_kind)(w & 3) };
+}
 
 /* ---- services ---- */
 
@@ -98,6 +107,7 @@ struct service {
 	struct list dirty;
 };
 
+struct trouble; /* problems.c: all problems of one Ingress */
 struct problem {
 	struct problem *next;
 	uint64_t tag, hash; /* which step found it; of its words */
@@ -116,8 +126,11 @@ struct model {
 	struct names *ingresses, *hosts, *secrets, *configmaps, *services, *slices, *resolved;
 	struct map uses;
 	struct names *incoming;	  /* Ingresses that are not in force yet */
-	struct ingress *touched;  /* whose problems were looked at in this flush */
-	struct list dirty_objects, dirty_uses, dirty_hosts, dirty_services;
+	struct names *troubles;	  /* of Ingresses with problems */
+	struct trouble *touched;  /* whose problems are in doubt in this flush */
+	struct list dirty_objects, dirty_uses, dirty_services;
+	struct hostname *dirty_hosts;
+	struct model_ingress described; /* what model_get_ingress returns */
 	struct backend *default_backend;
 	struct object **globals_deps;
 	size_t n_globals_deps;
@@ -148,8 +161,9 @@ void problem_report(struct model *m, struct ingress *i, uint64_t tag, const char
 		    const char *fmt, ...) printf_like(6, 7);
 void problem_begin_all(struct model *m, struct ingress *i);
 void problems_settle(struct model *m); /* forgets what was not found again */
-void problems_move(struct ingress *from, struct ingress *to);
-void problems_free(struct model *m, struct ingress *i);
+void problems_forget(struct model *m, struct ingress *i); /* the object is gone */
+void problems_init(struct model *m);
+void problems_free(struct model *m);
 uint64_t problem_tag(const char *host_name);
 
 /* objects.c */
@@ -186,6 +200,7 @@ void claims_link(struct model *m, struct ingress *i);
 void claims_unlink(struct model *m, struct ingress *i);
 struct hostname *hostname_get(struct model *m, const char *folded); /* made if it is new */
 void hostname_dirty(struct model *m, struct hostname *h, bool routes, bool cert);
+void claims_sort(struct hostname *h, int (*cmp)(const struct claim *a, const struct claim *b));
 /* The certificates of all names that the Ingress has to do with. */
 void claims_dirty_certs(struct model *m, struct ingress *i);
 void hostname_free(void *h);

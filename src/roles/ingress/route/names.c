@@ -20,6 +20,7 @@ struct table {
 struct names {
 	struct quiesce *quiesce;
 	size_t name_at;
+	bool inlined; /* the name itself is there, no pointer to it */
 	_Atomic size_t count;
 	size_t live[SHARDS];
 	_Atomic(struct table *) shards[SHARDS];
@@ -27,7 +28,9 @@ struct names {
 
 static const char *name_of(const struct names *n, const void *obj)
 {
-	return *(char *const *)((const char *)obj + n->name_at);
+	const char *at = (const char *)obj + n->name_at;
+
+	return n->inlined ? at : *(char *const *)at;
 }
 
 struct place {
@@ -49,6 +52,14 @@ struct names *names_new(struct quiesce *q, size_t name_at)
 
 	n->quiesce = q;
 	n->name_at = name_at;
+	return n;
+}
+
+struct names *names_new_inline(struct quiesce *q, size_t name_at)
+{
+	struct names *n = names_new(q, name_at);
+
+	n->inlined = true;
 	return n;
 }
 

@@ -10,8 +10,9 @@
 
 struct quiesce;
 struct names;
-/* `name_at`: offset in the objects of a `char *`. q NULL: nothing reads concurrently. */
+/* `name_at`: offset in the objects of a `char *`, or of the text itself. q NULL: nothing reads concurrently. */
 struct names *names_new(struct quiesce *q, size_t name_at);
+struct names *names_new_inline(struct quiesce *q, size_t name_at);
 void names_free(struct names *n, void (*free_object)(void *obj)); /* free_object may be NULL; readers have ended */
 void *names_get(const struct names *n, struct str name);	   /* any thread; NULL: absent */
 void *names_put(struct names *n, void *obj);			   /* returns the object of the same name that it replaced, or NULL */

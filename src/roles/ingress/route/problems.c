@@ -17,46 +17,81 @@ uint64_t problem_tag(const char *host_name)
 	return hash_keyed(host_name, strlen(host_name)) | 1u << 8; /* never one of the numbered ones */
 }
 
-static void touch(struct model *m, struct ingress *i)
+struct trouble {
+	struct problem *first;
+	struct trouble *next_touched;
+	bool touched;
+	char key[];
+};
+
+void problems_init(struct model *m)
 {
-	if (i->touched)
+	m->troubles = names_new_inline(NULL, offsetof(struct trouble, key));
+}
+
+static struct trouble *trouble_of(const struct model *m, const struct ingress *i)
+{
+	return i->troubled ? names_get(m->troubles, str_of(i->key)) : NULL;
+}
+
+static struct trouble *trouble_new(struct model *m, struct ingress *i)
+{
+	struct trouble *t = names_get(m->troubles, str_of(i->key));
+	size_t len = strlen(i->key) + 1;
+
+	i->troubled = true;
+	if (t)
+		return t;
+	t = xcalloc(1, sizeof(*t) + len);
+	memcpy(t->key, i->key, len);
+	names_put(m->troubles, t);
+	return t;
+}
+
+static void touch(struct model *m, struct trouble *t)
+{
+	if (t->touched)
 		return;
-	i->touched = true;
-	i->next_touched = m->touched;
-	m->touched = i;
+	t->touched = true;
+	t->next_touched = m->touched;
+	m->touched = t;
 }
 
 void problem_begin(struct model *m, struct ingress *i, uint64_t tag)
 {
-	for (struct problem *p = i->problems; p; p = p->next)
+	struct trouble *t = trouble_of(m, i);
+
+	for (struct problem *p = t ? t->first : NULL; p; p = p->next)
 		if (p->tag == tag) {
 			p->stale = true;
-			touch(m, i);
+			touch(m, t);
 		}
 }
 
 void problem_begin_all(struct model *m, struct ingress *i)
 {
-	for (struct problem *p = i->problems; p; p = p->next)
+	struct trouble *t = trouble_of(m, i);
+
+	for (struct problem *p = t ? t->first : NULL; p; p = p->next)
 		p->stale = true;
-	if (i->problems)
-		touch(m, i);
+	if (t)
+		touch(m, t);
 }
 
 static void emit(const struct model *m, const struct ingress *i, const struct problem *p)
 {
-	struct model_object obj = { "Ingress", "networking.k8s.io/v1", i->pub.ns, i->pub.name, i->pub.uid };
+	struct model_object obj = { "Ingress", "networking.k8s.io/v1", ingress_ns(i), ingress_name(i), ingress_uid(i) };
 
 	if (m->ops.problem)
 		m->ops.problem(m->ctx, &obj, p->annotation, p->reason, p->message);
 }
 
 /* True: it is known, by this step or another. */
-static bool find_known(struct ingress *i, uint64_t tag, uint64_t hash, size_t *ret_n, bool *ret_elsewhere)
+static bool find_known(struct trouble *t, uint64_t tag, uint64_t hash, size_t *ret_n, bool *ret_elsewhere)
 {
 	*ret_n = 0;
 	*ret_elsewhere = false;
-	for (struct problem *p = i->problems; p; p = p->next, ++*ret_n) {
+	for (struct problem *p = t->first; p; p = p->next, ++*ret_n) {
 		if (p->hash != hash)
 			continue;
 		if (p->tag == tag) {
@@ -80,11 +115,12 @@ void problem_report(struct model *m, struct ingress *i, uint64_t tag, const char
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	uint64_t hash = hash_words(reason, text);
-	if (find_known(i, tag, hash, &n, &elsewhere) || n >= PROBLEMS_MAX)
+	struct trouble *t = trouble_new(m, i);
+	if (find_known(t, tag, hash, &n, &elsewhere) || n >= PROBLEMS_MAX)
 		return;
 	struct problem *p = xcalloc(1, sizeof(*p));
-	*p = (struct problem){ i->problems, tag, hash, false, xstrdup(annotation), xstrdup(reason), xstrdup(text) };
-	i->problems = p;
+	*p = (struct problem){ t->first, tag, hash, false, xstrdup(annotation), xstrdup(reason), xstrdup(text) };
+	t->first = p;
 	m->n_problems++;
 	if (!elsewhere)
 		emit(m, i, p);
@@ -99,54 +135,55 @@ static void problem_free(struct model *m, struct problem *p)
 	free(p);
 }
 
+static void drop_stale(struct model *m, struct trouble *t)
+{
+	for (struct problem **at = &t->first; *at;) {
+		struct problem *p = *at;
+
+		if (!p->stale) {
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		problem_free(m, p);
+	}
+}
+
 void problems_settle(struct model *m)
 {
 	while (m->touched) {
-		struct ingress *i = m->touched;
+		struct trouble *t = m->touched;
 
-		m->touched = i->next_touched;
-		i->touched = false;
-		for (struct problem **at = &i->problems; *at;) {
-			struct problem *p = *at;
-
-			if (!p->stale) {
-				at = &p->next;
-				continue;
-			}
-			*at = p->next;
-			problem_free(m, p);
-		}
+		m->touched = t->next_touched;
+		t->touched = false;
+		drop_stale(m, t);
+		if (t->first)
+			continue;
+		names_del(m->troubles, str_of(t->key));
+		free(t);
 	}
 }
 
-/* To another record of the same object: what still is wrong is not told again. */
-void problems_move(struct ingress *from, struct ingress *to)
+void problems_forget(struct model *m, struct ingress *i)
 {
-	to->problems = from->problems;
-	from->problems = NULL;
+	problem_begin_all(m, i);
+	problems_settle(m);
 }
 
-static void untouch(struct model *m, struct ingress *i)
+static void free_all(void *ctx, void *obj)
 {
-	struct ingress **at = &m->touched;
+	struct trouble *t = obj;
 
-	if (!i->touched)
-		return;
-	while (*at != i)
-		at = &(*at)->next_touched;
-	*at = i->next_touched;
-	i->touched = false;
+	for (struct problem *p = t->first; p; p = p->next)
+		p->stale = true;
+	drop_stale(ctx, t);
+	free(t);
 }
 
-void problems_free(struct model *m, struct ingress *i)
+void problems_free(struct model *m)
 {
-	untouch(m, i);
-	while (i->problems) {
-		struct problem *p = i->problems;
-
-		i->problems = p->next;
-		problem_free(m, p);
-	}
+	names_each(m->troubles, free_all, m);
+	names_free(m->troubles, NULL);
 }
 
 size_t model_problem_count(const struct model *m)
@@ -161,11 +198,11 @@ struct each {
 
 static void each_of(void *ctx, void *obj)
 {
-	const struct ingress *i = obj;
+	const struct trouble *t = obj;
 	struct each *e = ctx;
 
-	for (const struct problem *p = i->problems; p; p = p->next)
-		e->fn(e->ctx, i->key, p->reason, p->message);
+	for (const struct problem *p = t->first; p; p = p->next)
+		e->fn(e->ctx, t->key, p->reason, p->message);
 }
 
 void model_each_problem(const struct model *m, void (*fn)(void *ctx, const char *ingress, const char *reason,
@@ -173,5 +210,5 @@ void model_each_problem(const struct model *m, void (*fn)(void *ctx, const char 
 {
 	struct each e = { fn, ctx };
 
-	names_each(m->ingresses, each_of, &e);
+	names_each(m->troubles, each_of, &e);
 }

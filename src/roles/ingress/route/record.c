@@ -118,26 +118,36 @@ static void put_all(struct buf *b, const json_t *obj, unsigned *n_paths, unsigne
 	put_annotations(b, jx_at(obj, "metadata.annotations"));
 }
 
-/* The record and all its texts in one block. */
-static struct ingress *assemble(const json_t *obj, struct str text)
+/* The record and all its texts in one block. Names have at most 253 bytes in the API; files may have anything. */
+static struct ingress *assemble(const json_t *obj, struct str text, struct err *e)
 {
-	const char *ns = jx_namespace(obj), *name = jx_name(obj), *uid = jx_uid(obj);
-	size_t ln = strlen(ns), lm = strlen(name), lu = uid ? strlen(uid) : 0;
-	struct ingress *i = xcalloc(1, sizeof(*i) + 2 * ln + lm + lu + 4 + text.len);
-	char *p = (char *)(i + 1);
+	const char *ns = jx_namespace(obj), *name = jx_name(obj), *uid = jx_uid(obj) ? jx_uid(obj) : "";
+	size_t ln = strlen(ns) + 1, lm = strlen(name) + 1, lu = strlen(uid) + 1;
+	int64_t created_ms;
 
+	if (ln > UINT16_MAX || lm > UINT16_MAX || lu > UINT16_MAX) {
+		err_set(e, ERR_INVALID, "the name of an Ingress is too long");
+		return NULL;
+	}
+	struct ingress *i = xcalloc(1, sizeof(*i) + 2 * ln + lm + lu + text.len);
 	i->refs_ = 1;
-	i->key = p;
-	p += sprintf(p, "%s/%s", ns, name) + 1;
-	i->pub.name = i->key + ln + 1;
-	i->pub.ns = memcpy(p, ns, ln + 1);
-	i->pub.uid = memcpy(p += ln + 1, uid ? uid : "", lu + 1);
-	i->text = memcpy(p + lu + 1, text.ptr, text.len);
+	i->ns_bytes = (uint16_t)ln;
+	i->name_bytes = (uint16_t)lm;
+	i->uid_bytes = (uint16_t)lu;
+	sprintf(i->key, "%s/%s", ns, name);
+	char *p = memcpy(i->key + ln + lm, ns, ln);
+	p = memcpy(p + ln, uid, lu);
+	memcpy(p + lu, text.ptr, text.len);
 	i->text_bytes = (uint32_t)text.len;
-	i->pub.status = model_status_hash(jx_at(obj, "status.loadBalancer.ingress"));
-	if (time_parse(jx_str_or(obj, "metadata.creationTimestamp", ""), &i->created_ms) < 0)
-		i->created_ms = 0;
+	i->status = model_status_hash(jx_at(obj, "status.loadBalancer.ingress"));
+	if (time_parse(jx_str_or(obj, "metadata.creationTimestamp", ""), &created_ms) == 0)
+		i->created_s = (uint32_t)(created_ms / 1000);
 	return i;
+}
+
+struct model_ingress ingress_describe(const struct ingress *i)
+{
+	return (struct model_ingress){ ingress_ns(i), ingress_name(i), ingress_uid(i), i->ours, i->status };
 }
 
 struct ingress *ingress_new(const json_t *obj, struct err *e)
@@ -155,7 +165,9 @@ struct ingress *ingress_new(const json_t *obj, struct err *e)
 	if (b.overflow) {
 		err_set(e, ERR_TOO_LARGE, "the Ingress is larger than %u bytes", TEXT_BYTES_MAX);
 	} else {
-		i = assemble(obj, buf_str(&b));
+		i = assemble(obj, buf_str(&b), e);
+	}
+	if (i) {
 		i->n_paths = n_paths;
 		i->n_tls = n_tls;
 	}
@@ -177,14 +189,14 @@ void ingress_unref(struct ingress *i)
 
 bool ingress_same(const struct ingress *a, const struct ingress *b)
 {
-	return a->text_bytes == b->text_bytes && memcmp(a->text, b->text, a->text_bytes) == 0 &&
-	       a->created_ms == b->created_ms && strcmp(a->pub.uid, b->pub.uid) == 0;
+	return a->text_bytes == b->text_bytes && memcmp(ingress_text(a), ingress_text(b), a->text_bytes) == 0 &&
+	       a->created_s == b->created_s && strcmp(ingress_uid(a), ingress_uid(b)) == 0;
 }
 
 int ingress_age_cmp(const struct ingress *a, const struct ingress *b)
 {
-	if (a->created_ms != b->created_ms)
-		return a->created_ms < b->created_ms ? -1 : 1;
+	if (a->created_s != b->created_s)
+		return a->created_s < b->created_s ? -1 : 1;
 	return strcmp(a->key, b->key);
 }
 
@@ -220,12 +232,14 @@ static struct ingress_backend take_backend(const char **at)
 
 const char *ingress_class_annotation(const struct ingress *i)
 {
-	return i->text[0] ? i->text + 1 : NULL;
+	const char *text = ingress_text(i);
+
+	return text[0] ? text + 1 : NULL;
 }
 
 const char *ingress_class_name(const struct ingress *i)
 {
-	const char *at = i->text + 1;
+	const char *at = ingress_text(i) + 1;
 
 	take_text(&at);
 	return at[0] ? at + 1 : NULL;
@@ -233,7 +247,7 @@ const char *ingress_class_name(const struct ingress *i)
 
 static const char *behind_classes(const struct ingress *i)
 {
-	const char *at = i->text + 1;
+	const char *at = ingress_text(i) + 1;
 
 	take_text(&at);
 	at++;
@@ -302,7 +316,7 @@ struct str ingress_annotations(const struct ingress *i)
 	while (ingress_next_tls(&it, &tls))
 		for (unsigned k = 0; k < tls.n_hosts; k++)
 			ingress_next_host(&it);
-	return (struct str){ it.at, (size_t)(i->text + i->text_bytes - it.at) };
+	return (struct str){ it.at, (size_t)(ingress_text(i) + i->text_bytes - it.at) };
 }
 
 uint64_t model_status_hash(const json_t *ingress)

@@ -1,4 +1,4 @@
-/* record.h - an Ingress as the model keeps it: one block of some 300 bytes, most of it the object's own texts.
+/* record.h - an Ingress as the model keeps it: one block of some 200 bytes, most of it the object's own texts.
  *
  * Locations point into it, so it lives until the last of them is gone.
  */
@@ -7,21 +7,36 @@
 #include "roles/ingress/route/model.h"
 
 struct settings_use;
-struct problem;
 
 struct ingress {
-	struct model_ingress pub;
-	char *key;		  /* "ns/name" */
+	struct settings_use *use; /* NULL until it is adopted */
+	uint64_t status;	  /* model_status_hash */
 	unsigned refs_;		  /* atomic: locations are freed by workers */
 	unsigned n_paths, n_tls;  /* of all rules; entries of spec.tls */
-	int64_t created_ms;
-	struct settings_use *use; /* NULL until it is adopted */
-	struct problem *problems;
-	struct ingress *next_touched; /* in the model's list of those whose problems are in doubt */
-	bool linked, touched;
+	uint32_t created_s;	  /* since 1970; 0: unknown */
 	uint32_t text_bytes;
-	const char *text;	  /* what the iterators below read */
+	uint16_t ns_bytes, name_bytes, uid_bytes; /* with their NUL */
+	bool ours, linked;
+	bool troubled;		  /* model.troubles knows it */
+	char key[];		  /* "ns/name", then ns, uid, and the text that the iterators below read */
 };
+static inline const char *ingress_name(const struct ingress *i)
+{
+	return i->key + i->ns_bytes;
+}
+static inline const char *ingress_ns(const struct ingress *i)
+{
+	return i->key + i->ns_bytes + i->name_bytes;
+}
+static inline const char *ingress_uid(const struct ingress *i)
+{
+	return ingress_ns(i) + i->ns_bytes;
+}
+static inline const char *ingress_text(const struct ingress *i)
+{
+	return ingress_uid(i) + i->uid_bytes;
+}
+struct model_ingress ingress_describe(const struct ingress *i);
 
 /* A record with one reference, or NULL with why (`e`): then the object is not usable at all. */
 struct ingress *ingress_new(const json_t *obj, struct err *e) must_check;

@@ -155,6 +155,13 @@ struct tls *routes_tls(const struct routes *r, struct str server_name)
 	return c ? c->tls : NULL;
 }
 
+struct tls *routes_cert(const struct routes *r, const char *name)
+{
+	const struct cert *c = names_get(r->certs, str_of(name));
+
+	return c ? c->tls : NULL;
+}
+
 size_t routes_host_count(const struct routes *r)
 {
 	return names_count(r->hosts);

@@ -87,6 +87,7 @@ size_t routes_location_count(const struct routes *r);
 void routes_put_host(struct routes *r, struct host *h); /* replaces one of the same name; takes the reference over */
 void routes_del_host(struct routes *r, const char *name);
 void routes_put_cert(struct routes *r, const char *name, struct tls *t); /* folded name; takes the reference over; NULL removes */
+struct tls *routes_cert(const struct routes *r, const char *name); /* what was put there; no wildcards */
 void routes_each_host(const struct routes *r, void (*fn)(void *ctx, const struct host *h), void *ctx);
 
 /* Percent-decoding, merging of slashes, "." and ".." (RFC 3986, 5.2.4), as nginx does before it chooses a location.

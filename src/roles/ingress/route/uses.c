@@ -112,10 +112,10 @@ static void evaluate(struct model *m, struct settings_use *u)
 struct settings_use *use_get(struct model *m, const struct ingress *i)
 {
 	struct str annotations = ingress_annotations(i), key;
-	size_t ns = annotations.len ? strlen(i->pub.ns) + 1 : 0; /* without annotations all namespaces are one */
+	size_t ns = annotations.len ? strlen(ingress_ns(i)) + 1 : 0; /* without annotations all namespaces are one */
 	cleanup(freep) char *text = xmalloc(ns + annotations.len + 1);
 
-	memcpy(text, i->pub.ns, ns);
+	memcpy(text, ingress_ns(i), ns);
 	memcpy(text + ns, annotations.ptr, annotations.len);
 	key = (struct str){ text, ns + annotations.len };
 	struct settings_use *u = map_get(&m->uses, key);

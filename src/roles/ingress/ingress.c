@@ -1,9 +1,11 @@
 /* The ingress role: the main thread keeps routes equal to the cluster, workers serve. */
 #include "base/log.h"
+#include "kube/client/client.h"
 #include "loop/quiesce.h"
 #include "roles/ingress/check/command.h"
 #include "roles/ingress/config/source.h"
 #include "roles/ingress/handover.h"
+#include "roles/ingress/l4/l4.h"
 #include "roles/ingress/observe/admin.h"
 #include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/observe/observe.h"
@@ -13,6 +15,11 @@
 
 #define BACKLOG 4096
 
+#define L4_NAMESPACE "ingress-nginx"
+#define L4_CONFIGMAPS ARRAY_LEN(l4_names)
+/* By ingress-nginx's manifests, and by its Helm chart; TCP and UDP in turn. The first that is there counts. */
+static const char *const l4_names[] = { "tcp-services", "udp-services", "ingress-nginx-tcp", "ingress-nginx-udp" };
+
 struct ingress {
 	struct role_ctx *role;
 	struct shared shared;
@@ -20,6 +27,8 @@ struct ingress {
 	struct workers *workers;
 	struct admin *admin;
 	struct observe *observe;
+	struct l4 *l4;
+	json_t *l4_configmaps[L4_CONFIGMAPS]; /* NULL: there is none */
 	struct handover_socket sockets[HANDOVER_SOCKETS_MAX];
 	int before; /* the connection to the process whose sockets were taken over; -1: none */
 	struct handover *handover;
@@ -40,6 +49,7 @@ static void drain(struct ingress *in)
 		return;
 	in->draining = true;
 	admin_free(TAKE_PTR(in->admin));
+	l4_drain(in->l4);
 	if (in->workers)
 		workers_drain(in->workers, on_drained, in);
 	else
@@ -108,6 +118,43 @@ static void globals_changed(void *arg, const struct globals *g)
 		log_warn("TLS goes on with the settings before: %s", e.message);
 }
 
+/* ---- tcp-services, udp-services ---- */
+
+static void l4_problem(void *arg, const json_t *configmap, const char *reason, const char *message)
+{
+	struct ingress *in = arg;
+
+	log_warn("%s: %s", reason, message);
+	if (configmap && !in->role->config->from)
+		kube_event(in->role->kube, configmap, INGRESS_COMPONENT, "Warning", reason, "%s", message);
+}
+
+static struct backend *l4_backend(void *arg, const char *ns, const char *service, const char *port)
+{
+	return sync_backend(((struct ingress *)arg)->sync, ns, service, port);
+}
+
+static void l4_update(struct ingress *in)
+{
+	json_t *const *cm = in->l4_configmaps;
+
+	l4_set(in->l4, cm[0] ? cm[0] : cm[2], cm[1] ? cm[1] : cm[3]);
+}
+
+static void configmap_changed(void *arg, const char *ns, const char *name, const json_t *obj)
+{
+	struct ingress *in = arg;
+
+	for (size_t i = 0; i < L4_CONFIGMAPS; i++) {
+		if (!c_eq(ns, L4_NAMESPACE) || !c_eq(name, l4_names[i]))
+			continue;
+		json_decref(in->l4_configmaps[i]);
+		in->l4_configmaps[i] = json_incref((json_t *)(uintptr_t)obj);
+		if (in->workers && !in->draining)
+			l4_update(in);
+	}
+}
+
 static int serve(struct ingress *in, struct err *e)
 {
 	struct shared *s = &in->shared;
@@ -121,6 +168,8 @@ static int serve(struct ingress *in, struct err *e)
 	in->workers = workers_start(s, sockets, n, e);
 	if (!in->workers)
 		return -1;
+	l4_serve(in->l4, in->workers);
+	l4_update(in);
 	in->admin = admin_new(s->main_loop, s, in->sockets[SOCKET_ADMIN].fd, e);
 	if (!in->admin)
 		return -1;
@@ -195,9 +244,11 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 	in->observe = observe_new(&in->shared, e);
 	if (!in->observe)
 		return -1;
+	in->l4 = l4_new(&(struct l4_options){ .shared = &in->shared, .backend = l4_backend, .problem = l4_problem, .arg = in });
 	in->sync = sync_new(ctx, &in->shared, &(struct sync_options){ .first_sync = first_sync, .arg = in,
 								      .globals_changed = globals_changed,
 								      .server_tls = server_tls,
+								      .configmap_changed = configmap_changed,
 								      .no_status = ctx->config->from != NULL,
 								      .no_events = ctx->config->from != NULL });
 	metrics_problem_source(in->shared.metrics, each_problem, in->sync);
@@ -215,6 +266,9 @@ static void ingress_stop(struct role_ctx *ctx)
 		return;
 	handover_free(in->handover);
 	workers_stop(in->workers);
+	l4_free(in->l4);
+	for (size_t i = 0; i < L4_CONFIGMAPS; i++)
+		json_decref(in->l4_configmaps[i]);
 	admin_free(in->admin);
 	sync_free(in->sync);
 	quiesce_free(s->quiesce);

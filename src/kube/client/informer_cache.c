@@ -1,10 +1,11 @@
 #include "kube/client/informer_int.h"
 
 struct cached {
-	json_t *obj;	     /* NULL when the body was forgotten and nobody has asked since: see whole_of */
-	char *uid, *version; /* then: what is left of it; one block */
+	json_t *obj; /* NULL when the body was forgotten and nobody has asked since: see whole_of */
 	unsigned
 		generation; /* of the list that last contained it, or that was current when it was watched */
+	unsigned uid_bytes; /* with its NUL */
+	char left[];	    /* when obj is NULL: uid and resourceVersion, all that is kept of it */
 };
 
 static void cached_free(void *value)
@@ -12,36 +13,39 @@ static void cached_free(void *value)
 	struct cached *c = value;
 
 	json_decref(c->obj);
-	free(c->uid);
 	free(c);
+}
+
+static const char *uid_of(const struct cached *c)
+{
+	return c->obj ? jx_uid(c->obj) : c->left[0] ? c->left : NULL;
+}
+
+static const char *version_of(const struct cached *c)
+{
+	const char *version = c->left + c->uid_bytes;
+
+	return c->obj ? jx_str(c->obj, "metadata.resourceVersion") : version[0] ? version : NULL;
 }
 
 /* A tree of a forgotten body has a dozen allocations: it is made only for who asks. */
 static json_t *whole_of(struct cached *c, struct str key)
 {
 	struct str name, ns;
+	json_t *obj;
 
 	if (c->obj)
 		return c->obj;
 	ns = str_cut(key, '/', &name);
-	c->obj = json_object();
+	obj = json_object();
 	cleanup(freep) char *ns_text = name.ptr ? str_dup(ns) : NULL;
 	cleanup(freep) char *name_text = str_dup(name.ptr ? name : key);
-	jx_set_str(c->obj, "metadata.name", name_text);
-	jx_set_str(c->obj, "metadata.namespace", ns_text);
-	jx_set_str(c->obj, "metadata.uid", c->uid[0] ? c->uid : NULL);
-	jx_set_str(c->obj, "metadata.resourceVersion", c->version[0] ? c->version : NULL);
-	return c->obj;
-}
-
-static const char *uid_of(const struct cached *c)
-{
-	return c->obj ? jx_uid(c->obj) : c->uid[0] ? c->uid : NULL;
-}
-
-static const char *version_of(const struct cached *c)
-{
-	return c->obj ? jx_str(c->obj, "metadata.resourceVersion") : c->version[0] ? c->version : NULL;
+	jx_set_str(obj, "metadata.name", name_text);
+	jx_set_str(obj, "metadata.namespace", ns_text);
+	jx_set_str(obj, "metadata.uid", uid_of(c));
+	jx_set_str(obj, "metadata.resourceVersion", version_of(c));
+	c->obj = obj;
+	return obj;
 }
 
 void cache_init(struct informer *i)
@@ -98,18 +102,22 @@ static void remove_key(struct informer *i, const char *key)
 }
 
 /* The handlers have seen it. They may have freed the informer: its cache lives until the turn's end. */
-static void forget_body(struct informer *i, struct cached *c)
+static void forget_body(struct informer *i, const char *key, struct cached *c)
 {
-	const char *uid = jx_uid(c->obj) ? jx_uid(c->obj) : "", *version = jx_str_or(c->obj, "metadata.resourceVersion", "");
+	cleanup(json_decrefp) json_t *obj = c->obj;
+	const char *uid = jx_uid(obj) ? jx_uid(obj) : "", *version = jx_str_or(obj, "metadata.resourceVersion", "");
 	size_t u = strlen(uid) + 1, v = strlen(version) + 1;
 
-	if (!i->handlers_only)
+	if (!i->handlers_only) {
+		obj = NULL;
 		return;
-	free(c->uid);
-	c->uid = memcpy(xmalloc(u + v), uid, u);
-	c->version = memcpy(c->uid + u, version, v);
-	json_decref(c->obj);
+	}
+	c = xrealloc(c, sizeof(*c) + u + v);
 	c->obj = NULL;
+	c->uid_bytes = (unsigned)u;
+	memcpy(c->left, uid, u);
+	memcpy(c->left + u, version, v);
+	map_put_c(&i->cache, key, c);
 }
 
 static void add(struct informer *i, const char *key, json_t *obj)
@@ -121,7 +129,7 @@ static void add(struct informer *i, const char *key, json_t *obj)
 	map_put_c(&i->cache, key, c);
 	if (i->on.added)
 		i->on.added(i->ctx, obj);
-	forget_body(i, c);
+	forget_body(i, key, c);
 }
 
 static void replace(struct informer *i, const char *key, struct cached *c, json_t *obj)
@@ -132,7 +140,7 @@ static void replace(struct informer *i, const char *key, struct cached *c, json_
 	if (i->on.updated)
 		i->on.updated(i->ctx, old, obj);
 	json_decref(old);
-	forget_body(i, c);
+	forget_body(i, key, c);
 }
 
 void cache_apply(struct informer *i, json_t *obj)

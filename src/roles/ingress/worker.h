@@ -36,6 +36,7 @@ struct worker {
 	size_t n_downs, n_idle_downs;
 	struct up_pools *pools;	       /* upstream/pool.h */
 	struct up_h2_pool *up_h2;      /* upstream/up_h2.c; NULL until needed */
+	struct h2_mem *h2_mem;	       /* http/h2_mem.h; NULL until needed */
 	struct list free_exchanges, ended_exchanges;
 	struct list free_h1, ended_h1; /* http/down_h1.c */
 	struct defer reap;	       /* what ended in this turn */

@@ -51,6 +51,8 @@ static void stream_free(struct h2_stream *s)
 {
 	struct h2_down *c = s->c;
 
+	if (c->recent == s)
+		c->recent = NULL;
 	list_del(&s->link);
 	list_del(&s->drained_link);
 	c->held_bytes -= s->held;
@@ -99,10 +101,11 @@ static void count_reset(struct h2_down *c)
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
 {
 	struct h2_down *c = user;
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+	struct h2_stream *s = h2_stream_of(c, id);
 
 	if (!s)
 		return 0;
+	c->recent = NULL;
 	nghttp2_session_set_stream_user_data(session, id, NULL);
 	c->n_streams--;
 	c->quiet_since_ms = loop_now_ms(c->d.worker->loop);
@@ -128,6 +131,7 @@ static void down_reap(struct defer *d)
 	struct h2_down *c = container_of(d, struct h2_down, reap);
 
 	nghttp2_session_del(c->session);
+	h2_mem_unref(c->mem);
 	while (!list_empty(&c->spare))
 		stream_free(list_entry(c->spare.next, struct h2_stream, link));
 	free(c);
@@ -369,7 +373,7 @@ static int session_start(struct h2_down *c, const struct globals *g)
 	};
 	nghttp2_session_callbacks *cb = callbacks_new();
 	nghttp2_option *o = options_new();
-	int r = nghttp2_session_server_new2(&c->session, cb, c, o);
+	int r = nghttp2_session_server_new3(&c->session, cb, c, o, h2_mem_functions(c->mem));
 
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_option_del(o);
@@ -409,6 +413,9 @@ void down_h2_start(struct worker *w, struct conn *conn, bool https, struct down_
 	c->max_header_bytes = (uint32_t)MIN(g->large_client_header_bytes, (uint64_t)H2_HEAD_MAX_BYTES);
 	h2_bucket_init(&c->resets, H2_RESETS_BURST, H2_RESETS_PER_SECOND, now);
 	h2_bucket_init(&c->control, H2_CONTROL_BURST, H2_CONTROL_PER_SECOND, now);
+	if (!w->h2_mem)
+		w->h2_mem = h2_mem_new();
+	c->mem = h2_mem_ref(w->h2_mem);
 	list_init(&c->streams);
 	list_init(&c->drained);
 	list_init(&c->lost);

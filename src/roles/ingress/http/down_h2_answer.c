@@ -59,11 +59,9 @@ void h2_out_done(struct h2_stream *s)
 static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t max,
 		       uint32_t *flags, nghttp2_data_source *source, void *user)
 {
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+	struct h2_stream *s = source->ptr;
 
-	(void)to, (void)source, (void)user;
-	if (!s)
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	(void)to, (void)user;
 	size_t left = s->lent.len ? s->lent.len : s->out.len - s->out_at, n = MIN(left, max);
 	if (n == 0 && !s->ended) {
 		s->deferred = true;
@@ -85,11 +83,9 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 			size_t len, nghttp2_data_source *source, void *user)
 {
 	struct h2_down *c = user;
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+	struct h2_stream *s = source->ptr;
 
-	(void)source;
-	if (!s)
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	(void)session, (void)frame;
 	const char *from = s->lent.len ? s->lent.ptr : s->out.ptr + s->out_at;
 	char *to = conn_reserve(c->d.conn, 9 + len);
 	memcpy(to, head, 9);
@@ -152,7 +148,7 @@ static void down_interim(struct exchange *x, int status, const struct header_lis
 static void down_head(struct exchange *x, const struct answer *a)
 {
 	struct h2_stream *s = x->down;
-	nghttp2_data_provider body = {.read_callback = on_read};
+	nghttp2_data_provider body = {.source.ptr = s, .read_callback = on_read};
 	nghttp2_nv list[FIELDS_MAX];
 	char code[3], length[24];
 	bool tunnel = s->upgrade && a->status == 101;

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "roles/ingress/http/down.h"
 #include "roles/ingress/http/h2_guard.h"
+#include "roles/ingress/http/h2_mem.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -39,6 +40,8 @@ struct h2_down {
 	struct list drained; /* those whose exchange is to be told that there is room */
 	struct list lost;    /* closed by nghttp2, their exchanges not yet told */
 	struct list spare;
+	struct h2_mem *mem;	  /* the worker's, referenced */
+	struct h2_stream *recent; /* the one that the last frame was about */
 	size_t n_streams, n_spare;
 	uint64_t n_requests, quiet_since_ms, number;
 	size_t held_bytes; /* of request bodies, whose credit is withheld */
@@ -86,6 +89,13 @@ void h2_pump(struct h2_down *c);
 void h2_calm(struct h2_down *c); /* ends a connection that costs too much */
 void h2_stream_reset(struct h2_stream *s, uint32_t code);
 struct h2_stream *h2_stream_new(struct h2_down *c, int32_t id);
+/* NULL: it has ended. nghttp2 looks for it in a map, and one head has many fields. */
+static inline struct h2_stream *h2_stream_of(struct h2_down *c, int32_t id)
+{
+	if (!c->recent || c->recent->id != id)
+		c->recent = id ? nghttp2_session_get_stream_user_data(c->session, id) : NULL;
+	return c->recent;
+}
 
 void h2_ping_answered(struct h2_down *c, const uint8_t data[8]);
 

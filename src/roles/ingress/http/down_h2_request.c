@@ -11,11 +11,6 @@
 #define IGNORED_FACTOR 4
 #define REFUSE_TOO_LARGE 431
 
-static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
-{
-	return id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
-}
-
 static void set_pseudo(struct request *r, struct str name, struct str value)
 {
 	switch (name.ptr[1]) {
@@ -92,6 +87,7 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
 	h2_bucket_earn(&c->control, 2);
 	struct h2_stream *s = h2_stream_new(c, frame->hd.stream_id);
 	nghttp2_session_set_stream_user_data(session, s->id, s);
+	c->recent = s;
 	return 0;
 }
 
@@ -107,10 +103,10 @@ static int too_large(struct h2_stream *s)
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name_buf,
 		     nghttp2_rcbuf *value_buf, uint8_t flags, void *user)
 {
-	struct h2_stream *s = stream_of(session, frame->hd.stream_id);
 	struct h2_down *c = user;
+	struct h2_stream *s = h2_stream_of(c, frame->hd.stream_id);
 
-	(void)flags;
+	(void)session, (void)flags;
 	if (!s || !s->x)
 		return 0;
 	size_t name_len = nghttp2_rcbuf_get_buf(name_buf).len;
@@ -349,8 +345,8 @@ static void drop(struct h2_stream *s, size_t len)
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes,
 		   size_t len, void *user)
 {
-	struct h2_stream *s = stream_of(session, id);
 	struct h2_down *c = user;
+	struct h2_stream *s = h2_stream_of(c, id);
 
 	(void)flags;
 	if (!s) {
@@ -388,9 +384,10 @@ static void request_end(struct h2_stream *s)
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
-	struct h2_stream *s = stream_of(session, frame->hd.stream_id);
+	struct h2_stream *s = h2_stream_of(user, frame->hd.stream_id);
 	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
+	(void)session;
 	if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK))
 		h2_ping_answered(user, frame->ping.opaque_data);
 	if (!s || s->reset || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))

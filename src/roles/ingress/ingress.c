@@ -249,6 +249,8 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 								      .globals_changed = globals_changed,
 								      .server_tls = server_tls,
 								      .configmap_changed = configmap_changed,
+								      /* Manifests of one's own seldom bring an IngressClass. */
+								      .watch_without_class = ctx->config->from != NULL,
 								      .no_status = ctx->config->from != NULL,
 								      .no_events = ctx->config->from != NULL });
 	metrics_problem_source(in->shared.metrics, each_problem, in->sync);

@@ -194,6 +194,7 @@ void tls_unref(struct tls *t)
 	X509_free(t->leaf);
 	EVP_PKEY_free(t->key);
 	sk_X509_pop_free(t->chain, X509_free);
+	free(t->staple);
 	free(t);
 }
 

@@ -34,6 +34,14 @@ size_t tls_refs(const struct tls *t);
 /* The rest is for a ClientHello call-back (SSL_CTX_set_client_hello_cb): what `ssl` will present, and whom it asks for. */
 struct str tls_client_hello_name(SSL *ssl);	     /* SNI, as it came; STR_NONE: none, or malformed */
 bool tls_present(SSL *ssl, struct tls *t);	     /* references it as long as the handshake takes */
+/* What is sent along with it when a client asks for its state (OCSP). Atomic: the main thread sets it, and frees the old one
+ * when no worker can be reading it any more; the last one goes with `t`. */
+struct tls_staple {
+	size_t len;
+	uint8_t bytes[];
+};
+const struct tls_staple *tls_staple(const struct tls *t);
+struct tls_staple *tls_set_staple(struct tls *t, struct tls_staple *s);
 bool tls_has_certificate(const struct tls *t);	     /* of its own: by tls_certificate_new */
 struct tls *tls_presented(const SSL *ssl);
 /* Asks for a certificate by one of the authorities in `names`. A bad one, or none, does not end the handshake: see

@@ -12,6 +12,7 @@ struct tls {
 	X509 *leaf;
 	EVP_PKEY *key;
 	STACK_OF(X509) *chain;
+	struct tls_staple *staple; /* atomic */
 	unsigned int alpn_len;
 	unsigned char alpn[ALPN_BYTES_MAX]; /* wire format: length, name, length, name */
 };

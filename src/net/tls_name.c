@@ -81,6 +81,16 @@ bool tls_has_certificate(const struct tls *t)
 	return t->leaf != NULL;
 }
 
+const struct tls_staple *tls_staple(const struct tls *t)
+{
+	return __atomic_load_n(&t->staple, __ATOMIC_ACQUIRE);
+}
+
+struct tls_staple *tls_set_staple(struct tls *t, struct tls_staple *s)
+{
+	return __atomic_exchange_n(&t->staple, s, __ATOMIC_ACQ_REL);
+}
+
 size_t tls_refs(const struct tls *t)
 {
 	return __atomic_load_n(&t->refs, __ATOMIC_ACQUIRE);

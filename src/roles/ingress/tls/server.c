@@ -4,6 +4,7 @@
 #include "loop/quiesce.h"
 #include "net/x509.h"
 #include "roles/ingress/tls/client_auth.h"
+#include "roles/ingress/tls/ocsp.h"
 #include "roles/ingress/tls/tickets.h"
 
 #include <openssl/evp.h>
@@ -16,6 +17,7 @@ struct tls_front {
 	struct shared *shared;
 	struct tls *context; /* atomic; replaced when settings change */
 	struct tickets *tickets;
+	struct ocsp *ocsp; /* NULL: enable-ocsp is off */
 	struct timer tick;
 	struct map certificates; /* fingerprint of PEM texts → struct tls */
 	unsigned made;
@@ -98,6 +100,8 @@ static struct tls *context_new(struct tls_front *f, const struct globals *g, str
 	SSL_CTX *ctx = tls_ctx(t);
 	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, f);
 	SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
+	if (g && g->enable_ocsp)
+		ocsp_use(ctx);
 	set_tickets(f, ctx, !g || g->ssl_session_tickets);
 	if (g && set_ciphers(ctx, g, e) < 0) {
 		tls_unref(t);
@@ -111,6 +115,17 @@ static void context_free(void *t)
 	tls_unref(t);
 }
 
+static void set_ocsp(struct tls_front *f, bool on)
+{
+	if (!on)
+		ocsp_free(TAKE_PTR(f->ocsp)); /* what is stapled already is not sent any more */
+	if (!on || f->ocsp)
+		return;
+	f->ocsp = ocsp_new(f->shared->main_loop, f->shared->quiesce);
+	for (struct map_iter it = { 0 }; map_next(&f->certificates, &it);)
+		ocsp_watch(f->ocsp, it.value);
+}
+
 int tls_front_apply(struct tls_front *f, const struct globals *g, struct err *e)
 {
 	struct tls *old = f->context, *t = context_new(f, g, e);
@@ -119,6 +134,7 @@ int tls_front_apply(struct tls_front *f, const struct globals *g, struct err *e)
 		return -1;
 	__atomic_store_n(&f->context, t, __ATOMIC_RELEASE);
 	quiesce_retire(f->shared->quiesce, context_free, old);
+	set_ocsp(f, g->enable_ocsp);
 	return 0;
 }
 
@@ -159,6 +175,7 @@ void tls_front_free(struct tls_front *f)
 	if (!f)
 		return;
 	timer_stop(&f->tick);
+	ocsp_free(f->ocsp);
 	map_done(&f->certificates, context_free);
 	tls_unref(f->context);
 	tickets_free(f->tickets);
@@ -173,10 +190,13 @@ static void sweep(struct tls_front *f)
 
 	map_init(&kept);
 	for (struct map_iter it = { 0 }; map_next(&f->certificates, &it);) {
-		if (tls_refs(it.value) > 1)
+		if (tls_refs(it.value) > 1) {
 			map_put(&kept, it.key, it.value);
-		else
-			tls_unref(it.value);
+			continue;
+		}
+		if (f->ocsp)
+			ocsp_forget(f->ocsp, it.value);
+		tls_unref(it.value);
 	}
 	map_done(&f->certificates, NULL);
 	f->certificates = kept;
@@ -202,6 +222,8 @@ struct tls *tls_front_certificate(void *front, struct str cert_pem, struct str k
 	if (++f->made % SWEEP_CERTIFICATES == 0)
 		sweep(f);
 	map_put(&f->certificates, id, tls_ref(t));
+	if (f->ocsp)
+		ocsp_watch(f->ocsp, t);
 	return t;
 }
 

@@ -5,6 +5,7 @@
 #include "roles/ingress/check/command.h"
 #include "roles/ingress/config/source.h"
 #include "roles/ingress/handover.h"
+#include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/l4/l4.h"
 #include "roles/ingress/observe/admin.h"
 #include "roles/ingress/observe/metrics.h"
@@ -241,6 +242,7 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 		return -1;
 	if (shared_init(&in->shared, ctx, e) < 0)
 		return -1;
+	subrequest_load_roots(); /* now, as it reads files */
 	in->observe = observe_new(&in->shared, e);
 	if (!in->observe)
 		return -1;

@@ -114,8 +114,10 @@ void down_h1_drain(struct down_conn *dc)
 {
 	struct down_h1 *d = container_of(dc, struct down_h1, d);
 
+	/* Closed now, an idle connection would meet the request that is just being sent on it. The next one is told to
+	 * close; only who is quiet for a while is closed without a word. */
 	if (!d->x && !d->now)
-		down_h1_close(d);
+		timer_start(dc->worker->loop, &d->timer, H1_DRAIN_IDLE_MS);
 }
 
 void down_h1_close_now(struct down_conn *dc)

@@ -6,6 +6,7 @@
 #include "roles/ingress/http/exchange_int.h"
 
 #define H1_TRAILER_BYTES_MAX (16u << 10)
+#define H1_DRAIN_IDLE_MS 5000
 #define H1_BLANK_BYTES_MAX 8 /* some old clients send a CRLF behind a body */
 
 enum h1_state {

@@ -268,6 +268,8 @@ static void ingress_stop(struct role_ctx *ctx)
 
 	if (!in)
 		return;
+	if (!in->draining) /* else another process serves on at this address */
+		sync_retire_wait(in->sync);
 	handover_free(in->handover);
 	workers_stop(in->workers);
 	l4_free(in->l4);

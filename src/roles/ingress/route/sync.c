@@ -592,6 +592,19 @@ void sync_retire(struct sync *s, void (*done)(void *arg), void *arg)
 		done(arg);
 }
 
+static void stop_loop(void *loop)
+{
+	loop_stop(loop);
+}
+
+void sync_retire_wait(struct sync *s)
+{
+	if (!s || !s->status || !s->announced)
+		return;
+	status_retire(s->status, stop_loop, s->loop);
+	loop_run(s->loop);
+}
+
 struct backend *sync_backend(struct sync *s, const char *ns, const char *service, const char *port)
 {
 	return model_backend(s->model, ns, service, port);

@@ -41,6 +41,8 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 void sync_free(struct sync *s);
 /* Orderly exit: takes our address out of every status, then calls `done`; at most a few seconds later. */
 void sync_retire(struct sync *s, void (*done)(void *arg), void *arg);
+/* The same after the loop has ended: runs it until that is done. */
+void sync_retire_wait(struct sync *s);
 /* A backend of any Service, kept filled (tcp-services); referenced. */
 struct backend *sync_backend(struct sync *s, const char *ns, const char *service, const char *port);
 /* What is wrong with Ingresses now: for metrics, `portico explain`. */

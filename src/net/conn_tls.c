@@ -1,4 +1,5 @@
 #include "net/conn_int.h"
+#include "net/tls_int.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -132,9 +133,11 @@ static bool start_server(struct conn_tls *t)
 {
 	SSL_set_accept_state(t->ssl);
 	t->waits_for_input = true;
-	t->secrets = xcalloc(1, sizeof(*t->secrets));
-	SSL_set_msg_callback(t->ssl, count_records);
-	SSL_set_msg_callback_arg(t->ssl, t);
+	if (t->context->own_records) {
+		t->secrets = xcalloc(1, sizeof(*t->secrets));
+		SSL_set_msg_callback(t->ssl, count_records);
+		SSL_set_msg_callback_arg(t->ssl, t);
+	}
 	return !tls_has_certificate(t->context) || tls_present(t->ssl, t->context);
 }
 

@@ -137,10 +137,9 @@ static struct tls *tls_new(bool server, const struct tls_config *c, struct err *
 	struct tls *t = xcalloc(1, sizeof(*t));
 
 	t->refs = 1;
-	if (server) /* its keys are taken over: conn_records_begin */
-		t->ctx = SSL_CTX_new_ex(NULL, tls_secrets_init() ? TLS_SECRETS_PROPERTIES : NULL, TLS_server_method());
-	else
-		t->ctx = SSL_CTX_new(TLS_client_method());
+	t->own_records = server && c->own_records && tls_secrets_init(); /* conn_records_begin takes the keys over */
+	t->ctx = SSL_CTX_new_ex(NULL, t->own_records ? TLS_SECRETS_PROPERTIES : NULL,
+				server ? TLS_server_method() : TLS_client_method());
 	if (!t->ctx) {
 		err_openssl(e, ERR_INTERNAL, "TLS context");
 		free(t);

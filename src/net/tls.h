@@ -16,6 +16,8 @@ struct tls_config {
 	bool verify_peer; /* client: check chain and name. server: ask for a client certificate, and
 			   * refuse a bad one; none at all is accepted (peer_cn is then empty) */
 	const char *const *alpn; /* NULL-terminated, in order of preference: "h2", "http/1.1" */
+	bool own_records; /* server, TLS 1.3: after the handshake tls_record.h replaces OpenSSL's SSL object. For
+			   * many connections; all others stay with OpenSSL (docs/decisions/0010) */
 };
 struct tls *tls_server_new(const struct tls_config *c, struct err *e) must_check;
 struct tls *tls_client_new(const struct tls_config *c, struct err *e) must_check;

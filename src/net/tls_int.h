@@ -7,6 +7,7 @@
 
 struct tls {
 	SSL_CTX *ctx;
+	bool own_records;
 	size_t refs; /* atomic: workers share certificates */
 	/* Presented instead of what the context itself has; NULL: the context's. */
 	X509 *leaf;

@@ -47,6 +47,7 @@ struct tls *tls_certificate_new(struct tls *base, struct str cert_pem, struct st
 
 	t->refs = 1;
 	t->ctx = base->ctx;
+	t->own_records = base->own_records;
 	SSL_CTX_up_ref(t->ctx);
 	ERR_clear_error();
 	if (read_chain(t, cert_pem) < 0)

@@ -93,7 +93,7 @@ static void set_tickets(const struct tls_front *f, SSL_CTX *ctx, bool on)
 static struct tls *context_new(struct tls_front *f, const struct globals *g, struct err *e)
 {
 	static const char *const with_h2[] = { "h2", "http/1.1", NULL };
-	struct tls *t = tls_server_new(&(struct tls_config){ .alpn = !g || g->http2 ? with_h2 : with_h2 + 1 }, e);
+	struct tls *t = tls_server_new(&(struct tls_config){ .alpn = !g || g->http2 ? with_h2 : with_h2 + 1, .own_records = true }, e);
 
 	if (!t)
 		return NULL;

@@ -156,6 +156,9 @@ static __attribute__((unused)) void rig_stop(struct rig *r)
 	metrics_free(r->shared.metrics);
 	quiesce_free(r->shared.quiesce);
 	loop_free(r->loop);
+	for (size_t i = 0; i < RIG_LOCATIONS; i++)
+		if (r->locations[i].filters && r->locations[i].filters->filter) /* else the shared empty list */
+			free(r->locations[i].filters);
 	free(r->host);
 }
 

@@ -66,6 +66,7 @@ static void *thread_main(void *arg)
 
 	loop_run(t->loop);
 	listener_free(l);
+	conn_thread_done();
 	return NULL;
 }
 

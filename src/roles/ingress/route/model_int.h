@@ -6,7 +6,8 @@
  *   objects.c   Secrets and ConfigMaps that something refers to
  *   services.c  Services, EndpointSlices, resolved names → backends' endpoints
  *   claims.c    which Ingresses concern a host name
- *   build.c     a host name's claims → struct host
+ *   plan.c      a host name's claims → the paths it has
+ *   build.c     … → struct host
  *   certs.c     … → its certificate
  *   problems.c  what is wrong, on which Ingress
  */

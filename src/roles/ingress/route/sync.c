@@ -12,7 +12,6 @@
 #define CONFIGMAP "ingress-nginx/ingress-nginx-controller"
 #define RESYNC_MS 60000	     /* ingress-nginx's: statuses that others have changed */
 #define SWEEP_MS 30000	     /* names are resolved again, what nobody uses is freed */
-#define WANT_RETRY_MS 500    /* content that the API server could not give just now */
 #define COMPLAIN_MS 5000     /* between lines about lists that cannot be had */
 #define FIRST_SYNC_MS 3000   /* after the first look: what is still missing then must not keep the rest from being served */
 
@@ -29,78 +28,33 @@ struct sync {
 	struct lookups *lookups;
 	struct health *health;
 	struct informer *inf[N_INF];
-	struct list wants;
+	struct wants *wants;
 	struct tls *fallback_tls; /* without --default-ssl-certificate */
 	struct defer update;
 	struct timer resync, sweep, first, complain;
 	bool announced, first_look;
 };
 
-/* ---- content that was not kept ---- */
-
-struct want {
-	struct list link;
-	struct sync *sync; /* NULL: nobody listens any more */
-	enum model_kind kind;
-	struct timer retry;
-	char *ns, *name;
-};
-
-static const struct kube_gvr want_gvr[] = { [MODEL_SECRET] = { "", "v1", "secrets" }, [MODEL_CONFIGMAP] = { "", "v1", "configmaps" } };
-
-static void want_free(struct want *w)
-{
-	timer_stop(&w->retry);
-	free(w->ns);
-	free(w->name);
-	free(w);
-}
-
-static void want_answered(void *ctx, int status, const json_t *obj, const struct err *e)
-{
-	struct want *w = ctx;
-	struct sync *s = w->sync;
-
-	if (!s) {
-		want_free(w);
-		return;
-	}
-	if (e && (status == 0 || status >= 500 || status == 429)) {
-		timer_start(s->loop, &w->retry, WANT_RETRY_MS);
-		return;
-	}
-	if (w->kind == MODEL_SECRET && !e)
-		model_set_secret(s->model, obj);
-	else if (!e)
-		model_set_configmap(s->model, obj);
-	else if (w->kind == MODEL_SECRET)
-		model_del_secret(s->model, w->ns, w->name);
-	else
-		model_del_configmap(s->model, w->ns, w->name);
-	loop_defer(s->loop, &s->update);
-	list_del(&w->link);
-	want_free(w);
-}
-
-static void want_send(struct timer *t)
-{
-	struct want *w = t->ctx;
-
-	kube_get(w->sync->kube, want_gvr[w->kind], w->ns, w->name, want_answered, w);
-}
-
 /* ---- what the model asks for ---- */
 
 static void op_want(void *ctx, enum model_kind kind, const char *ns, const char *name)
 {
-	struct sync *s = ctx;
-	struct want *w = xcalloc(1, sizeof(*w));
+	want_start(((struct sync *)ctx)->wants, kind, ns, name);
+}
 
-	*w = (struct want){ .sync = s, .kind = kind, .retry = { .fire = want_send, .ctx = w }, .ns = xstrdup(ns),
-			    .name = xstrdup(name) };
-	list_append(&s->wants, &w->link);
-	/* Not within the model's own turn: the answer changes it. */
-	timer_start(s->loop, &w->retry, 0);
+static void got(void *ctx, enum model_kind kind, const char *ns, const char *name, const json_t *obj)
+{
+	struct sync *s = ctx;
+
+	if (kind == MODEL_SECRET && obj)
+		model_set_secret(s->model, obj);
+	else if (obj)
+		model_set_configmap(s->model, obj);
+	else if (kind == MODEL_SECRET)
+		model_del_secret(s->model, ns, name);
+	else
+		model_del_configmap(s->model, ns, name);
+	loop_defer(s->loop, &s->update);
 }
 
 static bool op_exists(void *ctx, enum model_kind kind, const char *ns, const char *name)
@@ -530,7 +484,7 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 	struct sync *s = xcalloc(1, sizeof(*s));
 
 	*s = (struct sync){ .role = ctx, .loop = ctx->loop, .kube = ctx->kube, .shared = sh, .o = *o, .update.run = on_update };
-	list_init(&s->wants);
+	s->wants = wants_new(s->loop, s->kube, got, s);
 	s->resync = (struct timer){ .fire = on_resync, .ctx = s };
 	s->sweep = (struct timer){ .fire = on_sweep, .ctx = s };
 	s->first = (struct timer){ .fire = on_first, .ctx = s };
@@ -551,19 +505,6 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 	return s;
 }
 
-static void wants_drop(struct sync *s)
-{
-	list_for(at, tmp, &s->wants) {
-		struct want *w = list_entry(at, struct want, link);
-		bool waiting = timer_active(&w->retry);
-
-		list_del(&w->link);
-		w->sync = NULL;
-		if (waiting)
-			want_free(w);
-	}
-}
-
 void sync_free(struct sync *s)
 {
 	if (!s)
@@ -575,7 +516,7 @@ void sync_free(struct sync *s)
 	timer_stop(&s->first);
 	timer_stop(&s->complain);
 	defer_cancel(&s->update);
-	wants_drop(s);
+	wants_free(s->wants);
 	status_free(s->status);
 	lookups_free(s->lookups);
 	health_free(s->health);

@@ -1,4 +1,5 @@
-/* sync_int.h - sync.c reads the cluster; status.c writes Ingresses' addresses; lookup.c resolves names. */
+/* sync_int.h - sync.c reads the cluster; status.c writes Ingresses' addresses; lookup.c resolves names;
+ * want.c asks for content that was not kept. */
 #pragma once
 
 #include "kube/client/informer.h"
@@ -24,3 +25,11 @@ struct lookups;
 struct lookups *lookups_new(struct loop *l, void (*found)(void *ctx, const char *name, const struct addr *at, size_t n), void *ctx);
 void lookups_free(struct lookups *l); /* what is under way ends unheard */
 void lookup_start(struct lookups *l, const char *name);
+
+struct wants;
+/* `got`: obj NULL: there is none, or it may not be read. */
+struct wants *wants_new(struct loop *l, struct kube_client *k,
+			void (*got)(void *ctx, enum model_kind kind, const char *ns, const char *name, const json_t *obj), void *ctx);
+void wants_free(struct wants *ws); /* what is under way ends unheard */
+/* Answers later, never within this call; asks again for as long as the API server does not answer. */
+void want_start(struct wants *ws, enum model_kind kind, const char *ns, const char *name);

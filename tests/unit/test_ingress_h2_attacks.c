@@ -31,6 +31,7 @@ static int group_setup(void **state)
 	r.globals.client_body_timeout_s = 1;
 	rig_location(&r, "/", h1.port, PROTOCOL_HTTP);
 	rig_location(&r, "/now", h1.port, PROTOCOL_HTTP)->proxy_request_buffering = false;
+	rig_location(&r, "/early-answer", h1.port, PROTOCOL_HTTP)->proxy_request_buffering = false;
 	rig_start(&r, NULL);
 	buf_init(&out, 64u << 20);
 	return 0;
@@ -399,9 +400,7 @@ static void test_continuation_flood(void **state)
 	for (int i = 0; i < 1000; i++)
 		frame(CONTINUATION, 0, 1, b.ptr, b.len);
 	buf_done(&b);
-	send_out();
-	assert_true(rig_until(&r, closed, NULL, 5000));
-	assert_others_served();
+	assert_flood_ends();
 }
 
 /* Reasonable use of all of these does not count as a flood. */
@@ -674,6 +673,40 @@ static void test_slow_body(void **state)
 	assert_true(alive());
 }
 
+/* A body that goes on and on behind its answer: the answer arrives, then the stream is reset. */
+static void test_endless_body(void **state)
+{
+	static char piece[16384];
+
+	(void)state;
+	request(1, "POST", "/early-answer", false);
+	send_out();
+	assert_int_equal(status_of(1), 200);
+	for (int round = 0; round < 100 && !raw->closed; round++) {
+		for (int i = 0; i < 4; i++)
+			frame(DATA, 0, 1, piece, sizeof(piece));
+		assert_true(alive()); /* our windows have been opened again */
+	}
+	assert_int_equal(code_of(RST_STREAM, 1), NO_ERROR);
+	assert_true(alive());
+}
+
+/* All answers of a connection together are bounded, too: then each of them stops its upstream. */
+static void test_answers_bounded(void **state)
+{
+	struct h2_down c = {.out_bytes = H2_OUT_MAX_BYTES + 1};
+	struct h2_stream s = {.c = &c, .out.len = H2_OUT_LOW_BYTES + 1};
+	struct exchange x = {.down = &s};
+
+	(void)state;
+	assert_true(down_h2_ops.pending(&x) > CONN_HIGH_WATER_BYTES);
+	s.out.len = H2_OUT_LOW_BYTES;
+	assert_int_equal(down_h2_ops.pending(&x), H2_OUT_LOW_BYTES);
+	c.out_bytes = H2_OUT_MAX_BYTES;
+	s.out.len = H2_OUT_LOW_BYTES + 1;
+	assert_int_equal(down_h2_ops.pending(&x), H2_OUT_LOW_BYTES + 1);
+}
+
 /* ---- dependencies ---- */
 
 static void test_priority_cycle(void **state)
@@ -731,6 +764,7 @@ int main(void)
 		T(test_empty_data_for_ended), T(test_continuation_flood), T(test_busy_client), T(test_hpack_bomb),
 		T(test_too_many_fields), T(test_large_field),	  T(test_smuggling),	   T(test_nul_and_authority),
 		T(test_length_mismatch), cmocka_unit_test_setup_teardown(test_too_many_streams, setup_no_ack, teardown), T(test_window_ignored), T(test_zero_window),
+		cmocka_unit_test(test_answers_bounded), T(test_endless_body),
 		T(test_slow_body),	T(test_priority_cycle),	  T(test_depends_on_itself), T(test_tunnel_before_answer),
 	};
 

@@ -274,6 +274,7 @@ static void down_done(struct exchange *x)
 	struct h2_stream *s = x->down;
 
 	s->x = NULL;
+	s->got_ms = loop_now_ms(s->c->d.worker->loop); /* from now on the rest of the body is not asked for */
 	x->down = NULL;
 	s->trailers = (struct header_list){0};
 	if (s->held)

@@ -63,8 +63,16 @@ static void check(struct h2_down *c, const struct frame_head *f)
 
 static void feed(struct h2_down *c, const uint8_t *bytes, size_t len)
 {
-	if (len && !c->broken && nghttp2_session_mem_recv(c->session, bytes, len) < 0)
+	if (len == 0 || c->broken || c->calmed)
+		return;
+	ssize_t n = nghttp2_session_mem_recv(c->session, bytes, len);
+	if (n >= 0)
+		return;
+	/* Its own limits (CONTINUATION, answers to PING and SETTINGS that pile up) come without a GOAWAY. */
+	if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
 		c->broken = true;
+	else
+		h2_calm(c);
 }
 
 void h2_receive(struct h2_down *c, const uint8_t *bytes, size_t len)

@@ -334,11 +334,16 @@ static void hold(struct h2_stream *s, size_t len)
 		consume(s, 0, len);
 }
 
+/* An answer that still waits for its client would be lost with a reset: then there is no credit, until the time is over. */
 static void drop(struct h2_stream *s, size_t len)
 {
 	s->dropped += len;
-	consume(s, len, len);
-	if (s->dropped > H2_DROPPED_MAX_BYTES)
+	if (s->dropped <= H2_DROPPED_MAX_BYTES) {
+		consume(s, len, len);
+		return;
+	}
+	consume(s, 0, len);
+	if (h2_out_left(s) == 0)
 		h2_stream_reset(s, NGHTTP2_NO_ERROR);
 }
 

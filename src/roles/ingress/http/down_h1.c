@@ -165,7 +165,8 @@ static bool name_passes(struct str name, bool underscores)
 static void take_headers(struct exchange *x, struct http1_head *h, const struct globals *g)
 {
 	struct header_list *l = &x->req.headers;
-	struct str connection = STR_NONE;
+	struct str connections[EXCHANGE_HEADERS_MAX];
+	size_t n_connections = 0;
 
 	l->at = h->headers;
 	l->cap = h->max_headers;
@@ -176,7 +177,7 @@ static void take_headers(struct exchange *x, struct http1_head *h, const struct 
 			continue;
 		case H_CONNECTION:
 			if (!plain_connection(f.value))
-				connection = f.value;
+				connections[n_connections++] = f.value;
 			continue;
 		case H_UPGRADE:
 			if (h->upgrade && !str_ieq(f.value, STR("h2c")))
@@ -198,8 +199,8 @@ static void take_headers(struct exchange *x, struct http1_head *h, const struct 
 		}
 		l->at[l->n++] = f;
 	}
-	if (connection.ptr)
-		tokens_to_drop(l, connection);
+	for (size_t i = 0; i < n_connections; i++)
+		tokens_to_drop(l, connections[i]);
 }
 
 static bool idempotent(struct str m)
@@ -296,6 +297,19 @@ static void head_incomplete(struct down_h1 *d)
 	d->now->timed = true;
 }
 
+/* nginx's limit of a line, which has its place in one buffer. 0, or what to answer. */
+static int long_line(const struct http1_head *h, size_t head_bytes, uint64_t max)
+{
+	if (head_bytes <= max)
+		return 0;
+	if (h->method.len + h->target.len + sizeof("  HTTP/1.1\r\n") - 1 > max)
+		return 414;
+	for (size_t i = 0; i < h->n_headers; i++)
+		if (h->headers[i].name.len + h->headers[i].value.len + sizeof(": \r\n") - 1 > max)
+			return 431;
+	return 0;
+}
+
 /* Bytes used; 0: more are needed. */
 static size_t take_head(struct down_h1 *d, const uint8_t *bytes, size_t len)
 {
@@ -309,6 +323,11 @@ static size_t take_head(struct down_h1 *d, const uint8_t *bytes, size_t len)
 	if (buf_put(&r->text, bytes, look) < 0)
 		return 0;
 	ssize_t n = http1_head_parse(&r->head, r->text.ptr, look, &e);
+	int too_long = n > 0 ? long_line(&r->head, (size_t)n, globals_now(d->d.worker->shared)->client_header_buffer_bytes) : 0;
+	if (too_long) {
+		refuse(d, too_long);
+		return len;
+	}
 	if (n > 0) {
 		start_request(d, (size_t)n);
 		return (size_t)n;

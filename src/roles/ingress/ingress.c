@@ -281,6 +281,7 @@ static void ingress_stop(struct role_ctx *ctx)
 	observe_free(in->observe);
 	routes_free(s->routes);
 	backends_free(s->backends);
+	globals_unref((struct globals *)s->globals);
 	metrics_free(s->metrics);
 	tls_unref(s->default_tls);
 	tls_unref(s->upstream_tls);

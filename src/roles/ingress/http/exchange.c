@@ -184,10 +184,19 @@ void exchange_resume(struct exchange *x)
 		run_filters(x);
 }
 
+/* As nginx: methods are case-sensitive, and who sends "get" means GET to one upstream and nothing to another. */
+static bool method_ok(struct str m)
+{
+	for (size_t i = 0; i < m.len; i++)
+		if (m.ptr[i] >= 'a' && m.ptr[i] <= 'z')
+			return false;
+	return true;
+}
+
 int exchange_route(struct exchange *x, const struct globals *g)
 {
 	set_host(x);
-	if (set_uri(x) < 0)
+	if (!method_ok(x->req.method) || set_uri(x) < 0)
 		return 400;
 	client_address(x, g);
 	request_id(x, g);

@@ -154,6 +154,38 @@ static struct str origin_form(struct exchange *x)
 	return x->req.query.ptr ? x_printf(x, STR_FMT "?" STR_FMT, STR_ARG(x->req.path), STR_ARG(x->req.query)) : x->req.path;
 }
 
+static bool is_ascii(struct str s)
+{
+	uint64_t all = 0, word;
+	size_t i = 0;
+
+	for (; i + sizeof(word) <= s.len; i += sizeof(word)) {
+		memcpy(&word, s.ptr + i, sizeof(word));
+		all |= word;
+	}
+	for (; i < s.len; i++)
+		all |= (unsigned char)s.ptr[i];
+	return !(all & 0x8080808080808080ull);
+}
+
+/* Bytes past ASCII may not stand in a target (RFC 3986 §2): some servers take them, some refuse them, all know them encoded. */
+static struct str ascii_target(struct exchange *x, struct str target)
+{
+	struct buf out;
+
+	buf_init(&out, EXCHANGE_ARENA_BYTES / 4);
+	for (size_t i = 0; i < target.len; i++) {
+		unsigned char c = (unsigned char)target.ptr[i];
+		if (c < 0x80)
+			buf_putc(&out, (char)c);
+		else
+			buf_printf(&out, "%%%02X", c);
+	}
+	target = out.overflow ? STR_NONE : x_dup(x, buf_str(&out));
+	buf_done(&out);
+	return target;
+}
+
 /* ---- headers ---- */
 
 static struct str believed(struct exchange *x, const struct globals *g, const char *name, struct str own)
@@ -217,6 +249,10 @@ int forward_head(struct exchange *x)
 	} else {
 		x->up_target = origin_form(x);
 	}
+	if (!is_ascii(x->up_target))
+		x->up_target = ascii_target(x, x->up_target);
+	if (!x->up_target.ptr)
+		return -1;
 	x->up_headers.n = 0;
 	if (x->req.has_ours)
 		x->request_id_header = header_get(&x->req.headers, "x-request-id");

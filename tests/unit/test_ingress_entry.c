@@ -315,6 +315,38 @@ static void strangers_are_not_believed(void **state)
 	stop();
 }
 
+/* ---- the end of a worker ---- */
+
+static const char get[] = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+
+/* A connection that has had an answer, kept alive. */
+static SSL *idle_connection(SSL_CTX *ctx)
+{
+	SSL *s = SSL_new(ctx);
+	char got[2000];
+
+	SSL_set_fd(s, dial(rig.https_port));
+	assert_int_equal(SSL_connect(s), 1);
+	assert_true(SSL_write(s, get, sizeof(get) - 1) > 0 && SSL_read(s, got, sizeof(got)) > 0);
+	return s;
+}
+
+static void idle_connections_end_with_their_worker(void **state)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	char c;
+
+	(void)state;
+	start(false, false, false);
+	SSL *s = idle_connection(ctx);
+	stop();
+	assert_int_equal(SSL_read(s, &c, 1), 0);
+	assert_int_equal(SSL_get_error(s, 0), SSL_ERROR_ZERO_RETURN);
+	close(SSL_get_fd(s));
+	SSL_free(s);
+	SSL_CTX_free(ctx);
+}
+
 /* ---- passing through ---- */
 
 /* The upstream sends back what it got: the client sees its own ClientHello. */
@@ -494,6 +526,7 @@ int main(void)
 		cmocka_unit_test(proxy_headers_tell_the_client),
 		cmocka_unit_test(tls_follows_a_proxy_header),
 		cmocka_unit_test(strangers_are_not_believed),
+		cmocka_unit_test(idle_connections_end_with_their_worker),
 		cmocka_unit_test(hosts_are_passed_through_unread),
 		cmocka_unit_test(an_endpoint_may_be_told_who_it_is),
 		cmocka_unit_test(a_long_transfer_arrives),

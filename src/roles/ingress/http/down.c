@@ -82,6 +82,7 @@ static void start_http(struct greeting *g)
 
 	g->d.peer = g->d.local = NULL;
 	greeting_over(g);
+	from.greeting = false;
 	(h2 ? down_h2_start : down_h1_start)(from.worker, from.conn, from.https, &from);
 }
 

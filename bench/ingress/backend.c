@@ -1,6 +1,6 @@
 /* A backend that costs as little as it can: answers every request head with SIZE bytes; one epoll loop.
  *
- *	backend PORT SIZE
+ *	backend PORT SIZE [ADDRESS]
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -80,7 +80,7 @@ int main(int argc, char **argv)
 {
 	size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 100;
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "0")),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+				 .sin_addr.s_addr = argc > 3 ? inet_addr(argv[3]) : htonl(INADDR_LOOPBACK) };
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), ep = epoll_create1(0);
 	const int on = 1;
 

@@ -97,14 +97,6 @@ void io_stop(struct io *io)
 	batch_forget(l, io);
 }
 
-void io_forget(struct io *io)
-{
-	if (io->events == 0)
-		return;
-	io->events = 0;
-	batch_forget(io->loop_, io);
-}
-
 static void batch_deliver(struct loop *l)
 {
 	for (l->batch_at = 0; l->batch_at < l->batch_n;) {

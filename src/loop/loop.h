@@ -33,8 +33,6 @@ struct io {
  * before. */
 int io_watch(struct loop *l, struct io *io, uint32_t events, struct err *e) must_check;
 void io_stop(struct io *io); /* before fd is closed; an unregistered one is nothing */
-/* The same when fd, which has no duplicate, is closed right after: it leaves the set by itself. */
-void io_forget(struct io *io);
 
 struct timer {
 	void (*fire)(struct timer *t);

@@ -71,7 +71,7 @@ void conn_close(struct conn *c)
 		conn_splice_end(c->splice_out);
 	if (c->tls && !c->handshaking && !c->shutdown_done)
 		conn_tls_bye(c);
-	io_forget(&c->io);
+	io_stop(&c->io);
 	if (c->linger)
 		timer_stop(c->linger);
 	defer_cancel(&c->defer);

@@ -375,8 +375,12 @@ static void test_rewrite_arguments(void **state)
 	buf_init(&out, 1024);
 	const struct location *l = routes_match(c.routes, STR("h"), STR("/v/a?b"));
 	assert_int_equal(location_rewrite_split(l, STR("/v/a?b"), &out, &query), 0);
-	assert_string_equal(out.ptr, "/r?v=a?b");
+	assert_string_equal(out.ptr, "/r?v=a%3Fb");
 	assert_int_equal(query, 2);
+	/* decoded text must not become another argument, or the end of the request line */
+	buf_clear(&out);
+	assert_int_equal(location_rewrite_split(l, STR("/v/a&b=+%#\xc3 HTTP/1.1\rX: y"), &out, &query), 0);
+	assert_string_equal(out.ptr, "/r?v=a%26b=%2B%25%23%C3%20HTTP/1.1%0DX:%20y");
 	host_unref(l->host);
 	buf_done(&out);
 	cluster_done(&c);

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/random.h>
 
 /* ---- who asks ---- */
 
@@ -89,6 +90,26 @@ void client_address(struct exchange *x, const struct globals *g)
 
 /* ---- X-Request-ID ---- */
 
+#define REQUEST_ID_BYTES 16
+#define RANDOM_BYTES 4096 /* drawn at once: a system call for each would cost more than all the rest of it */
+
+/* Of the kernel's generator; should that ever fail, a keyed hash of what never repeats in this process. */
+static const uint8_t *random_id(struct worker *w)
+{
+	static _Thread_local uint8_t pool[RANDOM_BYTES];
+	static _Thread_local size_t left;
+
+	if (!left) {
+		left = getrandom(pool, sizeof(pool), GRND_NONBLOCK) == sizeof(pool) ? sizeof(pool) : REQUEST_ID_BYTES;
+		for (size_t i = 0; left == REQUEST_ID_BYTES && i < REQUEST_ID_BYTES; i += sizeof(uint64_t)) {
+			uint64_t v = hash_keyed(&(uint64_t[]){ ++w->request_count, w->number }, 2 * sizeof(uint64_t));
+			memcpy(pool + i, &v, sizeof(v));
+		}
+	}
+	left -= REQUEST_ID_BYTES;
+	return pool + left;
+}
+
 void request_id(struct exchange *x, const struct globals *g)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -101,25 +122,23 @@ void request_id(struct exchange *x, const struct globals *g)
 		memcpy(out, own.ptr ? own.ptr : "", n);
 		return;
 	}
-	/* Unpredictable without a system call: a keyed hash of what never repeats in this process. */
-	for (int half = 0; half < 2; half++) {
-		uint64_t seed[3] = { ++w->request_count, w->number, (uint64_t)half };
-		uint64_t v = hash_keyed(seed, sizeof(seed));
-		for (int i = 0; i < 16; i++, v >>= 4)
-			*out++ = hex[v & 15];
+	const uint8_t *random = random_id(w);
+	for (int i = 0; i < REQUEST_ID_BYTES; i++) {
+		*out++ = hex[random[i] >> 4];
+		*out++ = hex[random[i] & 15];
 	}
 }
 
 /* ---- the target ---- */
 
-/* The rewritten path is text again, so what may not stand in a target is encoded anew. */
-static int put_path(struct buf *out, struct str path)
+/* The rewritten path is text again, so what may not stand in a target is encoded anew. `more`: besides that. */
+static int put_encoded(struct buf *out, struct str text, const char *more)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < path.len && rc == 0; i++) {
-		unsigned char c = (unsigned char)path.ptr[i];
-		rc = c <= ' ' || c >= 0x7f || c == '%' || c == '?' || c == '#' ? buf_printf(out, "%%%02X", c) : buf_putc(out, (char)c);
+	for (size_t i = 0; i < text.len && rc == 0; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+		rc = c <= ' ' || c >= 0x7f || strchr(more, c) ? buf_printf(out, "%%%02X", c) : buf_putc(out, (char)c);
 	}
 	return rc;
 }
@@ -134,9 +153,9 @@ static int rewrite_target(struct exchange *x)
 	int rc = location_rewrite_split(x->loc, x->req.uri, &path, &query);
 	struct str own = query < path.len ? (struct str){ path.ptr + query, path.len - query } : STR_NONE;
 	if (rc == 0)
-		rc = put_path(&out, (struct str){ path.ptr, path.len - own.len });
+		rc = put_encoded(&out, (struct str){ path.ptr, path.len - own.len }, "%?#");
 	if (rc == 0)
-		rc = buf_put_str(&out, own);
+		rc = put_encoded(&out, own, "#");
 	if (rc == 0 && x->req.query.len)
 		rc = buf_putc(&out, own.len ? '&' : '?') < 0 ? -1 : buf_put_str(&out, x->req.query);
 	if (rc == 0)
@@ -205,7 +224,9 @@ static void put_forwarded(struct exchange *x, const struct globals *g)
 
 	if (before.len && g->compute_full_forwarded_for)
 		chain = x_printf(x, STR_FMT ", " STR_FMT, STR_ARG(before), STR_ARG(ip));
-	header_add(x, l, "X-Request-ID", x->request_id_header.ptr ? x->request_id_header : str_of(x->request_id));
+	struct str id = x->request_id_header.ptr ? x->request_id_header : str_of(x->request_id);
+	if (id.len) /* none came, and generate-request-id is off */
+		header_add(x, l, "X-Request-ID", id);
 	header_add(x, l, "X-Real-IP", ip);
 	header_add(x, l, "X-Forwarded-For", chain);
 	header_add(x, l, "X-Forwarded-Host", believed(x, g, "x-forwarded-host", x->req.authority));

@@ -104,7 +104,27 @@ int uri_normalise(struct str path, struct buf *out)
 	return resolve(out, start);
 }
 
-/* `at`: the target's '?' has been reached, outside of any group. */
+/* A group is decoded text: among the target's arguments whatever would end one of them, or the line, is encoded anew. */
+static int put_argument(struct buf *out, struct str text)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < text.len && rc == 0; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+
+		rc = c <= ' ' || c >= 0x7f || strchr("#%&+?", c) ? buf_printf(out, "%%%02X", c) : buf_putc(out, (char)c);
+	}
+	return rc;
+}
+
+static int put_group(struct buf *out, struct str text, bool argument)
+{
+	if (!text.ptr)
+		return 0;
+	return argument ? put_argument(out, text) : buf_put_str(out, text);
+}
+
+/* *ret_query: where the target's own '?' has come to stand, SIZE_MAX before that. */
 static int put_target(const char *target, const struct pattern_match *m, struct buf *out, size_t *ret_query)
 {
 	int rc = 0;
@@ -113,9 +133,7 @@ static int put_target(const char *target, const struct pattern_match *m, struct 
 		bool group = p[0] == '$' && p[1] >= '1' && p[1] <= '9';
 
 		if (group) {
-			struct str text = m->group[*++p - '0'];
-
-			rc = text.ptr ? buf_put_str(out, text) : 0;
+			rc = put_group(out, m->group[*++p - '0'], *ret_query != SIZE_MAX);
 			continue;
 		}
 		if (*p == '?' && *ret_query == SIZE_MAX)

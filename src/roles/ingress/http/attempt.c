@@ -120,12 +120,18 @@ static bool waits_for_body(const struct exchange *x)
 	       !x->req.is_grpc && x->held.len < MAX(set->client_body_buffer_bytes, (uint64_t)EXCHANGE_HOLD_BYTES);
 }
 
+/* From one read to the next, as nginx counts it. */
+static void wait_for_client(struct exchange *x)
+{
+	rearm(x, globals_now(x->worker->shared)->client_body_timeout_s);
+}
+
 void attempt_first(struct exchange *x)
 {
 	if (waits_for_body(x)) {
 		x->waiting_for_body = true;
 		want_request_body(x);
-		timer_start(x->worker->loop, &x->timer, globals_now(x->worker->shared)->client_body_timeout_s * 1000ull);
+		wait_for_client(x);
 		return;
 	}
 	x->waiting_for_body = false;
@@ -170,7 +176,11 @@ void attempt_request_body(struct exchange *x, struct str data, bool end)
 
 	if (!sending) {
 		hold(x, data);
-		if (!x->closing && x->waiting_for_body && !waits_for_body(x))
+		if (x->closing || !x->waiting_for_body)
+			return;
+		if (waits_for_body(x))
+			wait_for_client(x);
+		else
 			attempt_first(x);
 		return;
 	}
@@ -229,7 +239,8 @@ void exchange_up_drained(struct exchange *x)
 
 void exchange_up_interim(struct exchange *x, int status, const struct header_list *h)
 {
-	if (status == 103 && !x->answered)
+	/* Hints are not worth memory for a client that does not read them. */
+	if (status == 103 && !x->answered && x->down_ops->pending(x) < CONN_LOW_WATER_BYTES)
 		x->down_ops->interim(x, status, h);
 }
 
@@ -342,7 +353,9 @@ void exchange_up_failed(struct exchange *x, enum up_failure how)
 		[UP_REFUSED] = NEXT_ERROR, [UP_STALE] = NEXT_ERROR, [UP_RESET] = NEXT_ERROR,
 		[UP_BAD] = NEXT_INVALID_HEADER | NEXT_ERROR, [UP_TIMEOUT] = NEXT_TIMEOUT,
 	};
-	bool maybe_seen = how != UP_REFUSED && how != UP_STALE && !(how == UP_TIMEOUT && x->state == X_CONNECT);
+	/* An upstream that ends a kept connection mostly does so before it reads the request. Mostly. */
+	bool maybe_seen = how != UP_REFUSED && !(how == UP_TIMEOUT && x->state == X_CONNECT);
+	bool repeatable = x->req.idempotent || (x->loc && x->loc->set->next_upstream & NEXT_NON_IDEMPOTENT);
 
 	x->up = NULL;
 	x->last_failure = how;
@@ -353,7 +366,7 @@ void exchange_up_failed(struct exchange *x, enum up_failure how)
 		exchange_abort(x);
 		return;
 	}
-	if (how == UP_STALE && x->n_stale++ < STALE_MAX && (!x->req.has_body || x->held_complete)) {
+	if (how == UP_STALE && repeatable && x->n_stale++ < STALE_MAX && (!x->req.has_body || x->held_complete)) {
 		/* Not the endpoint's fault, and no try of it: a new connection to it. */
 		metrics_inc(x->worker->metrics, METRIC_UP_STALE);
 		x->state = X_CONNECT;
@@ -367,6 +380,15 @@ void exchange_up_failed(struct exchange *x, enum up_failure how)
 }
 
 /* ---- time ---- */
+
+/* Slowly, but it does: the upstream is not to blame that nothing came from it, and who still reads is not cut. */
+static bool client_reads(struct exchange *x)
+{
+	size_t before = x->unread_seen;
+
+	x->unread_seen = exchange_unread(x);
+	return x->unread_seen < before;
+}
 
 void attempt_timeout(struct timer *t)
 {
@@ -383,6 +405,8 @@ void attempt_timeout(struct timer *t)
 		exchange_up_failed(x, UP_TIMEOUT);
 	} else if (x->state == X_FILTERS) {
 		exchange_answer_error(x, 504);
+	} else if (x->state == X_ANSWER && x->answer_paused && client_reads(x)) {
+		activity(x);
 	} else {
 		exchange_abort(x);
 	}

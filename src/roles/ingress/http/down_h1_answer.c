@@ -3,6 +3,10 @@
 
 #include "roles/ingress/http/wire.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 #define LINE_BYTES_MAX 96 /* of what is written besides headers that have a length of their own */
 
 static struct down_h1 *down_of(const struct exchange *x)
@@ -40,7 +44,7 @@ static bool goes_on(const struct down_h1 *d, const struct exchange *x)
 	const struct globals *g = globals_now(x->worker->shared);
 
 	return d->now->keep_alive && !d->client_eof && !x->worker->draining && d->requests < g->keep_alive_requests &&
-	       g->keep_alive_s && (d->state == H1_WAIT || !x->answer_own);
+	       g->keep_alive_s && d->state == H1_WAIT; /* else the rest of its body would have to be read */
 }
 
 static char *put_framing(struct down_h1 *d, const struct answer *a, char *p)
@@ -129,7 +133,13 @@ static void h1_trailers(struct exchange *x, const struct header_list *h)
 
 static void h1_abort(struct exchange *x)
 {
-	down_of(x)->aborted = true;
+	static const struct linger reset = { .l_onoff = 1 };
+	struct down_h1 *d = down_of(x);
+
+	d->aborted = true;
+	/* Where nothing but the end says that an answer is complete, the end must be another one. */
+	if (x->ans.content_length < 0 && d->now && !d->now->out_chunked && !d->d.closing)
+		setsockopt(conn_fd(d->d.conn), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }
 
 static void h1_want_body(struct exchange *x, bool on)
@@ -149,6 +159,16 @@ static size_t h1_pending(const struct exchange *x)
 	const struct down_h1 *d = down_of(x);
 
 	return d->d.closing ? 0 : conn_pending(d->d.conn);
+}
+
+static size_t h1_unread(const struct exchange *x)
+{
+	const struct down_h1 *d = down_of(x);
+	int kernel = 0;
+
+	if (d->d.closing || ioctl(conn_fd(d->d.conn), SIOCOUTQ, &kernel) < 0)
+		return 0;
+	return conn_pending(d->d.conn) + (size_t)kernel;
 }
 
 /* Ready for the next request, or the end. */
@@ -184,5 +204,5 @@ static struct conn *h1_conn(struct exchange *x)
 
 const struct down_ops down_h1_ops = {
 	.interim = h1_interim, .head = h1_head, .body = h1_body, .trailers = h1_trailers, .abort = h1_abort,
-	.want_body = h1_want_body, .pending = h1_pending, .done = h1_done, .conn = h1_conn,
+	.want_body = h1_want_body, .pending = h1_pending, .unread = h1_unread, .done = h1_done, .conn = h1_conn,
 };

@@ -363,8 +363,14 @@ void exchange_answer_body(struct exchange *x, struct str data, bool end)
 			exchange_end(x);
 	} else if (x->up && x->down_ops->pending(x) > CONN_HIGH_WATER_BYTES) {
 		x->answer_paused = true;
+		x->unread_seen = exchange_unread(x);
 		x->up_ops->want_body(x, false);
 	}
+}
+
+size_t exchange_unread(const struct exchange *x)
+{
+	return (x->down_ops->unread ? x->down_ops->unread : x->down_ops->pending)(x);
 }
 
 void exchange_down_drained(struct exchange *x)

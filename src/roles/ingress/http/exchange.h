@@ -71,6 +71,7 @@ struct down_ops {
 	void (*abort)(struct exchange *x);	       /* half an answer: cut the connection, or reset the stream */
 	void (*want_body)(struct exchange *x, bool on); /* the request's */
 	size_t (*pending)(const struct exchange *x);   /* bytes of the answer that the client has not taken */
+	size_t (*unread)(const struct exchange *x);    /* the same with what the kernel holds for it; NULL: pending() is all */
 	/* The exchange is over and will not be touched again: h1 goes to its next request, h2 closes the stream. */
 	void (*done)(struct exchange *x);
 	struct conn *(*conn)(struct exchange *x);      /* for tunnels and splicing; NULL: not available (h2) */
@@ -149,6 +150,7 @@ struct exchange {
 	uint64_t answer_body_bytes, request_body_bytes, up_answer_bytes;
 	uint64_t answer_head_bytes;	/* as it went out, by the codecs; with the body $bytes_sent */
 	struct timer timer;		/* the one that counts now: connect, send, read */
+	size_t unread_seen;		/* bytes that a slow client had not taken when the timer was set */
 	uint64_t total_deadline_ms;	/* request_timeout_s; 0: none */
 	char request_id[33];
 	struct str request_id_header;	/* the client's own; ptr NULL: none */

@@ -18,6 +18,7 @@ void exchange_pool_done(struct worker *w);
 /* Finds x's location; else the status of the refusal. */
 int exchange_route(struct exchange *x, const struct globals *g) must_check;
 void exchange_end(struct exchange *x);
+size_t exchange_unread(const struct exchange *x); /* bytes of the answer that the client has not acknowledged */
 void exchange_abort(struct exchange *x);
 bool exchange_answer_begin(struct exchange *x) must_check;
 void exchange_answer_body(struct exchange *x, struct str data, bool end);

@@ -3,6 +3,9 @@
 
 #include "roles/ingress/observe/metrics.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+
 static const struct conn_ops up_conn_ops;
 static const struct up_ops up_h1_ops;
 
@@ -63,6 +66,8 @@ static struct exchange *answer_complete(struct up_h1 *u, bool reusable)
 	struct exchange *x = detach(u);
 	const struct globals *g = globals_now(u->worker->shared);
 
+	/* A slow client may have stopped it within its last bytes. */
+	conn_resume(u->conn);
 	if (reusable && u->keep_alive && x->request_body_done && conn_pending(u->conn) == 0 && !u->pooled.kind.proxy_protocol &&
 	    ++u->requests < g->upstream_keepalive_requests && !u->worker->draining)
 		pool_put(u->worker->pools, &u->pooled);
@@ -73,6 +78,21 @@ static struct exchange *answer_complete(struct up_h1 *u, bool reusable)
 
 /* ---- the answer ---- */
 
+/* What does not concern this hop only; `to` may be where they are. */
+static size_t end_to_end(const struct http1_head *h, struct http_header *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n_headers; i++)
+		switch (header_id(h->headers[i].name)) {
+		case H_HOP: case H_LENGTH: case H_CONNECTION: case H_UPGRADE:
+			continue;
+		default:
+			to[n++] = h->headers[i];
+		}
+	return n;
+}
+
 static bool take_headers(struct exchange *x, const struct http1_head *h)
 {
 	struct header_list *l = &x->ans.headers;
@@ -82,13 +102,7 @@ static bool take_headers(struct exchange *x, const struct http1_head *h)
 	l->at = arena_alloc(&x->arena, l->cap * sizeof(*l->at));
 	if (!l->at)
 		return false;
-	for (size_t i = 0; i < h->n_headers; i++)
-		switch (header_id(h->headers[i].name)) {
-		case H_HOP: case H_LENGTH: case H_CONNECTION: case H_UPGRADE:
-			continue;
-		default:
-			l->at[l->n++] = h->headers[i];
-		}
+	l->n = end_to_end(h, l->at);
 	return true;
 }
 
@@ -125,7 +139,9 @@ static ssize_t take_head(struct up_h1 *u, const uint8_t *bytes, size_t len)
 	if (n <= 0)
 		return n == 0 && len >= UP_HEAD_BYTES_MAX ? -1 : n;
 	if (h.status < 200 && h.status != 101) {
-		struct header_list l = { h.headers, h.n_headers, h.n_headers };
+		struct header_list l = { h.headers, end_to_end(&h, h.headers), h.n_headers };
+		if (++u->interims > UP_INTERIMS_MAX)
+			return -1;
 		exchange_up_interim(x, h.status, &l);
 		return n;
 	}
@@ -363,6 +379,7 @@ static void attach(struct up_h1 *u, struct exchange *x)
 	u->x = x;
 	u->state = UP_HEAD;
 	u->any_bytes = false;
+	u->interims = 0;
 	u->chunked = x->req.has_body && x->req.content_length < 0;
 	x->up = u;
 	x->up_ops = &up_h1_ops;
@@ -394,9 +411,33 @@ static struct up_h1 *connect_new(struct exchange *x, const struct up_kind *kind)
 	return u;
 }
 
+/* What has arrived on an idle connection, its end included, and was not looked at yet in this turn. */
+static bool has_news(const struct up_h1 *u)
+{
+	char byte;
+
+	return recv(conn_fd(u->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
+/* A kept connection. One that may not be tried again on another goes only where the upstream has not ended it yet. */
+static struct pooled *kept_for(struct exchange *x, const struct up_kind *kind)
+{
+	struct pooled *p;
+
+	if (kind->proxy_protocol)
+		return NULL;
+	while ((p = pool_take(x->worker->pools, x->endpoint, kind))) {
+		struct up_h1 *u = container_of(p, struct up_h1, pooled);
+		if (x->req.idempotent || !has_news(u))
+			break;
+		up_close(u);
+	}
+	return p;
+}
+
 void up_h1_start(struct exchange *x, const struct up_kind *kind)
 {
-	struct pooled *kept = kind->proxy_protocol ? NULL : pool_take(x->worker->pools, x->endpoint, kind);
+	struct pooled *kept = kept_for(x, kind);
 	struct up_h1 *u = kept ? container_of(kept, struct up_h1, pooled) : connect_new(x, kind);
 
 	if (!u) {

@@ -8,6 +8,7 @@
 
 #define UP_HEAD_BYTES_MAX (64u << 10) /* of an answer; nginx's default would be a page (proxy_buffer_size) */
 
+#define UP_INTERIMS_MAX 64 /* 1xx before an answer: more than that is a flood */
 #define UP_TRAILER_BYTES_MAX (16u << 10)
 #define UP_SPLICE_MIN_BYTES (128u << 10) /* below it the pipe costs more than the copies it saves */
 
@@ -22,7 +23,7 @@ struct up_h1 {
 	struct buf trailers;
 	struct defer reap;
 	char *server_name;
-	unsigned requests;
+	unsigned requests, interims;
 	uint8_t state; /* enum up_state */
 	bool ready : 1, reused : 1, any_bytes : 1, keep_alive : 1, chunked : 1;
 };

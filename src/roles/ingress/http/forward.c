@@ -222,7 +222,7 @@ static void put_forwarded(struct exchange *x, const struct globals *g)
 	struct str scheme = x->req.https ? STR("https") : STR("http");
 	struct str chain = ip;
 
-	if (before.len && g->compute_full_forwarded_for)
+	if (before.len && g->use_forwarded_headers && g->compute_full_forwarded_for)
 		chain = x_printf(x, STR_FMT ", " STR_FMT, STR_ARG(before), STR_ARG(ip));
 	struct str id = x->request_id_header.ptr ? x->request_id_header : str_of(x->request_id);
 	if (id.len) /* none came, and generate-request-id is off */
@@ -256,6 +256,23 @@ static void put_client_headers(struct exchange *x)
 	}
 }
 
+/* proxy-set-headers: the client's own of such a name does not go on, and an empty value only takes it away. */
+static void put_configured(struct exchange *x, const struct globals *g)
+{
+	for (size_t i = 0; i < g->n_proxy_set_headers; i++) {
+		const struct header_text *h = &g->proxy_set_headers[i];
+		struct str value = variable_text_value(h->value, x);
+
+		if (str_ieq(h->name, STR("host"))) {
+			x->up_host = value.len ? value : x->up_host;
+			continue;
+		}
+		header_del(&x->up_headers, h->name.ptr);
+		if (value.len)
+			header_add_str(x, &x->up_headers, h->name, value);
+	}
+}
+
 int forward_head(struct exchange *x)
 {
 	const struct globals *g = globals_now(x->worker->shared);
@@ -279,9 +296,7 @@ int forward_head(struct exchange *x)
 		x->request_id_header = header_get(&x->req.headers, "x-request-id");
 	put_forwarded(x, g);
 	put_client_headers(x);
-	for (size_t i = 0; i < g->n_proxy_set_headers; i++)
-		header_add_str(x, &x->up_headers, g->proxy_set_headers[i].name,
-			       variable_text_value(g->proxy_set_headers[i].value, x));
+	put_configured(x, g);
 	if (!x->filter_state)
 		return 0;
 	for (const struct filter_use *use = x->loc->filters; use->filter; use++)

@@ -98,6 +98,11 @@ ssize_t conn_records_send(struct conn *c, const struct iovec *iov, size_t n) mus
 void conn_records_bye(struct conn *c);
 /* Sends what is left in `out`: 0, or CONN_AGAIN, CONN_FAILED with errno. */
 int conn_records_push(struct conn *c);
+/* What is followed at once by the end goes into one segment with it. */
+static inline int conn_send_flags(const struct conn *c)
+{
+	return c->shutdown_wanted ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+}
 static inline size_t conn_unsent(const struct conn *c)
 {
 	return c->tls && c->tls->out ? c->tls->out->len : 0;

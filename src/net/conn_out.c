@@ -72,7 +72,7 @@ static ssize_t send_iov(struct conn *c, struct iovec *iov, size_t n)
 		return conn_records_send(c, iov, n);
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
 
-	return sendmsg(c->io.fd, &msg, MSG_NOSIGNAL);
+	return sendmsg(c->io.fd, &msg, conn_send_flags(c));
 }
 
 static void sent(struct conn *c, size_t n);
@@ -221,18 +221,15 @@ static ssize_t write_some(struct conn *c, struct err *e)
 
 static void finish_shutdown(struct conn *c)
 {
-	if (c->no_linger && !c->ops) {
-		conn_close(c);
-		return;
-	}
 	c->shutdown_done = true;
 	if (c->tls)
 		conn_tls_bye(c);
+	/* Even before close(2), which with unread input resets the connection: what was sent would stay behind. */
 	shutdown(c->io.fd, SHUT_WR);
 	if (c->ops)
 		return;
 	/* Closing now, with unread input, would reset the connection under the answer just sent. */
-	if (c->eof_seen)
+	if (c->eof_seen || c->no_linger)
 		conn_close(c);
 	else
 		conn_linger(c, CONN_LINGER_MS);
@@ -261,7 +258,6 @@ void conn_flush(struct conn *c)
 		finish_shutdown(c);
 	if (c->closed)
 		return;
-	conn_update_events(c);
 	if (c->above_low && c->pending <= CONN_LOW_WATER_BYTES) {
 		c->above_low = false;
 		if (c->ops && c->ops->drained)

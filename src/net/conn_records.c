@@ -27,7 +27,7 @@ bool conn_records_begin(struct conn *c)
 /* Queues what the socket did not take. */
 static int send_sealed(struct conn *c, const uint8_t *bytes, size_t len)
 {
-	ssize_t n = c->tls->out ? 0 : send(c->io.fd, bytes, len, MSG_NOSIGNAL);
+	ssize_t n = c->tls->out ? 0 : send(c->io.fd, bytes, len, conn_send_flags(c));
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
 		return -1;
@@ -40,7 +40,7 @@ static int send_sealed(struct conn *c, const uint8_t *bytes, size_t len)
 int conn_records_push(struct conn *c)
 {
 	struct buf *out = c->tls->out;
-	ssize_t n = send(c->io.fd, out->ptr, out->len, MSG_NOSIGNAL);
+	ssize_t n = send(c->io.fd, out->ptr, out->len, conn_send_flags(c));
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? CONN_AGAIN : CONN_FAILED;
@@ -97,7 +97,7 @@ static void send_alert(struct conn *c, uint8_t alert)
 	uint8_t out[TLS_RECORD_ALERT_BYTES];
 	size_t n = tls_record_seal(&c->tls->record, TLS_RECORD_ALERT, &(struct tls_pieces){ &iov, 1, 0 }, sizeof(message), out);
 
-	if (n && !c->tls->out && send(c->io.fd, out, n, MSG_NOSIGNAL) < 0)
+	if (n && !c->tls->out && send(c->io.fd, out, n, conn_send_flags(c)) < 0)
 		errno = 0; /* a farewell that cannot be said is left out */
 }
 

@@ -173,6 +173,7 @@ bool conn_splice(struct conn *from, struct conn *to, uint64_t n, void (*moved)(v
 	if (from->tls || to->tls || from->closed || to->closed || from->splice_in || to->splice_out || to->shutdown_wanted)
 		return false;
 	conn_flush(to);
+	conn_update_events(to);
 	if (to->closed || to->pending || !pipe_get(&p))
 		return false;
 	struct conn_splice *s = xcalloc(1, sizeof(*s));

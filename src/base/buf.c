@@ -84,6 +84,17 @@ int buf_printf(struct buf *b, const char *fmt, ...)
 	return r;
 }
 
+int buf_put_u64(struct buf *b, uint64_t n)
+{
+	char text[20];
+	char *at = text + sizeof(text);
+
+	do
+		*--at = (char)('0' + n % 10);
+	while (n /= 10);
+	return buf_put(b, at, (size_t)(text + sizeof(text) - at));
+}
+
 static int put_json_escape(struct buf *b, unsigned char c)
 {
 	switch (c) {

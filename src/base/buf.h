@@ -21,6 +21,7 @@ int buf_put_str(struct buf *b, struct str s);
 int buf_puts(struct buf *b, const char *s);
 int buf_putc(struct buf *b, char c);
 int buf_printf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
+int buf_put_u64(struct buf *b, uint64_t n); /* in decimal digits */
 /* Appends `s` as a JSON string with its quotes. */
 int buf_put_json(struct buf *b, struct str s);
 int buf_reserve(struct buf *b, size_t more); /* room for `more` behind len, without moving len */

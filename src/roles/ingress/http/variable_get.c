@@ -351,7 +351,17 @@ GET(get_msec)
 /* nginx's way: seconds, three digits. */
 static void put_seconds(struct variable_sink *o, uint64_t us)
 {
-	variable_printf(o, "%" PRIu64 ".%03u", us / 1000000, (unsigned)(us / 1000 % 1000));
+	char text[28];
+	char *at = text + sizeof(text);
+	uint64_t n = us / 1000;
+
+	for (int digit = 0; digit < 4 || n; digit++) {
+		*--at = (char)('0' + n % 10);
+		n /= 10;
+		if (digit == 2)
+			*--at = '.';
+	}
+	variable_put(o, (struct str){ at, (size_t)(text + sizeof(text) - at) });
 }
 
 GET(get_request_time)

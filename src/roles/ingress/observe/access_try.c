@@ -1,8 +1,6 @@
 /* What is remembered of each attempt at an endpoint, for the log. */
 #include "roles/ingress/observe/access_log.h"
 
-#include <stdio.h>
-
 static struct access_try *open_try(const struct exchange *x)
 {
 	if (list_empty(&x->tries_log))
@@ -38,10 +36,11 @@ void access_log_try_done(struct exchange *x, int status)
 static int put_time(struct buf *out, uint64_t from, uint64_t to)
 {
 	uint64_t ms = to >= from ? (to - from) / 1000 : 0; /* cut off, as nginx does */
+	char part[] = { '.', (char)('0' + ms / 100 % 10), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10) };
 
 	if (!to)
 		return buf_putc(out, '-');
-	return buf_printf(out, "%llu.%03llu", (unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000));
+	return buf_put_u64(out, ms / 1000) < 0 ? -1 : buf_put(out, part, sizeof(part));
 }
 
 static int put_field(const struct access_try *t, enum access_try_field f, struct buf *out)
@@ -50,7 +49,7 @@ static int put_field(const struct access_try *t, enum access_try_field f, struct
 	case TRY_ADDR:
 		return buf_puts(out, t->addr);
 	case TRY_STATUS:
-		return t->status ? buf_printf(out, "%d", t->status) : buf_putc(out, '-');
+		return t->status > 0 ? buf_put_u64(out, (uint64_t)t->status) : buf_putc(out, '-');
 	case TRY_CONNECT_TIME:
 		return put_time(out, t->started_us, t->connected_us);
 	case TRY_HEADER_TIME:
@@ -58,7 +57,7 @@ static int put_field(const struct access_try *t, enum access_try_field f, struct
 	case TRY_RESPONSE_TIME:
 		return put_time(out, t->started_us, t->ended_us);
 	case TRY_RESPONSE_LENGTH:
-		return buf_printf(out, "%llu", (unsigned long long)t->bytes);
+		return buf_put_u64(out, t->bytes);
 	}
 	return 0;
 }

@@ -150,7 +150,9 @@ static void list(void)
 static int ask(const char *host)
 {
 	proxy.name = host;
-	return http_call(&proxy, "GET", "/", NULL);
+	int status = http_call(&proxy, "GET", "/", NULL);
+	/* Kept connections are closed after a number of requests (keep-alive-requests). */
+	return status < 0 ? http_call(&proxy, "GET", "/", NULL) : status;
 }
 
 static void ask_until(const char *host, long ms)

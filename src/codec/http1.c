@@ -54,10 +54,11 @@ static bool is_hex(char c)
 }
 
 /* RFC 3986 §3.2.2: unreserved, sub-delims, or the start of a percent-encoding. */
-static bool is_name_char(char c)
-{
-	return (http1_token_lower[(uint8_t)c] && !strchr("#^`|", c)) || (c && strchr("()=;,", c));
-}
+static const bool name_char[256] = {
+	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['.'] = true, ['_'] = true, ['~'] = true,
+	['!'] = true, ['$'] = true, ['&'] = true, ['\''] = true, ['('] = true, [')'] = true, ['*'] = true, ['+'] = true,
+	[','] = true, [';'] = true, ['='] = true, ['%'] = true,
+};
 
 /* host [ ":" port ], without user information. */
 static bool authority_ok(struct str s)
@@ -75,7 +76,7 @@ static bool authority_ok(struct str s)
 			return false;
 		p++;
 	} else {
-		while (p < end && is_name_char(*p))
+		while (p < end && name_char[(uint8_t)*p])
 			p++;
 		if (p == host)
 			return false;

@@ -69,7 +69,7 @@ fake_weak struct str x_printf(struct exchange *x, const char *fmt, ...)
 	return s;
 }
 
-fake_weak void header_add(struct exchange *x, struct header_list *l, const char *name, struct str value)
+fake_weak void header_add_str(struct exchange *x, struct header_list *l, struct str name, struct str value)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap == 0 ? 16 : 2 * l->cap;
@@ -81,7 +81,7 @@ fake_weak void header_add(struct exchange *x, struct header_list *l, const char 
 		l->at = at;
 		l->cap = cap;
 	}
-	l->at[l->n++] = (struct http_header){ str_of(name), value };
+	l->at[l->n++] = (struct http_header){ name, value };
 }
 
 fake_weak void header_del(struct header_list *l, const char *name)
@@ -121,13 +121,6 @@ fake_weak struct str request_cookie(const struct exchange *x, const char *name)
 		}
 	}
 	return STR_NONE;
-}
-
-fake_weak void header_add_str(struct exchange *x, struct header_list *l, struct str name, struct str value)
-{
-	header_add(x, l, "", value);
-	if (l->n > 0)
-		l->at[l->n - 1].name = name;
 }
 
 fake_weak uint64_t x_now_us(const struct exchange *x)

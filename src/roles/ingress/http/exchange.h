@@ -196,8 +196,12 @@ void exchange_resume(struct exchange *x);
 /* ---- headers ---- */
 /* Trailers that may be passed on (RFC 9110 §6.5.1), from the lines that a codec kept; of the arena. */
 struct header_list trailers_of(struct exchange *x, struct str lines);
-void header_add(struct exchange *x, struct header_list *l, const char *name, struct str value);	/* value is borrowed: of the arena or constant */
 void header_add_str(struct exchange *x, struct header_list *l, struct str name, struct str value);
+/* value is borrowed: of the arena or constant. The length of a constant name is known when this is compiled. */
+static inline void header_add(struct exchange *x, struct header_list *l, const char *name, struct str value)
+{
+	header_add_str(x, l, (struct str){ name, strlen(name) }, value);
+}
 void header_set(struct exchange *x, struct header_list *l, const char *name, struct str value);	/* replaces all of that name */
 void header_del(struct header_list *l, const char *name);
 struct str header_get(const struct header_list *l, const char *name); /* the first; STR_NONE */

@@ -46,10 +46,10 @@ static void __attribute__((constructor)) index_by_length(void)
 
 enum header_id header_id(struct str name)
 {
-	if (name.len > NAME_MAX_BYTES || !first_of_length[name.len])
+	if (name.len > NAME_MAX_BYTES || name.len == 0 || !first_of_length[name.len])
 		return H_OTHER;
 	for (size_t i = first_of_length[name.len] - 1u; i < ARRAY_LEN(known) && known[i].len == name.len; i++)
-		if (str_ieq(name, (struct str){ known[i].name, known[i].len }))
+		if ((name.ptr[0] | 0x20) == known[i].name[0] && str_ieq(name, (struct str){ known[i].name, known[i].len }))
 			return known[i].id;
 	return H_OTHER;
 }
@@ -76,11 +76,6 @@ static bool list_grow(struct exchange *x, struct header_list *l)
 	l->at = at;
 	l->cap = cap;
 	return true;
-}
-
-void header_add(struct exchange *x, struct header_list *l, const char *name, struct str value)
-{
-	header_add_str(x, l, str_of(name), value);
 }
 
 void header_add_str(struct exchange *x, struct header_list *l, struct str name, struct str value)

@@ -595,6 +595,11 @@ static void test_keep_alive_requests(void **state)
 
 static bool drained;
 
+static void on_closed(void *arg)
+{
+	(void)arg;
+}
+
 static void on_drained(void *arg)
 {
 	(void)arg;
@@ -615,7 +620,7 @@ static void test_drain(void **state)
 
 	(void)state;
 	assert_true(rig_until(&r, call_has_head, k, 5000));
-	workers_drain(r.workers, on_drained, NULL);
+	workers_drain(r.workers, on_closed, on_drained, NULL);
 	assert_true(rig_until(&r, goaways, &one, 5000));
 	assert_true(rig_until(&r, goaways, &two, 5000));
 	assert_int_equal(cl->goaway_last, k->id);

@@ -21,6 +21,8 @@
 /* By ingress-nginx's manifests, and by its Helm chart; TCP and UDP in turn. The first that is there counts. */
 static const char *const l4_names[] = { "tcp-services", "udp-services", "ingress-nginx-tcp", "ingress-nginx-udp" };
 
+enum { SOCKET_HTTP, SOCKET_HTTPS, SOCKET_ADMIN, N_SOCKETS };
+
 struct ingress {
 	struct role_ctx *role;
 	struct shared shared;
@@ -44,6 +46,20 @@ static void on_drained(void *arg)
 	loop_stop(in->role->loop);
 }
 
+/* Who connects now is refused and goes elsewhere, instead of waiting for an answer that will not come. Whoever shares the
+ * sockets goes on listening. */
+static void on_closed(void *arg)
+{
+	struct ingress *in = arg;
+
+	handover_free(TAKE_PTR(in->handover));
+	for (size_t i = 0; i < ARRAY_LEN(in->sockets); i++)
+		if (i != SOCKET_ADMIN) {
+			closep(&in->sockets[i].fd);
+			in->sockets[i].fd = -1;
+		}
+}
+
 static void drain(struct ingress *in)
 {
 	if (in->draining)
@@ -52,14 +68,12 @@ static void drain(struct ingress *in)
 	admin_free(TAKE_PTR(in->admin));
 	l4_drain(in->l4);
 	if (in->workers)
-		workers_drain(in->workers, on_drained, in);
+		workers_drain(in->workers, on_closed, on_drained, in);
 	else
 		loop_stop(in->role->loop);
 }
 
 /* ---- listening sockets: from the supervisor, from the process before us, or our own ---- */
-
-enum { SOCKET_HTTP, SOCKET_HTTPS, SOCKET_ADMIN, N_SOCKETS };
 
 static int open_one(const char *name, const char *address, struct err *e)
 {

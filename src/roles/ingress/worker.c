@@ -34,7 +34,8 @@ struct workers {
 	struct worker_socket sockets[WORKER_SOCKETS_MAX];
 	size_t n_sockets, n;
 	struct thread *threads;
-	unsigned draining; /* threads that still are; main thread */
+	unsigned open, draining; /* threads that still accept, that still drain; main thread */
+	void (*closed)(void *arg);
 	void (*drained)(void *arg);
 	void *arg;
 };
@@ -190,6 +191,14 @@ void workers_stop(struct workers *ws)
 	free(ws);
 }
 
+static void one_closed(void *ctx)
+{
+	struct workers *ws = ctx;
+
+	if (--ws->open == 0)
+		ws->closed(ws->arg);
+}
+
 static void one_drained(void *ctx)
 {
 	struct workers *ws = ctx;
@@ -220,6 +229,7 @@ static void drain_one(void *ctx)
 		listener_free(t->listeners[i]);
 		t->listeners[i] = NULL;
 	}
+	loop_post(w->shared->main_loop, one_closed, t->all);
 	list_for(at, tmp, &w->downs)
 		down_drain(list_entry(at, struct down_conn, link));
 	t->drain_until_ms = loop_now_ms(w->loop) + globals_now(w->shared)->worker_shutdown_timeout_s * 1000ull;
@@ -227,11 +237,12 @@ static void drain_one(void *ctx)
 	timer_start(w->loop, &t->drained, 1);
 }
 
-void workers_drain(struct workers *ws, void (*drained)(void *arg), void *arg)
+void workers_drain(struct workers *ws, void (*closed)(void *arg), void (*drained)(void *arg), void *arg)
 {
+	ws->closed = closed;
 	ws->drained = drained;
 	ws->arg = arg;
-	ws->draining = (unsigned)ws->n;
+	ws->open = ws->draining = (unsigned)ws->n;
 	for (size_t i = 0; i < ws->n; i++)
 		loop_post(ws->threads[i].w.loop, drain_one, &ws->threads[i]);
 }

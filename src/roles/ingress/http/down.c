@@ -6,10 +6,13 @@
 #include "roles/ingress/tls/client_hello.h"
 #include "roles/ingress/tls/server.h"
 
+#include <limits.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Records around a ClientHello are as long as the client likes. */
 #define HELLO_PEEK_BYTES_MAX (2 * CLIENT_HELLO_BYTES_MAX)
+#define IDLE_SOUGHT_MAX 64 /* connections that are looked at for an idle one */
 
 /* A connection before anything is spoken on it: in its PROXY header, its ClientHello, or its TLS handshake. */
 struct greeting {
@@ -246,6 +249,33 @@ static void greet(struct worker *w, struct conn *c, struct down_conn *d, const s
 	conn_set_ops(c, ops, g);
 }
 
+/* An eighth of the descriptors is for upstreams and for the process itself. The lowest free number is always the next, so a
+ * connection's own number says how many are in use. */
+static int client_descriptors(void)
+{
+	static _Thread_local int max;
+	struct rlimit limit;
+
+	if (!max && getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		max = (int)MIN(limit.rlim_cur - limit.rlim_cur / 8, (rlim_t)INT_MAX);
+	return max;
+}
+
+/* As nginx does: who has been connected for long and asks nothing goes first. */
+bool down_make_room(struct worker *w, int fd)
+{
+	if (w->n_downs < DOWN_CLIENTS_MAX && fd < client_descriptors())
+		return true;
+	for (int i = 0; i < IDLE_SOUGHT_MAX && !list_empty(&w->downs); i++) {
+		struct down_conn *d = list_entry(w->downs.next, struct down_conn, link);
+		if (!d->greeting && !d->relay && !d->h2 && down_h1_close_idle(d))
+			return true;
+		list_del(&d->link); /* looked at last the next time */
+		list_append(&w->downs, &d->link);
+	}
+	return false;
+}
+
 void down_accept(struct worker *w, int fd, const struct addr *peer, bool https)
 {
 	bool proxy = globals_now(w->shared)->use_proxy_protocol;
@@ -253,7 +283,7 @@ void down_accept(struct worker *w, int fd, const struct addr *peer, bool https)
 	struct err e;
 
 	metrics_inc(w->metrics, METRIC_CONNECTIONS_ACCEPTED);
-	if (w->n_downs >= DOWN_CLIENTS_MAX) {
+	if (!down_make_room(w, fd)) {
 		close(fd);
 		return;
 	}

@@ -34,6 +34,8 @@ const struct addr *down_peer(const struct down_conn *d, struct addr *room);
 void down_believe(struct down_conn *d, const struct proxy_header *h);
 /* Out of the worker's list and count; its addresses are freed, its memory stays the codec's. */
 void down_forget(struct down_conn *d);
+/* Whether the connection `fd` may be served: there is room, or an idle one was closed for it. */
+bool down_make_room(struct worker *w, int fd);
 void down_accept(struct worker *w, int fd, const struct addr *peer, bool https);
 /* Takes over `conn` (already accepted, any handshake done); bytes it kept are offered to the codec. The
  * addresses of `from` are moved over. */
@@ -45,6 +47,7 @@ void down_close(struct down_conn *d); /* at once, whatever is under way */
 void down_h1_close_now(struct down_conn *d);
 void down_h2_close_now(struct down_conn *d);
 void down_h1_drain(struct down_conn *d);
+bool down_h1_close_idle(struct down_conn *d); /* false: it has something to do */
 void down_h1_reap(struct worker *w); /* end of a turn: memory of connections that ended in it */
 void down_h1_pool_done(struct worker *w);
 void down_h2_drain(struct down_conn *d);

@@ -120,6 +120,16 @@ void down_h1_drain(struct down_conn *dc)
 		timer_start(dc->worker->loop, &d->timer, H1_DRAIN_IDLE_MS);
 }
 
+bool down_h1_close_idle(struct down_conn *dc)
+{
+	struct down_h1 *d = container_of(dc, struct down_h1, d);
+
+	if (d->x || d->now)
+		return false;
+	down_h1_close(d);
+	return true;
+}
+
 void down_h1_close_now(struct down_conn *dc)
 {
 	struct down_h1 *d = container_of(dc, struct down_h1, d);

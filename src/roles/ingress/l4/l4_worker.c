@@ -36,7 +36,7 @@ static void accepted(void *ctx, int fd, const struct addr *peer)
 	struct err e;
 
 	metrics_inc(w->metrics, METRIC_CONNECTIONS_ACCEPTED);
-	if (w->n_downs >= DOWN_CLIENTS_MAX) {
+	if (!down_make_room(w, fd)) {
 		close(fd);
 		return;
 	}

@@ -386,6 +386,25 @@ static void test_rewrite_arguments(void **state)
 	cluster_done(&c);
 }
 
+/* What cannot be decided must not fall to a path that asks for less. */
+static void test_regex_limit(void **state)
+{
+	static const char text[] = "[{" META_WITH("rx", "1", ANNOTATION("use-regex", "true")) "," SPEC(
+		RULE("h", PATH("/admin/([a-z]+)+x$", IMPL, "a") "," PATH("/", PREFIX, "b"))) "}]";
+	struct cluster c;
+	struct pattern_match m;
+
+	(void)state;
+	build(&c, text);
+	CHECK(&c, { "h", "/admin/yx", A }, { "h", "/admin/1", B }, { "h", "/admin/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaax1", NULL });
+	const struct location *l = routes_match(c.routes, STR("h"), STR("/admin/yx"));
+	for (int i = 0; i < 1000; i++) /* as machine code, too */
+		assert_int_equal(pattern_try(l->regex, STR("/admin/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaax1"), &m), PATTERN_LIMIT);
+	assert_int_equal(pattern_try(l->regex, STR("/admin/1"), &m), PATTERN_NO);
+	host_unref(l->host);
+	cluster_done(&c);
+}
+
 static void test_backends(void **state)
 {
 	static const char text[] =
@@ -1007,7 +1026,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_match), cmocka_unit_test(test_index), cmocka_unit_test(test_regex),
-		cmocka_unit_test(test_rewrite_arguments), cmocka_unit_test(test_backends), cmocka_unit_test(test_default_backends),
+		cmocka_unit_test(test_rewrite_arguments), cmocka_unit_test(test_regex_limit), cmocka_unit_test(test_backends), cmocka_unit_test(test_default_backends),
 		cmocka_unit_test(test_canary), cmocka_unit_test(test_names), cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_class_changes), cmocka_unit_test(test_v1beta1), cmocka_unit_test(test_certificates),
 		cmocka_unit_test(test_wants), cmocka_unit_test(test_incremental), cmocka_unit_test(test_held),

@@ -82,7 +82,7 @@ static bool block_list_has(const struct block_list *l, struct str text)
 	if (l->texts.count > 0 && text.len <= FOLDED_MAX && map_get(&l->texts, fold(text, folded)) != NULL)
 		return true;
 	for (size_t i = 0; i < l->n_patterns; i++)
-		if (pattern_match(l->patterns[i], text, NULL))
+		if (pattern_try(l->patterns[i], text, NULL) != PATTERN_NO)
 			return true;
 	return false;
 }

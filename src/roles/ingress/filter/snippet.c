@@ -17,6 +17,7 @@ struct run {
 	bool *active;		      /* `if`s whose condition was true, by number */
 	struct pattern_match groups;
 	struct variable_locals locals;
+	bool undecided; /* a regular expression reached its limit: nobody knows what the snippet wants */
 };
 enum { RUN_SERVER, RUN_LOCATION, RUNS };
 struct snippet_state {
@@ -54,19 +55,13 @@ static struct str value_of(struct exchange *x, const struct run *r, const struct
 
 /* ---- rewriting ---- */
 
-/* What may not stand in a request's target is encoded anew. */
-static struct str encoded(struct exchange *x, struct str path, struct str query)
+static char *put_encoded(char *at, struct str text, const char *more)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	char *out = arena_alloc(&x->arena, 3 * path.len + query.len + 3), *at = out;
 
-	if (!out)
-		return STR_NONE;
-	if (path.len == 0 || path.ptr[0] != '/')
-		*at++ = '/';
-	for (size_t i = 0; i < path.len; i++) {
-		unsigned char c = (unsigned char)path.ptr[i];
-		if (c > ' ' && c < 0x7f && c != '%' && c != '?' && c != '#') {
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.ptr[i];
+		if (c > ' ' && c < 0x7f && !strchr(more, c)) {
 			*at++ = (char)c;
 			continue;
 		}
@@ -74,10 +69,23 @@ static struct str encoded(struct exchange *x, struct str path, struct str query)
 		*at++ = hex[c >> 4];
 		*at++ = hex[c & 15];
 	}
+	return at;
+}
+
+/* What may not stand in a request's target is encoded anew. */
+static struct str encoded(struct exchange *x, struct str path, struct str query)
+{
+	char *out = arena_alloc(&x->arena, 3 * (path.len + query.len) + 3);
+
+	if (!out)
+		return STR_NONE;
+	char *at = out;
+	if (path.len == 0 || path.ptr[0] != '/')
+		*at++ = '/';
+	at = put_encoded(at, path, "%?#");
 	if (query.len) {
 		*at++ = '?';
-		memcpy(at, query.ptr, query.len);
-		at += query.len;
+		at = put_encoded(at, query, "#"); /* what a variable brings is text, too: a blank would end the target */
 	}
 	return (struct str){ out, (size_t)(at - out) };
 }
@@ -114,12 +122,20 @@ static enum filter_verdict redirect(struct exchange *x, int status, struct str t
 	return FILTER_ANSWERED;
 }
 
+static bool matches(struct run *r, const struct pattern *p, struct str subject)
+{
+	enum pattern_result result = pattern_try(p, subject.ptr ? subject : STR(""), &r->groups);
+
+	r->undecided |= result == PATTERN_LIMIT;
+	return result == PATTERN_YES;
+}
+
 /* FILTER_NEXT: go on with the next statement, unless state->stopped. */
 static enum filter_verdict rewrite(struct exchange *x, struct snippet_state *state, struct run *r, const struct statement *st)
 {
 	struct str args;
 
-	if (!pattern_match(st->pattern, x->req.uri, &r->groups))
+	if (!matches(r, st->pattern, x->req.uri))
 		return FILTER_NEXT;
 	r->locals.groups = &r->groups;
 	struct str to = value_of(x, r, st->value);
@@ -161,7 +177,7 @@ static bool holds(struct exchange *x, struct run *r, const struct statement *st)
 		yes = str_eq(subject, value_of(x, r, st->value));
 		break;
 	case IF_MATCH:
-		yes = pattern_match(st->pattern, subject.ptr ? subject : STR(""), &r->groups);
+		yes = matches(r, st->pattern, subject);
 		if (yes)
 			r->locals.groups = &r->groups;
 		break;
@@ -210,6 +226,10 @@ static enum filter_verdict execute(struct exchange *x, struct snippet_state *sta
 			break;
 		default:
 			break;
+		}
+		if (r->undecided && verdict == FILTER_NEXT) { /* as nginx */
+			exchange_answer_error(x, 500);
+			verdict = FILTER_ANSWERED;
 		}
 	}
 	return verdict;

@@ -27,6 +27,7 @@ struct waf_result {
 	size_t n_args;
 	bool first_only;  /* set by the caller: the score matters, not which rules made it */
 	bool done;	  /* no more values are looked at */
+	bool undecided;	  /* an expression reached its limit: as good as a used up budget */
 	uint64_t spent_ns;
 };
 

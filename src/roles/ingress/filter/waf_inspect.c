@@ -69,17 +69,25 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+static bool matches(const struct looked_at *l, const struct pattern *p, struct str text)
+{
+	enum pattern_result result = pattern_try(p, text, NULL);
+
+	l->r->undecided |= result == PATTERN_LIMIT;
+	return result == PATTERN_YES;
+}
+
 /* Expressions that begin anywhere may cost their length times their longest repetition: in pieces they can be given up. */
-static bool match_in_pieces(const struct pattern *p, struct str text, uint64_t until_ns)
+static bool match_in_pieces(const struct looked_at *l, const struct pattern *p, struct str text, uint64_t until_ns)
 {
 	while (text.len > WAF_PIECE_BYTES + WAF_OVERLAP_BYTES) {
-		if (pattern_match(p, (struct str){ text.ptr, WAF_PIECE_BYTES + WAF_OVERLAP_BYTES }, NULL))
+		if (matches(l, p, (struct str){ text.ptr, WAF_PIECE_BYTES + WAF_OVERLAP_BYTES }))
 			return true;
 		if (cpu_ns() > until_ns)
 			return false;
 		text = (struct str){ text.ptr + WAF_PIECE_BYTES, text.len - WAF_PIECE_BYTES };
 	}
-	return pattern_match(p, text, NULL);
+	return matches(l, p, text);
 }
 
 static bool rule_fits(const struct looked_at *l, size_t i, struct str text, uint64_t until_ns)
@@ -90,8 +98,8 @@ static bool rule_fits(const struct looked_at *l, size_t i, struct str text, uint
 	if (rule->regex == NULL)
 		return true;
 	if (rule->regex[0] == '^')
-		return pattern_match(l->e->patterns[i], text, NULL);
-	return match_in_pieces(l->e->patterns[i], text, until_ns);
+		return matches(l, l->e->patterns[i], text);
+	return match_in_pieces(l, l->e->patterns[i], text, until_ns);
 }
 
 static void compare(const struct looked_at *l, const struct waf_set *hits, enum waf_form form, struct str text)
@@ -110,7 +118,7 @@ static void compare(const struct looked_at *l, const struct waf_set *hits, enum 
 				rule_matched(r, i);
 		}
 	r->spent_ns += is_short ? 0 : cpu_ns() - begun_ns;
-	if (r->spent_ns > WAF_BUDGET_NS) {
+	if (r->spent_ns > WAF_BUDGET_NS || r->undecided) {
 		r->done = true;
 		waf_fact_found(r, WAF_TOO_DEAR);
 	}

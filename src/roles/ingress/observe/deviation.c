@@ -31,7 +31,7 @@ const struct deviation deviations[] = {
 	{ "empty-canary", "A canary without endpoints is chosen all the same, and its requests get 503.",
 	  "A canary without endpoints is passed over; its share goes to the primary.", empty_canary },
 	{ "regex-limits", "A regular expression may back-track for as long as it takes.",
-	  "A match that takes more than a named number of steps is no match.", NULL },
+	  "Whether one matches that takes more than a named number of steps is not known: such a request is refused.", NULL },
 	{ "retry-budget", "Each request is tried up to proxy-next-upstream-tries times, whatever the load.",
 	  "Besides, retries may not exceed retry-budget percent of the requests in flight at a Service.", NULL },
 	{ "block-cidrs", "block-cidrs are forgotten in a location that has an allow or deny list of its own.", "They count everywhere.", NULL },

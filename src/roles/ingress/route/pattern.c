@@ -183,28 +183,33 @@ static int run(const struct pattern *p, const struct scratch *s, struct str subj
 	return pcre2_match(p->code, (PCRE2_SPTR)subject.ptr, subject.len, 0, 0, s->data, s->limits);
 }
 
-bool pattern_match(const struct pattern *p, struct str subject, struct pattern_match *ret)
+enum pattern_result pattern_try(const struct pattern *p, struct str subject, struct pattern_match *ret)
 {
-	if (p->literal.len && !literal_fits(p, subject))
-		return false;
 	if (ret)
 		*ret = (struct pattern_match){ 0 };
+	if (p->literal.len && !literal_fits(p, subject))
+		return PATTERN_NO;
 	if (!p->code) {
 		if (ret)
 			ret->group[0] = (struct str){ subject.ptr, p->literal.len };
-		return true;
+		return PATTERN_YES;
 	}
 	const struct scratch *s = scratch_get();
 	if (!subject.ptr)
 		subject = STR("");
 	int n = run(p, s, subject);
 	if (n < 0)
-		return false;
+		return n == PCRE2_ERROR_NOMATCH ? PATTERN_NO : PATTERN_LIMIT;
 	if (n == 0)
 		n = PATTERN_GROUPS; /* it has more groups than are kept */
 	const size_t *at = pcre2_get_ovector_pointer(s->data);
 	for (int i = 0; ret && i < n; i++)
 		if (at[2 * i] != PCRE2_UNSET && at[2 * i + 1] >= at[2 * i])
 			ret->group[i] = (struct str){ subject.ptr + at[2 * i], at[2 * i + 1] - at[2 * i] };
-	return true;
+	return PATTERN_YES;
+}
+
+bool pattern_match(const struct pattern *p, struct str subject, struct pattern_match *ret)
+{
+	return pattern_try(p, subject, ret) == PATTERN_YES;
 }

@@ -19,3 +19,6 @@ struct pattern_match {
 };
 /* `ret` may be NULL. A text that reaches a limit does not match. */
 bool pattern_match(const struct pattern *p, struct str subject, struct pattern_match *ret);
+/* For those who refuse what matches: a text that reaches a limit is told apart, as it was made to slip through. */
+enum pattern_result { PATTERN_NO, PATTERN_YES, PATTERN_LIMIT };
+enum pattern_result pattern_try(const struct pattern *p, struct str subject, struct pattern_match *ret) must_check;

@@ -96,6 +96,7 @@ int uri_normalise(struct str path, struct buf *out) must_check;
 /* Nothing to normalise: the path can be used as it is. True for nearly every request. */
 bool uri_is_normal(struct str path);
 /* The upstream path of a location with a rewrite target: appended to `out`, not yet encoded. *ret_query: where in out->ptr the
- * target's own '?' is, what follows are arguments that the request's are added to; SIZE_MAX: it has none. */
+ * target's own '?' is, what follows are arguments that the request's are added to; SIZE_MAX: it has none. -1: full, or the
+ * expression reached its limit. */
 int location_rewrite_split(const struct location *loc, struct str path, struct buf *out, size_t *ret_query) must_check;
 int location_rewrite(const struct location *loc, struct str path, struct buf *out) must_check;

@@ -147,8 +147,12 @@ int location_rewrite_split(const struct location *loc, struct str path, struct b
 {
 	struct pattern_match m;
 
+	enum pattern_result r = loc->rewrite ? pattern_try(loc->rewrite, path, &m) : PATTERN_NO;
+
 	*ret_query = SIZE_MAX;
-	if (!loc->rewrite || !pattern_match(loc->rewrite, path, &m))
+	if (r == PATTERN_LIMIT)
+		return -1; /* as it came, the path might be one that the target is to hide */
+	if (r == PATTERN_NO)
 		return buf_put_str(out, path);
 	return put_target(loc->set->rewrite_target, &m, out, ret_query);
 }

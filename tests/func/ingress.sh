@@ -1,0 +1,17 @@
+#!/bin/bash
+# ingress.sh - the ingress proxy by hand, without a cluster: what nobody should send, slow clients, bad upstreams, change
+# under load, and the same bytes to nginx, HAProxy and Envoy.
+#
+#   tests/func/ingress.sh BUILD-DIR [hostile differential slow upstreams change]
+#
+# Prints TAP and "N passed, N failed" for each. Two minutes.
+export BUILD
+BUILD=$(realpath "${1:?usage: ingress.sh BUILD-DIR}")
+here=$(dirname "$(realpath "$0")")
+shift
+failed=0
+for part in ${*:-hostile differential slow upstreams change}; do
+	echo "# === ingress: $part"
+	python3 -B "$here/ingress_$part.py" || failed=1
+done
+exit $failed

@@ -4,7 +4,7 @@ set -eu
 build="gcc make pkg-config libc6-dev libjansson-dev libnghttp2-dev libssl-dev libsqlite3-dev libyaml-dev libprotobuf-c-dev
 	protobuf-c-compiler libbpf-dev libwslay-dev libpcre2-dev zlib1g-dev libbrotli-dev libzstd-dev libcap-dev libseccomp-dev libcrypt-dev clang llvm bpftool"
 run="containerd runc iproute2 nftables ca-certificates curl busybox-static"
-tests="libcmocka-dev libclang-rt-14-dev openssl procps dnsutils sqlite3 python3 jq"
+tests="libcmocka-dev libclang-rt-14-dev openssl procps dnsutils sqlite3 python3 jq nginx-light haproxy wrk nghttp2-client"
 
 [ "$(id -u)" -eq 0 ] || { echo "setup.sh: installing packages needs root: use sudo" >&2; exit 1; }
 want="$build $run"
@@ -22,7 +22,7 @@ fi
 echo "Installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q >/dev/null || echo "setup.sh: apt-get update failed; trying with the lists that are here" >&2
-# containerd's own service is not wanted: portico starts one for itself.
+# Services are not wanted: portico starts containerd for itself, tests start nginx and haproxy.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
 	printf '#!/bin/sh\nexit 101\n' > "$policy"

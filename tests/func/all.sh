@@ -14,6 +14,7 @@ kubectls() {
 }
 
 "$here/bad_input.sh" "$build" || failed=1
+"$here/ingress.sh" "$build" || failed=1
 list=$(kubectls)
 [ -n "$list" ] || { echo "Bail out! no kubectl is installed"; exit 1; }
 oldest=$(head -1 <<<"$list") newest=$(tail -1 <<<"$list")

@@ -36,16 +36,16 @@ static void attempt_over(struct exchange *x, bool failed)
 	struct endpoint *e = x->endpoint;
 	uint64_t now = x_now_us(x);
 
+	if (x->retrying) {
+		x->retrying = false;
+		balance_retry_done(x->backend);
+	}
 	if (!e)
 		return;
 	access_log_try_done(x, logged_status(x, failed));
 	balance_done(x, e, failed, (x->head_us ? x->head_us : now) - x->try_us);
 	x->endpoint = NULL;
 	endpoint_unref(e);
-	if (x->retrying) {
-		x->retrying = false;
-		balance_retry_done(x->backend);
-	}
 }
 
 void attempt_drop(struct exchange *x, bool failed)

@@ -184,7 +184,7 @@ static void h1_done(struct exchange *x)
 		down_h1_close(d);
 		return;
 	}
-	if (!d->now->keep_alive || d->state != H1_WAIT) {
+	if (!d->now->keep_alive || d->state != H1_WAIT || d->client_eof) {
 		/* A client that asked for the end sends nothing more. */
 		down_h1_finish(d, d->state != H1_WAIT || d->now->head.keep_alive);
 		return;

@@ -520,8 +520,8 @@ static void on_timeout(struct timer *t)
 	} else if (d->now) {
 		metrics_inc(d->d.worker->metrics, METRIC_CLIENT_TIMEOUTS);
 		refuse(d, 408);
-	} else {
-		down_h1_close(d);
+	} else { /* idle; but the client may still be taking the last answer */
+		down_h1_finish(d, false);
 	}
 }
 

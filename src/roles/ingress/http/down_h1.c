@@ -171,6 +171,15 @@ static bool name_passes(struct str name, bool underscores)
 	return true;
 }
 
+/* Tunnelled HTTP/2 would be requests that nobody here has looked at. */
+static bool offers_h2c(struct str protocols)
+{
+	while (protocols.ptr)
+		if (str_ieq(str_trim(str_cut(protocols, ',', &protocols)), STR("h2c")))
+			return true;
+	return false;
+}
+
 /* Sorts out what concerns this hop only; the rest stays in place. */
 static void take_headers(struct exchange *x, struct http1_head *h, const struct globals *g)
 {
@@ -190,7 +199,7 @@ static void take_headers(struct exchange *x, struct http1_head *h, const struct 
 				connections[n_connections++] = f.value;
 			continue;
 		case H_UPGRADE:
-			if (h->upgrade && !str_ieq(f.value, STR("h2c")))
+			if (h->upgrade && !offers_h2c(f.value))
 				x->req.upgrade = f.value;
 			continue;
 		case H_TE:

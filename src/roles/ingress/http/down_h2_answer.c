@@ -8,7 +8,7 @@
 
 #define LEND_MIN_BYTES 4096 /* smaller ones wait for the end of the turn, and go out with those of other streams */
 #define KEEP_OUT_BYTES 4096 /* memory that a spare stream may keep */
-#define FIELDS_MAX (EXCHANGE_HEADERS_MAX + 2) /* :status, content-length */
+#define FIELDS_MAX (HEADER_LIST_MAX + 2) /* :status, content-length */
 
 /* --- what is still to be sent --- */
 

@@ -21,6 +21,7 @@ struct exchange;
 struct filter_use;
 
 #define EXCHANGE_HEADERS_MAX 128       /* of a request or an answer: more than any browser or framework sends */
+#define HEADER_LIST_MAX (EXCHANGE_HEADERS_MAX + 64) /* with what we and filters add */
 #define EXCHANGE_ARENA_BYTES (512u << 10) /* all heads, copies and rewritten texts of one exchange */
 #define EXCHANGE_TRIED_MAX 8	       /* endpoints remembered so that they are not tried twice */
 

@@ -66,8 +66,8 @@ struct str header_get(const struct header_list *l, const char *name)
 
 static bool list_grow(struct exchange *x, struct header_list *l)
 {
-	size_t cap = MAX(l->cap * 2, (size_t)16);
-	struct http_header *at = l->n < EXCHANGE_HEADERS_MAX ? arena_alloc(&x->arena, cap * sizeof(*at)) : NULL;
+	size_t cap = MIN(MAX(l->cap * 2, (size_t)16), (size_t)HEADER_LIST_MAX);
+	struct http_header *at = l->n < cap ? arena_alloc(&x->arena, cap * sizeof(*at)) : NULL;
 
 	if (!at)
 		return false;

@@ -9,7 +9,7 @@
 #include "roles/ingress/upstream/up_h2_int.h"
 
 #define FIXED_FIELDS 6 /* four pseudo-header fields, content-length, te */
-#define FIELDS_MAX (EXCHANGE_HEADERS_MAX + FIXED_FIELDS)
+#define FIELDS_MAX (HEADER_LIST_MAX + FIXED_FIELDS)
 
 /* --- life --- */
 

@@ -38,7 +38,8 @@ struct up_stream {
 	struct up_h2 *c;
 	struct exchange *x; /* NULL: nobody waits for the answer any more */
 	int32_t id;	    /* 0: not submitted */
-	bool head_got, ended, deferred, above_low, paused, kept;
+	/* ended: the exchange has nothing more to send; fin: nghttp2 has got the last of it */
+	bool head_got, ended, fin, deferred, above_low, paused, kept;
 	int status;
 	size_t head_bytes, n_fields;
 	uint64_t reads_before; /* the connection's count when the request was submitted */

@@ -130,6 +130,7 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t
 	if (n < left || !s->ended)
 		return (ssize_t)n;
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
+	s->fin = true;
 	if (s->out_trailers) {
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		if (nghttp2_submit_trailer(session, id, s->out_trailers, s->n_out_trailers) != 0)
@@ -197,7 +198,7 @@ void up_stream_submit(struct up_stream *s)
 	if (s->kept)
 		metrics_inc(c->worker->metrics, METRIC_UP_REUSED);
 	s->reads_before = c->n_reads;
-	s->ended = !x->req.has_body;
+	s->ended = s->fin = !x->req.has_body;
 	c->n_requests++;
 	up_h2_want_flush(c);
 	exchange_up_ready(x);
@@ -338,7 +339,7 @@ static struct exchange *answer_complete(struct up_stream *s)
 {
 	struct exchange *x = s->x;
 
-	if (!s->ended || up_stream_out_left(s))
+	if (!s->fin)
 		stream_stop(s, NGHTTP2_NO_ERROR);
 	else
 		detach(s);

@@ -45,8 +45,10 @@ int conn_records_push(struct conn *c)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? CONN_AGAIN : CONN_FAILED;
 	buf_consume(out, (size_t)n);
-	if (out->len)
+	if (out->len) {
+		errno = EAGAIN; /* nothing has failed: the caller looks */
 		return CONN_AGAIN;
+	}
 	buf_done(out);
 	free(TAKE_PTR(c->tls->out));
 	return 0;

@@ -244,7 +244,7 @@ static int restart_member(struct supervisor *s, struct member *m, struct err *e)
 	if (m->next.state != CHILD_STOPPED)
 		return err_set(e, ERR_CONFLICT, "%s: a process that was replaced before is still finishing (pid %d)", m->child.name,
 			       m->next.pid);
-	m->next.last_error[0] = '\0';
+	m->next.last_error[0] = m->child.last_error[0] = '\0';
 	return child_start(&m->next, e);
 }
 

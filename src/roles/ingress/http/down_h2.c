@@ -83,7 +83,6 @@ static void stream_lost(struct h2_stream *s)
 	if (!x)
 		return;
 	if (s->begun) {
-		metrics_inc(x->worker->metrics, METRIC_CLIENT_ABORTS);
 		exchange_down_lost(x);
 	} else { /* a head that is none: as such it is counted */
 		h2_fill_request(s, x);

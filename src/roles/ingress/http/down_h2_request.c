@@ -118,9 +118,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
 	struct str name = h2_field_keep(s->x, name_buf), value = h2_field_keep(s->x, value_buf);
 	if (!name.ptr || !value.ptr)
 		return too_large(s);
-	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-		header_add_str(s->x, &s->trailers, name, value);
-	else if (name.ptr[0] == ':')
+	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+		if (header_id(name) == H_OTHER) /* as trailers_of for HTTP/1 */
+			header_add_str(s->x, &s->trailers, name, value);
+	} else if (name.ptr[0] == ':')
 		set_pseudo(&s->x->req, name, value);
 	else
 		add_regular(s, name, value);

@@ -60,11 +60,25 @@ static struct conn *conn_new(struct loop *l, int fd, const struct conn_ops *ops,
 	return c;
 }
 
+static _Thread_local size_t n_finishing;
+
+size_t conn_finishing(void)
+{
+	return n_finishing;
+}
+
+void conn_finished(struct conn *c)
+{
+	n_finishing -= c->finishing;
+	c->finishing = false;
+}
+
 void conn_close(struct conn *c)
 {
 	if (!c || c->closed)
 		return;
 	c->closed = true;
+	conn_finished(c);
 	if (c->splice_in)
 		conn_splice_end(c->splice_in);
 	if (c->splice_out)
@@ -479,6 +493,8 @@ void conn_close_after_write(struct conn *c)
 		conn_close(c);
 		return;
 	}
+	n_finishing += !c->finishing && !c->shutdown_done;
+	c->finishing = !c->shutdown_done;
 	conn_linger(c, c->shutdown_done ? CONN_LINGER_MS : CONN_STALL_MS);
 	if (c->shutdown_done && c->eof_seen)
 		conn_close(c);

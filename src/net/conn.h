@@ -61,6 +61,7 @@ void conn_resume(struct conn *c);
 void conn_shutdown(struct conn *c);	     /* half-close once everything queued is sent */
 void conn_close(struct conn *c);	     /* at once; NULL is nothing */
 void conn_close_after_write(struct conn *c); /* when the queue is empty; no more call-backs */
+size_t conn_finishing(void); /* of this thread: those whose queue conn_close_after_write still empties */
 /* The same for a peer that will send nothing more (it said so): not even late bytes are waited for. */
 void conn_finish(struct conn *c);
 const struct addr *conn_peer(struct conn *c);

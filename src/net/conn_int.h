@@ -31,6 +31,7 @@ struct conn {
 	bool paused : 1, eof_seen : 1, eof_told : 1, write_failed : 1;
 	bool shutdown_wanted : 1, shutdown_done : 1, no_linger : 1;
 	bool write_blocked : 1, above_low : 1, closed : 1;
+	bool finishing : 1; /* counted by conn_finishing */
 	bool raw : 1; /* TLS: `in` holds records that arrived before TLS began */
 };
 
@@ -60,6 +61,7 @@ void conn_update_events(struct conn *c);
 void conn_fail(struct conn *c, const struct err *e);
 void conn_kick(struct conn *c);
 void conn_linger(struct conn *c, uint64_t ms);
+void conn_finished(struct conn *c);
 static inline size_t conn_kept(const struct conn *c)
 {
 	return c->in ? c->in->len : 0;

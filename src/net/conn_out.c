@@ -222,6 +222,7 @@ static ssize_t write_some(struct conn *c, struct err *e)
 static void finish_shutdown(struct conn *c)
 {
 	c->shutdown_done = true;
+	conn_finished(c);
 	if (c->tls)
 		conn_tls_bye(c);
 	/* Even before close(2), which with unread input resets the connection: what was sent would stay behind. */

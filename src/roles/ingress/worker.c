@@ -212,7 +212,7 @@ static void ask_drained(struct timer *timer)
 	struct thread *t = timer->ctx;
 	struct worker *w = &t->w;
 
-	if (w->n_downs && loop_now_ms(w->loop) < t->drain_until_ms) {
+	if ((w->n_downs || conn_finishing()) && loop_now_ms(w->loop) < t->drain_until_ms) {
 		timer_start(w->loop, timer, DRAIN_ASK_MS);
 		return;
 	}

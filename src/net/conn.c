@@ -394,7 +394,7 @@ static void conn_ready(struct io *io, uint32_t events)
 			conn_splice_move(c->splice_in);
 		else if (!c->closed && wants_input(c))
 			read_all(c);
-		else if (events & (EPOLLERR | EPOLLHUP))
+		else if (!c->closed && events & (EPOLLERR | EPOLLHUP))
 			broke_unread(c);
 		if (!c->closed && c->write_blocked && (events & EPOLLOUT || (c->tls && c->tls->write_wants_read)))
 			conn_flush(c);

@@ -426,4 +426,6 @@ void down_h2_start(struct worker *w, struct conn *conn, bool https, struct down_
 	timer_start(w->loop, &c->timer, H2_TICK_MS);
 	conn_set_ops(conn, &down_h2_conn_ops, c);
 	h2_want_flush(c);
+	if (w->draining) /* it was in its handshake when the others were told */
+		down_h2_drain(&c->d);
 }

@@ -124,7 +124,7 @@ bool down_h1_close_idle(struct down_conn *dc)
 {
 	struct down_h1 *d = container_of(dc, struct down_h1, d);
 
-	if (d->x || d->now)
+	if (d->x || d->now || conn_pending(d->d.conn))
 		return false;
 	down_h1_close(d);
 	return true;

@@ -24,7 +24,8 @@ static void request_acquire(struct down_h1 *d)
 	}
 	struct buf text = d->now->text;
 	const struct globals *g = globals_now(w->shared);
-	*d->now = (struct h1_request){ .text = text };
+	memset(d->now, 0, offsetof(struct h1_request, table));
+	d->now->text = text;
 	list_init(&d->now->link);
 	if (!d->now->text.ptr)
 		buf_init(&d->now->text, 0);
@@ -163,11 +164,11 @@ static bool plain_connection(struct str v)
  * CGI-like upstreams read X_Y as X-Y. */
 static bool name_passes(struct str name, bool underscores)
 {
-	for (size_t i = 0; i < name.len; i++) {
-		unsigned char c = (unsigned char)name.ptr[i];
-		if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') && c != '-' && !(c == '_' && underscores))
+	static const bool passes[256] = { ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true };
+
+	for (size_t i = 0; i < name.len; i++)
+		if (!passes[(unsigned char)name.ptr[i]] && !(name.ptr[i] == '_' && underscores))
 			return false;
-	}
 	return true;
 }
 

@@ -25,7 +25,7 @@ struct h1_request {
 	struct http1_body body;
 	struct addr peer;
 	bool keep_alive, timed, out_chunked;
-	struct http_header table[EXCHANGE_HEADERS_MAX];
+	struct http_header table[EXCHANGE_HEADERS_MAX]; /* last: it is not cleared */
 };
 
 struct down_h1 {

@@ -166,7 +166,7 @@ static struct backend *backend_by_name(void *arg, const char *ns, const char *se
 
 	(void)arg;
 	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
-		bool udp = c_eq(port, "udp");
+		bool udp = c_eq(port, "udp/udp");
 		struct endpoint_want want = { .addr = rig_loopback(udp ? services[i].udp_port : services[i].port) };
 
 		if (c_eq(services[i].name, service))

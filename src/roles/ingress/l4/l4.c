@@ -105,12 +105,13 @@ static int open_udp(struct l4_port *p, size_t n_workers, struct err *e)
 	return 0;
 }
 
-static struct l4_target *target_new(struct l4 *l, const struct l4_spec *spec)
+static struct l4_target *target_new(struct l4 *l, enum l4_protocol protocol, const struct l4_spec *spec)
 {
+	cleanup(freep) char *port = xasprintf("%s%s", spec->service_port, protocol == L4_UDP ? "/udp" : "");
 	struct l4_target *t = xcalloc(1, sizeof(*t));
 
 	t->spec = *spec;
-	t->backend = l->o.backend(l->o.arg, spec->ns, spec->service, spec->service_port);
+	t->backend = l->o.backend(l->o.arg, spec->ns, spec->service, port);
 	return t;
 }
 
@@ -122,7 +123,7 @@ static struct l4_port *port_new(struct l4 *l, enum l4_protocol protocol, const s
 	p->protocol = protocol;
 	p->number = spec->port;
 	p->fds = xcalloc(MAX(l->o.shared->n_workers, 1u), sizeof(*p->fds));
-	p->target = target_new(l, spec);
+	p->target = target_new(l, protocol, spec);
 	int r = protocol == L4_TCP ? open_tcp(p, e) : open_udp(p, l->o.shared->n_workers, e);
 	if (r == 0)
 		return p;
@@ -196,7 +197,7 @@ static void retarget(struct l4 *l, struct l4_port *p, const struct l4_spec *spec
 
 	if (same_spec(&old->spec, spec))
 		return;
-	__atomic_store_n(&p->target, target_new(l, spec), __ATOMIC_RELEASE);
+	__atomic_store_n(&p->target, target_new(l, p->protocol, spec), __ATOMIC_RELEASE);
 	quiesce_retire(l->o.shared->quiesce, target_free, old);
 }
 

@@ -13,7 +13,7 @@
 struct l4;
 struct l4_options {
 	struct shared *shared;
-	/* As sync_backend: referenced, and kept filled. */
+	/* As sync_backend: referenced, and kept filled; ports of UDP are "53/udp". */
 	struct backend *(*backend)(void *arg, const char *ns, const char *service, const char *port);
 	/* What is wrong with an entry: said once, again when it comes back. `configmap`: the object, for an event. */
 	void (*problem)(void *arg, const json_t *configmap, const char *reason, const char *message);

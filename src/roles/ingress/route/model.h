@@ -109,7 +109,9 @@ void model_each_ingress(struct model *m, void (*fn)(void *ctx, const struct mode
 /* `ingress`: the array status.loadBalancer.ingress; NULL is an empty one. */
 uint64_t model_status_hash(const json_t *ingress);
 
-/* A backend that is kept filled for somebody else (tcp-services); referenced. */
+/* A backend that is kept filled for somebody else (tcp-services); referenced. `port`: a name or number, of UDP's with
+ * MODEL_UDP behind it. */
+#define MODEL_UDP "/udp"
 struct backend *model_backend(struct model *m, const char *ns, const char *service, const char *port);
 const struct globals *model_globals(const struct model *m);
 size_t model_problem_count(const struct model *m);

@@ -7,12 +7,14 @@
 struct service_port {
 	const char *name, *target; /* target: a name, or a number as text; "" */
 	uint16_t number;
+	bool udp;
 };
 
 /* One EndpointSlice, one block. Addresses of type FQDN are names, which are resolved. */
 struct slice_port {
 	const char *name;
 	uint16_t number;
+	bool udp;
 };
 struct slice_endpoint {
 	const char *address, *pod; /* pod: "ns/name" or "" */
@@ -83,17 +85,20 @@ static void put_text(struct buf *b, const char *s)
 	buf_put(b, s, strlen(s) + 1);
 }
 
+enum { PORT_END, PORT_TCP, PORT_UDP }; /* before each port of a spec */
+
 static void put_port(struct buf *b, const json_t *port)
 {
 	const json_t *target = json_object_get(port, "targetPort");
 	uint16_t number = (uint16_t)jx_int(port, "port", 0);
+	const char *protocol = jx_str_or(port, "protocol", "TCP");
 	char text[16] = "";
 
-	if (c_eq(jx_str(port, "protocol"), "UDP") || c_eq(jx_str(port, "protocol"), "SCTP"))
+	if (c_eq(protocol, "SCTP"))
 		return;
 	if (json_is_integer(target))
 		snprintf(text, sizeof(text), "%u", (unsigned)(uint16_t)json_integer_value(target));
-	buf_putc(b, 1);
+	buf_putc(b, c_eq(protocol, "UDP") ? PORT_UDP : PORT_TCP);
 	buf_put(b, &number, sizeof(number));
 	put_text(b, jx_str_or(port, "name", ""));
 	put_text(b, json_is_string(target) ? json_string_value(target) : text);
@@ -112,7 +117,7 @@ static char *spec_of(const json_t *obj, size_t *ret_len)
 	put_text(&b, external ? jx_str_or(obj, "spec.externalName", "") : "");
 	json_array_foreach(jx_at(obj, "spec.ports"), i, port)
 		put_port(&b, port);
-	buf_putc(&b, 0);
+	buf_putc(&b, PORT_END);
 	*ret_len = b.len;
 	char *spec = b.overflow ? NULL : memcpy(xmalloc(b.len), b.ptr, b.len);
 	buf_done(&b);
@@ -167,8 +172,11 @@ static const char *take_text(const char **at)
 
 static bool next_port(const char **at, struct service_port *ret)
 {
-	if (*(*at)++ == 0)
+	char kind = *(*at)++;
+
+	if (kind == PORT_END)
 		return false;
+	ret->udp = kind == PORT_UDP;
 	memcpy(&ret->number, *at, sizeof(ret->number));
 	*at += sizeof(ret->number);
 	ret->name = take_text(at);
@@ -176,9 +184,12 @@ static bool next_port(const char **at, struct service_port *ret)
 	return true;
 }
 
-/* By name or number, else by target, as ingress-nginx does; "" is the first. */
-static bool find_port(const struct service *s, const char *want, struct service_port *ret)
+/* By name or number, else by target, as ingress-nginx does; "" is the first. Names and numbers of UDP's ports end with
+ * MODEL_UDP: DNS has 53 twice. */
+static bool find_port(const struct service *s, const char *want_text, struct service_port *ret)
 {
+	bool udp = str_ends(str_of(want_text), STR(MODEL_UDP));
+	cleanup(freep) char *want = udp ? str_dup((struct str){ want_text, strlen(want_text) - strlen(MODEL_UDP) }) : xstrdup(want_text);
 	const char *start = s->spec;
 	uint64_t number = 0;
 
@@ -187,11 +198,11 @@ static bool find_port(const struct service *s, const char *want, struct service_
 	bool by_number = str_to_u64(str_of(want), UINT16_MAX, &number);
 	const char *at = start;
 	while (next_port(&at, ret))
-		if (!want[0] || (by_number ? ret->number == number : strcmp(ret->name, want) == 0))
+		if (ret->udp == udp && (!want[0] || (by_number ? ret->number == number : strcmp(ret->name, want) == 0)))
 			return true;
 	at = start;
 	while (next_port(&at, ret))
-		if (strcmp(ret->target, want) == 0)
+		if (ret->udp == udp && strcmp(ret->target, want) == 0)
 			return true;
 	return false;
 }
@@ -271,10 +282,11 @@ static struct slice *slice_new(const json_t *obj)
 	text += sprintf(text, "%s/%s", jx_namespace(obj), jx_name(obj)) + 1;
 	s->fqdn = c_eq(jx_str(obj, "addressType"), "FQDN");
 	json_array_foreach(json_object_get(obj, "ports"), i, one) {
-		bool tcp = c_eq(jx_str_or(one, "protocol", "TCP"), "TCP");
+		const char *protocol = jx_str_or(one, "protocol", "TCP");
+		uint16_t number = c_eq(protocol, "SCTP") ? 0 : (uint16_t)jx_int(one, "port", 0);
 
-		s->ports[s->n_ports++] = (struct slice_port){ copy_text(&text, jx_str_or(one, "name", "")),
-							      tcp ? (uint16_t)jx_int(one, "port", 0) : 0 };
+		s->ports[s->n_ports++] =
+			(struct slice_port){ copy_text(&text, jx_str_or(one, "name", "")), number, c_eq(protocol, "UDP") };
 	}
 	json_array_foreach(json_object_get(obj, "endpoints"), i, one)
 		fill_endpoint(s, one, &text);
@@ -425,17 +437,17 @@ static void want_name(struct wants *w, struct service *s, const char *name, uint
 	}
 }
 
-static uint16_t slice_port(const struct slice *s, const char *name)
+static uint16_t slice_port(const struct slice *s, const struct service_port *port)
 {
 	for (unsigned k = 0; k < s->n_ports; k++)
-		if (strcmp(s->ports[k].name, name) == 0 || !name[0])
+		if (s->ports[k].udp == port->udp && (strcmp(s->ports[k].name, port->name) == 0 || !port->name[0]))
 			return s->ports[k].number;
 	return 0;
 }
 
-static void want_slice(struct wants *w, struct service *s, const struct slice *slice, const char *port_name)
+static void want_slice(struct wants *w, struct service *s, const struct slice *slice, const struct service_port *wanted)
 {
-	uint16_t port = slice_port(slice, port_name);
+	uint16_t port = slice_port(slice, wanted);
 
 	for (unsigned k = 0; k < slice->n_endpoints; k++) {
 		const struct slice_endpoint *ep = &slice->endpoints[k];
@@ -491,7 +503,7 @@ static void fill(struct model *m, struct service *s, struct backend *b)
 			want_ip(&w, cluster_ip, port.number, NULL, false);
 		else if (has_port)
 			for (const struct slice *slice = s->slices; slice; slice = slice->next)
-				want_slice(&w, s, slice, port.name);
+				want_slice(&w, s, slice, &port);
 	}
 	backend_set(m->backends, b, w.at, w.n);
 	free(w.at);

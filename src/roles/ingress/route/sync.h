@@ -43,7 +43,7 @@ void sync_free(struct sync *s);
 void sync_retire(struct sync *s, void (*done)(void *arg), void *arg);
 /* The same after the loop has ended: runs it until that is done. */
 void sync_retire_wait(struct sync *s);
-/* A backend of any Service, kept filled (tcp-services); referenced. */
+/* A backend of any Service, kept filled (tcp-services); referenced. `port`: as model_backend's. */
 struct backend *sync_backend(struct sync *s, const char *ns, const char *service, const char *port);
 /* What is wrong with Ingresses now: for metrics, `portico explain`. */
 size_t sync_problem_count(const struct sync *s);

@@ -110,6 +110,14 @@ static void want_request_body(struct exchange *x)
 	}
 }
 
+/* client-body-buffer-size, as far as memory goes. */
+static size_t hold_bytes(const struct exchange *x)
+{
+	size_t wanted = MAX(x->loc->set->client_body_buffer_bytes, (uint64_t)EXCHANGE_HOLD_BYTES);
+
+	return MIN(wanted, (size_t)EXCHANGE_HELD_MAX_BYTES / 2); /* where hold() stops the client */
+}
+
 /* nginx's proxy_request_buffering, as far as memory goes: an upstream is not kept waiting for a slow client, and another
  * endpoint can be tried with the same body. */
 static bool waits_for_body(const struct exchange *x)
@@ -117,7 +125,7 @@ static bool waits_for_body(const struct exchange *x)
 	const struct settings *set = x->loc->set;
 
 	return x->req.has_body && !x->request_body_done && set->proxy_request_buffering && !x->req.upgrade.len &&
-	       !x->req.is_grpc && x->held.len < MAX(set->client_body_buffer_bytes, (uint64_t)EXCHANGE_HOLD_BYTES);
+	       !x->req.is_grpc && x->held.len < hold_bytes(x);
 }
 
 /* From one read to the next, as nginx counts it. */
@@ -167,6 +175,7 @@ static void send_body(struct exchange *x, struct str data, bool end)
 	if (!end && x->up_ops->pending(x) > CONN_HIGH_WATER_BYTES && !x->request_paused) {
 		x->request_paused = true;
 		x->down_ops->want_body(x, false);
+		rearm(x, x->loc->set->proxy_send_timeout_s);
 	}
 }
 
@@ -188,8 +197,8 @@ void attempt_request_body(struct exchange *x, struct str data, bool end)
 		exchange_end(x);
 		return;
 	}
-	/* Kept for another try as long as it is small. */
-	if (x->held_complete && x->state == X_SENT && x->held.len + data.len <= EXCHANGE_HOLD_BYTES)
+	/* Kept for another try as long as client-body-buffer-size lets it. */
+	if (x->held_complete && x->state == X_SENT && x->held.len + data.len <= hold_bytes(x))
 		buf_put_str(&x->held, data);
 	else
 		x->held_complete = false;
@@ -218,7 +227,7 @@ void exchange_up_ready(struct exchange *x)
 		send_body(x, buf_str(&x->held), x->request_body_done);
 	if (x->closing || !x->up)
 		return;
-	if (x->held.len > EXCHANGE_HOLD_BYTES) {
+	if (x->held.len > hold_bytes(x)) {
 		x->held_complete = false;
 		buf_done(&x->held);
 	}
@@ -323,7 +332,7 @@ void exchange_up_body(struct exchange *x, struct str data, bool end)
 
 bool exchange_may_splice(const struct exchange *x)
 {
-	return x->state == X_ANSWER && !x->body_filters && !x->answer_paused && x->down_ops->conn;
+	return x->state == X_ANSWER && !x->body_filters && !x->answer_paused && x->down_ops->conn && !x->loc->set->proxy_buffering;
 }
 
 void exchange_up_moved(struct exchange *x, size_t n)

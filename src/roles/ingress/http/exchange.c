@@ -7,6 +7,7 @@
 #include "roles/ingress/observe/trace.h"
 
 #define FREE_EXCHANGES_MAX 256 /* kept by a worker for its next requests: half a megabyte */
+#define READ_AHEAD_MAX_BYTES (32u << 20) /* whatever proxy-buffers-number says: each slow client may cost as much */
 #define HELD_KEPT_BYTES 16384  /* a larger body's memory is given back at once */
 
 /* ---- life ---- */
@@ -346,6 +347,16 @@ static int filter_body(struct exchange *x, struct str *data, bool end)
 	return 0;
 }
 
+/* How much may wait for a slow client before the upstream has to (proxy-buffering). */
+static size_t read_ahead_bytes(const struct exchange *x)
+{
+	const struct settings *set = x->loc ? x->loc->set : NULL;
+
+	if (!set || !set->proxy_buffering)
+		return CONN_HIGH_WATER_BYTES;
+	return MAX(CONN_HIGH_WATER_BYTES, MIN(set->proxy_buffer_bytes * set->proxy_buffers_number, READ_AHEAD_MAX_BYTES));
+}
+
 void exchange_answer_body(struct exchange *x, struct str data, bool end)
 {
 	if (x->body_filters && filter_body(x, &data, end) < 0) {
@@ -361,7 +372,7 @@ void exchange_answer_body(struct exchange *x, struct str data, bool end)
 		x->answer_done = true;
 		if (x->state != X_TUNNEL || x->request_body_done)
 			exchange_end(x);
-	} else if (x->up && x->down_ops->pending(x) > CONN_HIGH_WATER_BYTES) {
+	} else if (x->up && x->down_ops->pending(x) > read_ahead_bytes(x)) {
 		x->answer_paused = true;
 		x->unread_seen = exchange_unread(x);
 		x->up_ops->want_body(x, false);

@@ -521,12 +521,18 @@ static const struct conn_ops h1_ops = {
 	.data = on_bytes, .eof = on_eof, .drained = on_drained, .failed = on_failed,
 };
 
+/* keep-alive: 0 is about what comes after the first answer. */
+static uint64_t first_head_ms(const struct globals *g)
+{
+	return 1000ull * (g->keep_alive_s ? MIN(g->client_header_timeout_s, g->keep_alive_s) : g->client_header_timeout_s);
+}
+
 static void on_timeout(struct timer *t)
 {
 	struct down_h1 *d = t->ctx;
 
 	if (d->x) { /* the exchange has time-outs of its own */
-		timer_start(d->d.worker->loop, t, globals_now(d->d.worker->shared)->keep_alive_s * 1000ull);
+		timer_start(d->d.worker->loop, t, first_head_ms(globals_now(d->d.worker->shared)));
 	} else if (d->now) {
 		metrics_inc(d->d.worker->metrics, METRIC_CLIENT_TIMEOUTS);
 		refuse(d, 408);
@@ -549,6 +555,6 @@ void down_h1_start(struct worker *w, struct conn *conn, bool https, struct down_
 	list_append(&w->downs, &d->d.link);
 	w->n_downs++;
 	w->n_idle_downs++;
-	timer_start(w->loop, &d->timer, MIN(g->client_header_timeout_s, g->keep_alive_s) * 1000ull);
+	timer_start(w->loop, &d->timer, first_head_ms(g));
 	conn_set_ops(conn, &h1_ops, d);
 }

@@ -33,6 +33,15 @@ static const struct setting {
 	ROW(https_address, "https-address", "0.0.0.0:443", "Where the ingress proxy serves HTTPS.", "https"),
 	ROW(ingress_admin_address, "ingress-admin-address", "127.0.0.1:10254", "Where the ingress proxy serves metrics and health."),
 	ROW(workers, "workers", "0", "Threads of the ingress proxy; 0 is one for each CPU, 8 at most."),
+	ROW(ingress_class, "ingress-class", "nginx", "Value of kubernetes.io/ingress.class that the ingress proxy serves."),
+	ROW(controller_class, "controller-class", "k8s.io/ingress-nginx", "IngressClasses with this spec.controller are the ingress proxy's."),
+	ROW(watch_ingress_without_class, "watch-ingress-without-class", NULL, "true: Ingresses without a class are served as well; with --from they are."),
+	ROW(watch_namespace, "watch-namespace", NULL, "The only namespace whose Ingresses are served; all if not set."),
+	ROW(configmap, "configmap", "ingress-nginx/ingress-nginx-controller", "ConfigMap with the ingress proxy's global settings."),
+	ROW(default_backend_service, "default-backend-service", NULL, "NAMESPACE/NAME of the Service for requests that match nothing; 404 if not set."),
+	ROW(default_ssl_certificate, "default-ssl-certificate", NULL, "NAMESPACE/NAME of the Secret for names without a certificate; a self-signed one if not set."),
+	ROW(publish_status_address, "publish-status-address", NULL, "Addresses that Ingresses show as theirs, comma-separated."),
+	ROW(publish_service, "publish-service", NULL, "NAMESPACE/NAME of the Service whose addresses Ingresses show as theirs."),
 	ROW(handover, "handover", NULL, "Name by which an ingress proxy run by hand gives its sockets to the next one."),
 	ROW(kubeconfig, "kubeconfig", NULL, "Run a single role against the cluster that this file names."),
 	ROW(from, "from", NULL, "Run a single role without a cluster, from the manifests in this folder."),
@@ -198,6 +207,15 @@ int config_check(const struct config *c, struct err *e)
 		return err_set(e, ERR_INVALID, "--node-port-range '%s' must be FROM-TO, such as 30000-32767", c->node_port_range);
 	if (!str_to_u64(str_of(c->workers), CONFIG_WORKERS_MAX, &n))
 		return err_set(e, ERR_INVALID, "--workers '%s' must be a number from 0 to %d", c->workers, CONFIG_WORKERS_MAX);
+	if (c->watch_ingress_without_class && strcmp(c->watch_ingress_without_class, "true") != 0 &&
+	    strcmp(c->watch_ingress_without_class, "false") != 0)
+		return err_set(e, ERR_INVALID, "--watch-ingress-without-class '%s' must be true or false", c->watch_ingress_without_class);
+	const struct { const char *name, *value; } objects[] = { { "configmap", c->configmap },
+		{ "default-backend-service", c->default_backend_service }, { "default-ssl-certificate", c->default_ssl_certificate },
+		{ "publish-service", c->publish_service } };
+	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
+		if (objects[i].value && !strchr(objects[i].value, '/'))
+			return err_set(e, ERR_INVALID, "--%s '%s' must be NAMESPACE/NAME", objects[i].name, objects[i].value);
 	if (c->kubeconfig && c->from)
 		return err_set(e, ERR_INVALID, "--from and --kubeconfig are two sources of objects: give one");
 	if (!log_level_parse(c->log_level, &level))

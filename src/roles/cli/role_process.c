@@ -130,6 +130,9 @@ static int open_client(struct role_ctx *ctx, const struct role *r, struct err *e
 		return 0;
 	if (ctx->config->from)
 		return open_files(ctx, e);
+	if (!ctx->config->kubeconfig && access(own, F_OK) == -1)
+		return err_set(e, ERR_INVALID, "which cluster? Give --kubeconfig FILE, or --from DIR with manifests to do without one; "
+			       "`portico up` starts one on this machine");
 	if (kube_config_load(ctx->config->kubeconfig ? ctx->config->kubeconfig : own, &kc, e) < 0)
 		return -1;
 	ctx->kube = kube_client_new(ctx->loop, &kc, agent, e);

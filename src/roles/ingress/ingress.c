@@ -261,14 +261,24 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 	if (!in->observe)
 		return -1;
 	in->l4 = l4_new(&(struct l4_options){ .shared = &in->shared, .backend = l4_backend, .problem = l4_problem, .arg = in });
+	const struct config *c = ctx->config;
 	in->sync = sync_new(ctx, &in->shared, &(struct sync_options){ .first_sync = first_sync, .arg = in,
+								      .controller = c->controller_class,
+								      .class_name = c->ingress_class,
+								      .watch_namespace = c->watch_namespace,
+								      .configmap = c->configmap,
+								      .default_backend_service = c->default_backend_service,
+								      .default_ssl_certificate = c->default_ssl_certificate,
+								      .publish_status_address = c->publish_status_address,
+								      .publish_service = c->publish_service,
 								      .globals_changed = globals_changed,
 								      .server_tls = server_tls,
 								      .configmap_changed = configmap_changed,
 								      /* Manifests of one's own seldom bring an IngressClass. */
-								      .watch_without_class = ctx->config->from != NULL,
-								      .no_status = ctx->config->from != NULL,
-								      .no_events = ctx->config->from != NULL });
+								      .watch_without_class = c->watch_ingress_without_class ?
+									      c_eq(c->watch_ingress_without_class, "true") : c->from != NULL,
+								      .no_status = c->from != NULL,
+								      .no_events = c->from != NULL });
 	metrics_problem_source(in->shared.metrics, each_problem, in->sync);
 	if (ctx->config->standalone)
 		standalone_ensure(ctx);

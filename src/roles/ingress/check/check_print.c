@@ -125,19 +125,19 @@ static int load(struct check *check, const struct config *c, bool all, int argc,
 int check_command(const struct config *c, int argc, char **argv)
 {
 	static const int status[] = { [WORKS] = 0, [NOTED] = 0, [IGNORED] = 1, [DIFFERS] = 1, [WRONG] = 2 };
-	const char *configmap = CHECK_CONFIGMAP, *no_color = getenv("NO_COLOR");
+	const char *no_color = getenv("NO_COLOR");
 	bool all = flag_option(&argc, argv, "--all");
 	enum output output;
 	enum verdict worst;
 
-	if (output_option(argv[0], &argc, argv, 2, &output) < 0 || value_option(argv[0], &argc, argv, "--configmap", &configmap) < 0)
+	if (output_option(argv[0], &argc, argv, 2, &output) < 0)
 		return 2;
 	for (int i = 1; i < argc; i++)
 		if (argv[i][0] == '-' && argv[i][1])
 			return usage("unknown option");
 	if (!all && argc < 2)
 		return usage("which files?");
-	struct check *check = check_new(configmap);
+	struct check *check = check_new(c->configmap ? c->configmap : CHECK_CONFIGMAP);
 	if (load(check, c, all, argc, argv) < 0) {
 		check_free(check);
 		return 2;

@@ -196,15 +196,19 @@ static void ignored(const struct builder *b)
 	struct buf names;
 	const char *key;
 	json_t *value;
+	size_t left_out = 0;
 
-	buf_init(&names, MESSAGE_BYTES / 2);
+	buf_init(&names, MESSAGE_BYTES - 80);
 	json_object_foreach((json_t *)(uintptr_t)b->annotations, key, value) {
 		struct str name;
 		const struct field *table = annotation_table(str_of(key), &name);
 		const struct field *f = table ? field_find(table, name) : NULL;
 		if (f && f->type == FIELD_NONE && !(f->flags & FIELD_SILENT))
-			buf_printf(&names, "%s%s", names.len ? ", " : "", f->name);
+			left_out += buf_printf(&names, "%s%s", names.len ? ", " : "", f->name) < 0;
 	}
+	names.max += 40;
+	if (left_out)
+		buf_printf(&names, " and %zu more", left_out);
 	if (names.len)
 		builder_problem(b, names.ptr, REASON_UNSUPPORTED, "not supported, without effect: %s", names.ptr);
 	buf_done(&names);

@@ -20,6 +20,16 @@ static bool denied(const struct location *loc)
 	return loc->set->denied != NULL;
 }
 
+static bool has_cors(const struct location *loc)
+{
+	return loc->set->enable_cors;
+}
+
+static bool without_backend(const struct location *loc)
+{
+	return !loc->backend;
+}
+
 static bool has_cors_origins(const struct location *loc)
 {
 	return loc->set->enable_cors && !(loc->set->cors_allow_origin.n == 1 && c_eq(loc->set->cors_allow_origin.at[0], "*"));
@@ -35,12 +45,17 @@ const struct deviation deviations[] = {
 	{ "retry-budget", "Each request is tried up to proxy-next-upstream-tries times, whatever the load.",
 	  "Besides, retries may not exceed retry-budget percent of the requests in flight at a Service.", NULL },
 	{ "block-cidrs", "block-cidrs are forgotten in a location that has an allow or deny list of its own.", "They count everywhere.", NULL },
+	{ "cors-length", "Answers to preflight requests have Content-Length: 0 beside their status 204.",
+	  "They have none, as RFC 9110 (8.6) wants it.", has_cors },
 	{ "cors-vary", "CORS answers for some origins carry no Vary: caches may give them to other origins.",
 	  "They carry Vary: Origin.", has_cors_origins },
 	{ "cors-origin", "An allowed origin is looked for at the end of Origin: \"xhttps://a.test\" passes for \"https://a.test\".",
 	  "The whole of Origin is compared.", has_cors_origins },
 	{ "request-buffering", "A request's body is stored as a whole, on disk if it is large, before the upstream is asked.",
 	  "It is held in memory up to client-body-buffer-size (at least 64 KiB), then streamed.", NULL },
+	{ "resource-backend", "A path whose backend is no Service is passed over: a shorter path answers, or 404.",
+	  "It answers 503, with an event on the Ingress.", without_backend },
+	{ "plain-to-tls", "HTTP sent to the port of HTTPS is answered with 400.", "The connection ends.", NULL },
 	{ "denied", "A location with a broken setting that guards it answers 503.",
 	  "The same; the reason is an event on the Ingress and told here.", denied },
 	{ "reload", "A change of routes starts new processes; old connections are cut after worker-shutdown-timeout.",

@@ -1,6 +1,6 @@
 #!/bin/bash
-# all.sh BUILD-DIR - every functional test: bad input, then each kubectl that is installed; the oldest and the newest with
-# the full set. KUBECTLS="path…" chooses others. (root)
+# all.sh BUILD-DIR - every functional test: bad input, manifests of ingress-nginx, then each kubectl that is installed; the oldest
+# and the newest with the full set. KUBECTLS="path…" chooses others. (root)
 build=$(realpath "${1:?usage: all.sh BUILD-DIR}")
 here=$(dirname "$(realpath "$0")")
 failed=0
@@ -15,6 +15,7 @@ kubectls() {
 
 "$here/bad_input.sh" "$build" || failed=1
 "$here/ingress.sh" "$build" || failed=1
+python3 -B "$here/ingress_features.py" "$build" || failed=1
 list=$(kubectls)
 [ -n "$list" ] || { echo "Bail out! no kubectl is installed"; exit 1; }
 oldest=$(head -1 <<<"$list") newest=$(tail -1 <<<"$list")

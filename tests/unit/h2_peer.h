@@ -343,6 +343,7 @@ struct h2_server {
 	struct list conns;
 	unsigned n_conns, n_requests;
 	struct tls *tls;
+	bool no_credit; /* new connections get none for bodies */
 	/* NULL: echo. May refuse, reset, …; true: it has dealt with it */
 	bool (*request)(struct server_conn_ *c, struct served *v);
 };
@@ -511,7 +512,11 @@ peer_own void server_accepted(void *ctx, int fd, const struct addr *peer)
 	nghttp2_session_callbacks_set_on_header_callback(cb, server_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, server_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, server_chunk);
-	nghttp2_session_server_new(&c->session, cb, c);
+	nghttp2_option *o;
+	nghttp2_option_new(&o);
+	nghttp2_option_set_no_auto_window_update(o, s->no_credit);
+	nghttp2_session_server_new2(&c->session, cb, c, o);
+	nghttp2_option_del(o);
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, NULL, 0);
 	c->conn = conn_accept(s->r->loop, fd, s->tls, &server_ops, c, &e);

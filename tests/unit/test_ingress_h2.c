@@ -515,6 +515,55 @@ static void test_goaway(void **state)
 	assert_true(h2.n_conns > conns);
 }
 
+static struct {
+	struct server_conn_ *conn;
+	struct served *v;
+	int32_t id;
+} awaited;
+
+static bool answer_later(struct server_conn_ *c, struct served *v)
+{
+	awaited.conn = c;
+	awaited.v = v;
+	awaited.id = v->id;
+	return true;
+}
+
+static bool window_used_up(void *ctx)
+{
+	(void)ctx;
+	return awaited.v && awaited.v->out.len == NGHTTP2_INITIAL_WINDOW_SIZE - 4;
+}
+
+static bool stream_gone(void *ctx)
+{
+	(void)ctx;
+	return nghttp2_session_get_stream_remote_close(awaited.conn->session, awaited.id) != 0;
+}
+
+/* All of the request but its end has gone when the answer is complete: the upstream's stream is ended all the same. */
+static void test_early_end(void **state)
+{
+	char *bytes = xcalloc(1, NGHTTP2_INITIAL_WINDOW_SIZE);
+	struct call *k;
+
+	h2.no_credit = true;
+	test_goaway(state); /* on a new connection, whose window it has begun to use: 4 bytes */
+	h2.request = answer_later;
+	k = client_ask(cl, "POST", "/grpc/x", "content-type: application/grpc\n", true);
+	call_write(k, bytes, NGHTTP2_INITIAL_WINDOW_SIZE - 4, true);
+	assert_true(rig_until(&r, window_used_up, NULL, 5000));
+	awaited.v->ended = true;
+	server_answer(awaited.conn, awaited.v);
+	loop_defer(r.loop, &awaited.conn->flush);
+	assert_true(call_wait(k));
+	assert_int_equal(k->status, 200);
+	assert_true(rig_until(&r, stream_gone, NULL, 2000));
+	h2.no_credit = false;
+	test_goaway(state);
+	free(bytes);
+}
+
 static bool reset_it(struct server_conn_ *c, struct served *v)
 {
 	nghttp2_submit_rst_stream(c->session, 0, v->id, NGHTTP2_INTERNAL_ERROR);
@@ -643,7 +692,7 @@ int main(void)
 		T(test_interim),	T(test_bodiless),	 T(test_early_answer),	T(test_client_resets),
 		T(test_slow_reader),	T(test_slow_upstream),	 T(test_many),		T(test_websocket),
 		T(test_websocket_refused), T(test_grpc),	 T(test_grpcs),		T(test_grpc_to_h1),
-		T(test_refused_stream), T(test_goaway),		 T(test_reset),		T(test_reset_midway),
+		T(test_refused_stream), T(test_goaway),		 T(test_early_end),	T(test_reset),		T(test_reset_midway),
 		T(test_keep_alive_requests), T(test_drain),
 	};
 

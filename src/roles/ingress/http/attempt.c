@@ -118,12 +118,20 @@ static size_t hold_bytes(const struct exchange *x)
 	return MIN(wanted, (size_t)EXCHANGE_HELD_MAX_BYTES / 2); /* where hold() stops the client */
 }
 
+/* HTTP/1.0 knows no chunks: a body of unknown length has to be here before its head can be written. */
+static bool needs_length(const struct exchange *x)
+{
+	return x->loc->set->proxy_http_1_0 && x->req.has_body && x->req.content_length < 0;
+}
+
 /* nginx's proxy_request_buffering, as far as memory goes: an upstream is not kept waiting for a slow client, and another
  * endpoint can be tried with the same body. */
 static bool waits_for_body(const struct exchange *x)
 {
 	const struct settings *set = x->loc->set;
 
+	if (needs_length(x))
+		return !x->request_body_done && x->held.len <= EXCHANGE_HELD_MAX_BYTES / 2;
 	return x->req.has_body && !x->request_body_done && set->proxy_request_buffering && !x->req.upgrade.len &&
 	       !x->req.is_grpc && x->held.len < hold_bytes(x);
 }
@@ -143,6 +151,13 @@ void attempt_first(struct exchange *x)
 		return;
 	}
 	x->waiting_for_body = false;
+	if (needs_length(x)) {
+		if (!x->request_body_done) {
+			exchange_answer_error(x, 411);
+			return;
+		}
+		x->req.content_length = (int64_t)x->held.len;
+	}
 	x->backend = x->loc->n_canaries ? canary_choose(x, &x->canary_why) : x->loc->backend;
 	if (forward_head(x) < 0) {
 		exchange_answer_error(x, 500);

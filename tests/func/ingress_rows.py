@@ -496,6 +496,10 @@ row("proxy-next-upstream-post", """
 row("proxy-next-upstream-tries", """
     nginx.ingress.kubernetes.io/proxy-next-upstream-tries: "1"
 """, "20 GET /\n= count 502 5-15", paths=paths(("/", "Prefix", "broken")))
+row("proxy-next-upstream-timeout", """
+    nginx.ingress.kubernetes.io/proxy-next-upstream: "error http_503"
+    nginx.ingress.kubernetes.io/proxy-next-upstream-timeout: "1"
+""", "2 GET /sleep/1.1\n= count 503 1\n= count 200 1", paths=paths(("/", "Prefix", "half")))
 row("load-balance", "", "10 GET /\n= by web 5\n= by v2 5", paths=paths(("/", "Prefix", "pair")))
 row("load-balance-ewma", """
     nginx.ingress.kubernetes.io/load-balance: ewma
@@ -786,6 +790,10 @@ row("limit-whitelist", """
     nginx.ingress.kubernetes.io/limit-rps: "1"
     nginx.ingress.kubernetes.io/limit-whitelist: "127.0.0.0/8"
 """, "15 GET /\n= 200")
+row("limit-allowlist", """
+    nginx.ingress.kubernetes.io/limit-rps: "1"
+    nginx.ingress.kubernetes.io/limit-allowlist: "10.0.0.0/8"
+""", "15 GET /\n= count 503 7-9")
 row("limit-key", """
     nginx.ingress.kubernetes.io/limit-rpm: "1"
     nginx.ingress.kubernetes.io/limit-burst-multiplier: "1"

@@ -446,6 +446,9 @@ static const struct {
 	{ "multipart/form-data; boundary=B", PART("<script>") "x\r\n--B--\r\n", true },
 	{ "multipart/form-data; boundary=B", PART("f\"; filename=\"a.png") "<script>\r\n--B--\r\n", false },
 	{ "multipart/form-data; boundary=B", PART("f\"; filename=\"a.php") "x\r\n--B--\r\n", true },
+	{ "multipart/form-data; boundary=B", PART("f\"; filename=\"") "<script>alert(1)</script>\r\n--B--\r\n", true },
+	{ "multipart/form-data; boundary=B", PART("f\"; filename*=\"utf-8''") "<script>alert(1)</script>\r\n--B--\r\n", true },
+	{ "multipart/form-data; boundary=B", PART("f\"; filename=\"") "\r\n--B--\r\n", false },
 	{ "multipart/form-data; boundary=B", PART("a") "x\r\n", true },
 	{ "multipart/form-data; boundary=C", PART("a") "x\r\n--B--\r\n", true },
 	{ "multipart/form-data", PART("a") "x\r\n--B--\r\n", true },
@@ -544,8 +547,9 @@ static void hostile_values_cost_no_more(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
 		inspect_repeated(&r, hostile[i], WAF_BODY_BYTES_MAX);
 		assert_true(r.spent_ns < 4ull * WAF_BUDGET_NS);
-		assert_true(rule_matched(&r, 1016));
-		assert_true(r.done);
+		/* how far a fast machine gets with it is not said */
+		assert_int_equal(rule_matched(&r, 1016), r.spent_ns > WAF_BUDGET_NS || r.undecided);
+		assert_int_equal(r.done, rule_matched(&r, 1016));
 	}
 	inspect_repeated(&r, "[]+", 8192); /* more of it hides nothing, PCRE2's limits notwithstanding */
 	assert_true(rule_matched(&r, 8009));
@@ -672,8 +676,22 @@ static void where_it_looks(void **state)
 	g.set.n_waf_exclude = 2;
 	assert_int_equal(fake_request(&g, &filter_waf), FILTER_NEXT);
 	fake_done(&g);
-	/* A WebSocket over HTTP/2 comes as CONNECT. */
+	/* Which of two types the application believes is not known; asking for an upgrade hides no body. */
 	struct fake f;
+	setup(&f, "POST", "https://a.test/", WAF_BLOCK);
+	fake_header(&f, "Content-Type", "image/png");
+	fake_header(&f, "content-type", "application/json");
+	assert_int_equal(fake_request(&f, &filter_waf), FILTER_ANSWERED);
+	fake_done(&f);
+	setup(&f, "POST", "https://a.test/", WAF_BLOCK);
+	fake_header(&f, "Content-Type", "application/json");
+	f.x.req.upgrade = STR("anything");
+	f.x.req.has_body = true;
+	struct str data = STR("[\"<script>alert(1)</script>\"]");
+	assert_int_equal(fake_request(&f, &filter_waf), FILTER_NEXT);
+	assert_int_equal(fake_request_body(&f, &filter_waf, &data, true), FILTER_ANSWERED);
+	fake_done(&f);
+	/* A WebSocket over HTTP/2 comes as CONNECT. */
 	setup(&f, "CONNECT", "https://a.test/", WAF_BLOCK);
 	f.x.req.upgrade = STR("websocket");
 	assert_int_equal(fake_request(&f, &filter_waf), FILTER_NEXT);

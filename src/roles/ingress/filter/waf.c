@@ -135,13 +135,18 @@ static void inspect_header(struct waf_result *r, const struct http_header *h, bo
 static void inspect_head(struct waf_result *r, const struct request *req)
 {
 	bool has_agent = false;
-	if (req->upgrade.len == 0) /* RFC 8441's CONNECT is a WebSocket */
+	size_t types = 0;
+	if (req->upgrade.len == 0 || !str_eq(req->method, STR("CONNECT"))) /* RFC 8441's is a WebSocket */
 		waf_inspect(r, WAF_METHOD, STR_NONE, req->method, WAF_AS_IS);
 	waf_inspect(r, WAF_URI, STR_NONE, req->path, WAF_AS_IS);
 	waf_inspect_args(r, WAF_QUERY_ARG, req->query);
 	waf_inspect(r, WAF_HOST, STR_NONE, req->authority, WAF_AS_IS);
-	for (size_t i = 0; i < req->headers.n; i++)
+	for (size_t i = 0; i < req->headers.n; i++) {
 		inspect_header(r, &req->headers.at[i], &has_agent);
+		types += str_ieq(req->headers.at[i].name, STR("content-type"));
+	}
+	if (types > 1)
+		waf_fact_found(r, WAF_TWO_TYPES);
 	if (!has_agent)
 		waf_fact_found(r, WAF_NO_AGENT);
 	if (req->has_body && (str_eq(req->method, STR("GET")) || req->is_head))
@@ -170,7 +175,7 @@ static enum filter_verdict waf_request(struct exchange *x, void **state)
 	waf_exclude(&u->result, x->loc->set->waf_exclude, x->loc->set->n_waf_exclude);
 	u->result.first_only = x->loc->set->waf == WAF_BLOCK;
 	inspect_head(&u->result, &x->req);
-	if (x->req.has_body && x->req.upgrade.len == 0)
+	if (x->req.has_body) /* with Upgrade, too: whoever does not upgrade reads it like any other */
 		u->type = waf_body_type(header_get(&x->req.headers, "content-type"), &u->boundary);
 	return verdict(x, u);
 }

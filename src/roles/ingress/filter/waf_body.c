@@ -194,9 +194,9 @@ static void inspect_part(struct waf_result *r, struct str part)
 		return;
 	}
 	waf_inspect(r, WAF_ARG_NAME, STR_NONE, name, WAF_AS_IS);
-	if (filename.ptr != NULL)
-		waf_inspect(r, WAF_FILENAME, STR_NONE, filename, WAF_AS_IS); /* a file's bytes are no argument */
-	else
+	waf_inspect(r, WAF_FILENAME, STR_NONE, filename, WAF_AS_IS);
+	/* A file's bytes are no argument; but many take a part whose file name is empty ("", utf-8'') for a field. */
+	if (filename.len == 0 || str_ends(filename, STR("''")))
 		waf_inspect(r, WAF_BODY_ARG, STR_NONE, part, WAF_AS_IS);
 }
 

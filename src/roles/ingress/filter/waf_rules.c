@@ -35,6 +35,7 @@ const struct waf_rule waf_rules[] = {
 	{ 1002, 1, WARNING, .fact = WAF_BAD_PERCENT, .what = "malformed percent-encoding in the query" },
 	{ 1003, 1, CRITICAL, .fact = WAF_TOO_MANY_ARGS, .what = "more arguments than are looked at" },
 	{ 1016, 1, CRITICAL, .fact = WAF_TOO_DEAR, .what = "values made so that looking at them takes long" },
+	{ 1017, 1, CRITICAL, .fact = WAF_TWO_TYPES, .what = "more than one Content-Type" },
 	{ 1004, 1, CRITICAL, .fact = WAF_BAD_MULTIPART, .what = "multipart body that cannot be taken apart" },
 	{ 1005, 1, WARNING, .fact = WAF_BAD_JSON, .what = "JSON body that is no JSON" },
 	{ 1006, 2, WARNING, .fact = WAF_BODY_UNEXPECTED, .what = "GET or HEAD with a body" },

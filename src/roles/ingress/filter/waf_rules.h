@@ -54,6 +54,7 @@ enum waf_fact {
 	WAF_BAD_JSON,
 	WAF_BODY_UNEXPECTED,  /* of GET or HEAD */
 	WAF_NO_AGENT,
+	WAF_TWO_TYPES,	      /* Content-Types: the application may believe the other one */
 	WAF_FACTS
 };
 

@@ -551,8 +551,10 @@ static void test_early_end(void **state)
 	test_goaway(state); /* on a new connection, whose window it has begun to use: 4 bytes */
 	h2.request = answer_later;
 	k = client_ask(cl, "POST", "/grpc/x", "content-type: application/grpc\n", true);
-	call_write(k, bytes, NGHTTP2_INITIAL_WINDOW_SIZE - 4, true);
+	call_write(k, bytes, NGHTTP2_INITIAL_WINDOW_SIZE - 4, false);
 	assert_true(rig_until(&r, window_used_up, NULL, 5000));
+	call_write(k, "", 0, true);
+	assert_false(rig_until(&r, stream_gone, NULL, 50)); /* the end waits for credit */
 	awaited.v->ended = true;
 	server_answer(awaited.conn, awaited.v);
 	loop_defer(r.loop, &awaited.conn->flush);

@@ -798,7 +798,8 @@ def main():
         for name, data, host, cases in table.GLOBALS:
             if not only or f"configmap:{name}" in only:
                 s.globals(data)
-                kit.run_cases(f"ConfigMap {name}", s.proxy, host, s.fill(cases))
+                # What it names (a Secret of another namespace) is fetched after it is in force.
+                kit.run_cases(f"ConfigMap {name}", s.proxy, host, s.fill(cases), patient=True)
         s.globals({})
         for fn in SPECIAL:
             if not only or fn.__name__ in only:

@@ -1,5 +1,7 @@
 /* What an upstream is told: nothing that only the proxy may say comes from the client. */
 #include "ingress_fake.h"
+#include "codec/http1.h"
+#include "roles/ingress/http/down_h1_int.h"
 #include "roles/ingress/http/exchange_int.h"
 #include "roles/ingress/http/variable.h"
 
@@ -72,11 +74,48 @@ static void test_forwarded_for(void **state)
 	}
 }
 
+/* $request_uri, redirects and X-Original-URI are made of it: a path, however the client wrote its target. */
+static void test_absolute_form(void **state)
+{
+	static const struct {
+		const char *line, *target, *host;
+	} rows[] = {
+		{ "GET /x?y=1", "/x?y=1", "b.test" },
+		{ "GET http://a.test/x?y=1", "/x?y=1", "a.test" },
+		{ "GET http://a.test/?", "/?", "a.test" },
+		{ "GET http://a.test", "/", "a.test" },
+		{ "GET https://a.test:1?y=1", "/?y=1", "a.test:1" },
+		{ "OPTIONS *", "*", "b.test" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct http_header table[8];
+		struct http1_head h;
+		char text[256];
+		struct fake f;
+		struct err e;
+
+		fake_init(&f, "GET", "http://a.test/");
+		int n = snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: %s\r\n\r\n", rows[i].line, rows[i].host);
+		http1_head_init(&h, HTTP1_REQUEST, table, ARRAY_LEN(table));
+		if (http1_head_parse(&h, text, (size_t)n, &e) != n)
+			fail_msg("%s: %s", rows[i].line, e.message);
+		down_h1_take_head(&f.x, &h, (size_t)n, false);
+		assert_string_equal(fake_text(&f, f.x.req.target), rows[i].target);
+		assert_string_equal(fake_text(&f, f.x.req.authority), rows[i].host);
+		assert_int_equal(forward_head(&f.x), 0);
+		assert_string_equal(fake_text(&f, f.x.up_target), rows[i].target);
+		fake_done(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_configured),
 		cmocka_unit_test(test_forwarded_for),
+		cmocka_unit_test(test_absolute_form),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

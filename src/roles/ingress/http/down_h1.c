@@ -235,6 +235,19 @@ static bool idempotent(struct str m)
 	}
 }
 
+/* Of an absolute-form target what an origin-form one would have been: what redirects, $request_uri and an authenticating
+ * service are told is a path. nginx's unparsed_uri is so, too. */
+static struct str target_of(struct exchange *x, const struct http1_head *h)
+{
+	const char *end = h->target.ptr + h->target.len;
+
+	if (!h->target.len || h->target.ptr[0] == '/' || !h->path.len || h->path.ptr[0] != '/')
+		return h->target;
+	if (h->path.ptr > h->target.ptr && h->path.ptr < end)
+		return (struct str){ h->path.ptr, (size_t)(end - h->path.ptr) };
+	return h->query.len ? x_printf(x, "/?" STR_FMT, STR_ARG(h->query)) : STR("/"); /* "http://host?query" */
+}
+
 static void take_line(struct exchange *x, const struct http1_head *h, bool https)
 {
 	struct request *q = &x->req;
@@ -243,7 +256,7 @@ static void take_line(struct exchange *x, const struct http1_head *h, bool https
 	q->scheme = https ? STR("https") : STR("http");
 	q->method = h->method;
 	q->authority = h->authority;
-	q->target = h->target;
+	q->target = target_of(x, h);
 	q->path = h->path;
 	q->query = h->query;
 	q->protocol = h->minor ? STR("HTTP/1.1") : STR("HTTP/1.0");

@@ -35,7 +35,7 @@ struct request {
 	struct str method, scheme;     /* scheme: "http" or "https", as the client came */
 	struct str authority;	       /* Host, or :authority */
 	struct str host;	       /* without port */
-	struct str target;	       /* as it came: path and query; "*" for OPTIONS * */
+	struct str target;	       /* path and query as they came; "*" for OPTIONS * */
 	struct str path, query;	       /* raw halves of target; query without '?' */
 	struct str uri;		       /* the path normalised: what locations match */
 	struct str protocol;	       /* "HTTP/1.1", "HTTP/2.0": for logs */

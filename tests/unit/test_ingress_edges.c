@@ -118,10 +118,9 @@ static void *upstream_serve(void *arg)
 
 static void *upstream_accept(void *arg)
 {
-	int fd;
+	int fd, listening = (int)(intptr_t)arg;
 
-	(void)arg;
-	while ((fd = accept(g.fd, NULL, NULL)) >= 0) {
+	while ((fd = accept(listening, NULL, NULL)) >= 0) {
 		pthread_t t;
 		if (pthread_create(&t, NULL, upstream_serve, (void *)(intptr_t)fd) == 0)
 			pthread_detach(t);
@@ -194,7 +193,7 @@ static void start(void (*ready)(struct settings *s))
 		ready(s);
 	rig_start(&g.rig, NULL);
 	setsockopt(g.rig.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	assert_int_equal(pthread_create(&t, NULL, upstream_accept, NULL), 0);
+	assert_int_equal(pthread_create(&t, NULL, upstream_accept, (void *)(intptr_t)g.fd), 0);
 	pthread_detach(t);
 }
 

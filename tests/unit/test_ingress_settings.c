@@ -466,6 +466,33 @@ static void passwords(void **state)
 	globals_unref(g);
 }
 
+/* A slip in the ConfigMap opens nothing. */
+static void global_guards(void **state)
+{
+	static const char *const guards[][2] = { { "whitelist-source-range", "10.0.0.0/8,x" }, { "denylist-source-range", "10.0.0/8" },
+						 { "global-auth-url", "auth.test/check" } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(guards); i++) {
+		world.problems[0] = 0;
+		struct globals *g = GLOBALS(guards[i][0], guards[i][1]);
+		const struct settings *s = WITH(g, "use-regex", "true");
+		assert_true(g->defaults->denied && s->denied && strstr(s->denied, guards[i][0]));
+		assert_true(told("; requests are answered with 503"));
+		settings_unref(s);
+		globals_unref(g);
+	}
+	struct globals *g = GLOBALS("proxy-real-ip-cidr", "10.0.0.0/8,x");
+	assert_int_equal(g->proxy_real_ip_cidr.n, 0); /* nobody is believed, not everybody */
+	assert_null(g->defaults->denied);
+	assert_true(told("it is taken for an empty list"));
+	globals_unref(g);
+	g = GLOBALS("whitelist-source-range", " ", "proxy-real-ip-cidr", "");
+	assert_null(g->defaults->denied);
+	assert_int_equal(g->proxy_real_ip_cidr.n, 1);
+	globals_unref(g);
+}
+
 static void headers(void **state)
 {
 	struct globals *g = GLOBALS("global-allowed-response-headers", "X-A,X-B", "proxy-set-headers", "ingress-nginx/up", "add-headers", "none");
@@ -671,7 +698,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = {
 		T(tables_are_sound), T(tables_agree), T(nginx_names), T(values), T(defaults), T(sharing), T(problems), T(aliases), T(cross_checks),
-		T(blocked_words), T(passwords), T(headers), T(certificates), T(global_auth), T(tokens), T(snippets_are_off),
+		T(blocked_words), T(passwords), T(global_guards), T(headers), T(certificates), T(global_auth), T(tokens), T(snippets_are_off),
 		T(configmap_problems), T(what_is_set), T(nearest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,7 +94,7 @@ static void row_markdown(const struct field *f)
 	printf(" | %s%s%s | %s | ", f->fallback ? "`" : "", f->fallback && *f->fallback ? f->fallback : "", f->fallback ? "`" : "", f->scope);
 	cell(f->doc);
 	if (f->flags & FIELD_GUARDS)
-		printf(" A bad value: 503.");
+		printf(" A bad value: %s.", f->home == HOME_GLOBALS ? "an empty list" : "503");
 	if (f->differs) {
 		printf(" Differs: ");
 		cell(f->differs);
@@ -157,7 +157,7 @@ static void print_one(const char *prefix, const struct field *f)
 		printf("Value      %s\nDefault    %s\n", field_expects(f, expects), f->fallback ? f->fallback : "none");
 	printf("Supported  %s\nConcerns   %s\nRead by    %s\n", support(f), f->scope, f->acts);
 	if (f->flags & FIELD_GUARDS)
-		printf("Bad value  every request is answered with 503\n");
+		printf("Bad value  %s\n", f->home == HOME_GLOBALS ? "an empty list" : "every request is answered with 503");
 	if (f->differs)
 		printf("Differs    %s\n", f->differs);
 }

@@ -7,6 +7,7 @@
 #define B .tier = TIER_B
 #define C .tier = TIER_C
 #define OURS .tier = TIER_OURS
+#define GUARDS .flags = FIELD_GUARDS
 #define DEFAULT(text) .fallback = text
 #define ACTS(where) .scope = "global", .acts = where
 #define EACH(where) .scope = "location", .acts = where
@@ -53,13 +54,13 @@ const struct field configmap_fields[] = {
 	{ "preserve-trailing-slash", BOOL(preserve_trailing_slash), DEFAULT("false"), A, EACH("redirects"), .doc = "Keeps a trailing slash when redirecting to https." },
 	{ "custom-http-errors", CODES(custom_http_errors, n_custom_http_errors, 300, 599), A, EACH("custom errors"),
 	  .doc = "Statuses whose answers the default backend gives." },
-	{ "whitelist-source-range", CIDRS(allow), A, EACH("addresses"), .doc = "Clients from elsewhere get 403." },
-	{ "denylist-source-range", CIDRS(deny), B, EACH("addresses"), .doc = "Clients from these addresses get 403." },
+	{ "whitelist-source-range", CIDRS(allow), A, EACH("addresses"), GUARDS, .doc = "Clients from elsewhere get 403." },
+	{ "denylist-source-range", CIDRS(deny), B, EACH("addresses"), GUARDS, .doc = "Clients from these addresses get 403." },
 	{ "http-redirect-code", INT(http_redirect_code, 301, 308), DEFAULT("308"), A, EACH("redirects"), .doc = "Status of redirects to https." },
 	{ "limit-req-status-code", INT(limit_req_status, 400, 599), DEFAULT("503"), B, EACH("limits"), .doc = "Status when limit-rps or limit-rpm is exceeded." },
 	{ "limit-conn-status-code", INT(limit_conn_status, 400, 599), DEFAULT("503"), B, EACH("limits"), .doc = "Status when limit-connections is exceeded." },
 	{ "enable-opentelemetry", BOOL(enable_opentelemetry), DEFAULT("false"), B, EACH("tracing"), .doc = "Exports spans by OTLP." },
-	{ "global-auth-url", VARIABLES(auth_url, form_url_with_variables), B, EACH("external auth"),
+	{ "global-auth-url", VARIABLES(auth_url, form_url_with_variables), B, EACH("external auth"), GUARDS,
 	  .doc = "Every request asks this URL first, unless its Ingress has an auth-url or enable-global-auth: \"false\"." },
 	{ "global-auth-method", TEXT(auth_method, form_method), B, EACH("external auth"), .doc = "Method of that request." },
 	{ "global-auth-signin", VARIABLES(auth_signin, form_redirect), B, EACH("external auth"), .doc = "Where to redirect instead of 401." },
@@ -102,7 +103,8 @@ const struct field configmap_fields[] = {
 	{ "forwarded-for-header", TEXT(forwarded_for_header, form_header_name), DEFAULT("X-Forwarded-For"), B, ACTS("upstream"),
 	  .doc = "The header that has the client's address." },
 	{ "compute-full-forwarded-for", BOOL(compute_full_forwarded_for), DEFAULT("false"), B, ACTS("upstream"), .doc = "Appends to X-Forwarded-For instead of replacing it." },
-	{ "proxy-real-ip-cidr", CIDRS(proxy_real_ip_cidr), DEFAULT("0.0.0.0/0"), A, ACTS("upstream"), .doc = "Which proxies are believed." },
+	{ "proxy-real-ip-cidr", CIDRS(proxy_real_ip_cidr), DEFAULT("0.0.0.0/0"), A, ACTS("upstream"), GUARDS,
+	  .doc = "Which proxies are believed." },
 	{ "use-proxy-protocol", BOOL(use_proxy_protocol), DEFAULT("false"), A, ACTS("connections"), .doc = "Connections begin with a PROXY protocol header." },
 	{ "generate-request-id", BOOL(generate_request_id), DEFAULT("true"), B, ACTS("upstream"), .doc = "Makes an X-Request-ID when the request has none." },
 

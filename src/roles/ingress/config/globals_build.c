@@ -136,6 +136,21 @@ static void unknown(const struct globals_builder *b, const char *key)
 	problem(b, key, REASON_UNKNOWN, "unknown key %s%s%s%s", key, near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
+/* A list that lets somebody in or is to be believed must not fall back to "all" by a slip. */
+static void bad_guard(struct globals_builder *b, const struct field *f, const struct err *e)
+{
+	struct settings *s = b->g->defaults;
+
+	if (f->home != HOME_SETTINGS) {
+		field_clear(f, b->g);
+		problem(b, f->name, REASON_SETTING, "%s: %s; it is taken for an empty list", f->name, e->message);
+		return;
+	}
+	if (!s->denied)
+		s->denied = xasprintf("%s: %s", f->name, e->message);
+	problem(b, f->name, REASON_SETTING, "%s: %s; requests are answered with 503", f->name, e->message);
+}
+
 static void apply(struct globals_builder *b, const char *key, const char *value)
 {
 	const struct field *f = field_find(configmap_fields, str_of(key));
@@ -145,7 +160,11 @@ static void apply(struct globals_builder *b, const char *key, const char *value)
 		unknown(b, key);
 	else if (f->type == FIELD_NONE && !(f->flags & FIELD_SILENT))
 		problem(b, key, REASON_NO_SETTING, "%s is not supported and has no effect", key);
-	else if (f->type != FIELD_NONE && value[strspn(value, " \t\r\n")] && field_parse(f, value, home_of(b, f), &e) < 0)
+	else if (f->type == FIELD_NONE || !value[strspn(value, " \t\r\n")] || field_parse(f, value, home_of(b, f), &e) == 0)
+		return;
+	else if (f->flags & FIELD_GUARDS)
+		bad_guard(b, f, &e);
+	else
 		problem(b, key, REASON_SETTING, "%s: %s; %s%s", key, e.message, f->fallback ? "it stays " : "it has no effect",
 			f->fallback ? f->fallback : "");
 }

@@ -51,4 +51,10 @@ struct worker {
 	struct l4_worker *l4;	       /* l4/l4.h: l4_worker_free */
 };
 
+/* n_downs, n_idle_downs: one thread writes, the main one reads. */
+static inline void worker_count(size_t *n, int by)
+{
+	__atomic_store_n(n, *n + (size_t)by, __ATOMIC_RELAXED);
+}
+
 const struct globals *globals_now(const struct shared *s); /* valid within the call-back */

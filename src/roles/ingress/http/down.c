@@ -33,7 +33,7 @@ const struct addr *down_peer(const struct down_conn *d, struct addr *room)
 void down_forget(struct down_conn *d)
 {
 	list_del(&d->link);
-	d->worker->n_downs--;
+	worker_count(&d->worker->n_downs, -1);
 	free(TAKE_PTR(d->peer));
 	free(TAKE_PTR(d->local));
 }
@@ -244,7 +244,7 @@ static void greet(struct worker *w, struct conn *c, struct down_conn *d, const s
 	g->timer = (struct timer){ .fire = on_timeout, .ctx = g };
 	g->reap.run = greeting_reap;
 	list_append(&w->downs, &g->d.link);
-	w->n_downs++;
+	worker_count(&w->n_downs, 1);
 	timer_start(w->loop, &g->timer, globals_now(w->shared)->client_header_timeout_s * 1000ull);
 	conn_set_ops(c, ops, g);
 }

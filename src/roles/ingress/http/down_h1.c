@@ -32,7 +32,7 @@ static void request_acquire(struct down_h1 *d)
 	d->now->text.max = g->large_client_header_bytes;
 	http1_head_init(&d->now->head, HTTP1_REQUEST, d->now->table, EXCHANGE_HEADERS_MAX);
 	d->now->head.keep_case = true;
-	w->n_idle_downs--;
+	worker_count(&w->n_idle_downs, -1);
 }
 
 static void request_release(struct down_h1 *d)
@@ -48,7 +48,7 @@ static void request_release(struct down_h1 *d)
 	else
 		buf_clear(&r->text);
 	list_append(&d->d.worker->free_h1, &r->link);
-	d->d.worker->n_idle_downs++;
+	worker_count(&d->d.worker->n_idle_downs, 1);
 }
 
 void down_h1_pool_done(struct worker *w)
@@ -70,7 +70,7 @@ static void unlink_down(struct down_h1 *d)
 	d->d.closing = true;
 	timer_stop(&d->timer);
 	request_release(d);
-	w->n_idle_downs--;
+	worker_count(&w->n_idle_downs, -1);
 	d->d.conn = NULL;
 	down_forget(&d->d);
 	list_append(&w->ended_h1, &d->d.link);
@@ -566,8 +566,8 @@ void down_h1_start(struct worker *w, struct conn *conn, bool https, struct down_
 	d->d.https = https;
 	d->timer = (struct timer){ .fire = on_timeout, .ctx = d };
 	list_append(&w->downs, &d->d.link);
-	w->n_downs++;
-	w->n_idle_downs++;
+	worker_count(&w->n_downs, 1);
+	worker_count(&w->n_idle_downs, 1);
 	timer_start(w->loop, &d->timer, first_head_ms(g));
 	conn_set_ops(conn, &h1_ops, d);
 }

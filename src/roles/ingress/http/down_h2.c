@@ -420,7 +420,7 @@ void down_h2_start(struct worker *w, struct conn *conn, bool https, struct down_
 	list_init(&c->lost);
 	list_init(&c->spare);
 	list_append(&w->downs, &c->d.link);
-	w->n_downs++;
+	worker_count(&w->n_downs, 1);
 	if (session_start(c, g) != 0)
 		abort(); /* only for want of memory */
 	timer_start(w->loop, &c->timer, H2_TICK_MS);

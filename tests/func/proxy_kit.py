@@ -23,7 +23,7 @@ from tap import DEADLINE
 BUILD = os.environ.get("BUILD", "build")
 WORK = tempfile.mkdtemp(prefix="ingress.", dir=os.environ.get("TMPDIR", "/tmp"))
 os.chmod(WORK, 0o755)  # the proxy gives root up before it reads them
-atexit.register(shutil.rmtree, WORK, True)
+os.environ.get("KEEP") or atexit.register(shutil.rmtree, WORK, True)
 
 
 def free_port():

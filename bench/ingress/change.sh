@@ -52,18 +52,20 @@ objects() {
 	put /apis/networking.k8s.io/v1/namespaces/default/ingresses '{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"cert","namespace":"default"},"spec":{"ingressClassName":"nginx","tls":[{"hosts":["cert.example"],"secretName":"cert"}],"rules":[{"host":"cert.example","http":{"paths":['"$(path small)"']}}]}}'
 	put /apis/networking.k8s.io/v1/namespaces/default/ingresses '{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"moved","namespace":"default"},"spec":{"ingressClassName":"nginx","rules":[{"host":"moved.bench.example","http":{"paths":['"$(path small)"']}}]}}'
 }
+cpu_ms() { awk -v hz="$(getconf CLK_TCK)" '{ sub(/^.*\) /, ""); print int(($12 + $13) * 1000 / hz) }' "/proc/$1/stat"; }
 pss_mib() { awk '/^Pss:/ { printf "%.1f", $2 / 1024 }' "/proc/$1/smaps_rollup"; }
 
 load() { # a role that starts when the hosts are there already; three times
-	local i began served
+	local i began served cpu
 	for i in 1 2 3; do
 		kill "${role_pids[ingress]}" && wait "${role_pids[ingress]}"
 		began=$(date +%s%N)
 		role_start ingress
 		served=$("$work/change" ask "h$((HOSTS - 1)).bench.example" 60000) || exit 1
+		cpu=$(cpu_ms "${role_pids[ingress]}")
 		set -- $("$work/change" list)
 		sleep 1
-		echo "load: $HOSTS hosts in $(((served - began) / 1000000)) ms from the start of the process; the list alone, by another client, $1 ms and $(($2 / 1024)) KiB; PSS $(pss_mib "${role_pids[ingress]}") MiB"
+		echo "load: $HOSTS hosts in $(((served - began) / 1000000)) ms from the start of the process ($cpu ms of it its CPU time); the list alone, by another client, $1 ms and $(($2 / 1024)) KiB; PSS $(pss_mib "${role_pids[ingress]}") MiB"
 	done
 }
 

@@ -39,9 +39,11 @@ static void on_notify(struct io *io, uint32_t events)
 
 	while ((n = recv(io->fd, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
 		text[n] = '\0';
-		if (strcmp(text, "READY") == 0)
+		if (strcmp(text, "READY") == 0) {
 			set_state(c, CHILD_READY);
-		else if (strncmp(text, "ERROR ", 6) == 0)
+			return; /* child_swap may have given this descriptor to another: what else there is comes again */
+		}
+		if (strncmp(text, "ERROR ", 6) == 0)
 			snprintf(c->last_error, sizeof(c->last_error), "%s", text + 6);
 	}
 	if (n == 0 || (events & (EPOLLHUP | EPOLLERR))) {

@@ -498,12 +498,13 @@ static void on_eof(struct conn *c, void *ctx)
 {
 	struct down_h1 *d = ctx;
 
-	(void)c;
 	d->client_eof = true;
 	if (d->state == H1_TUNNEL)
 		exchange_request_body(d->x, STR_NONE, true);
 	else if (d->state == H1_BODY && d->x)
 		exchange_down_lost(d->x);
+	else if (d->state == H1_HEAD && conn_pending(c))
+		down_h1_finish(d, false); /* its last answer was written in this very turn */
 	else if (d->state == H1_HEAD)
 		down_h1_close(d);
 }

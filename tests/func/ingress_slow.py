@@ -97,6 +97,14 @@ def half_close():
             r.sock.shutdown(socket.SHUT_WR)
             r.until(lambda got: False, 3)
             check(f"{name}, then the client's end: answered all the same, then the end", [a[0] for a in responses(r.got)[0]] == [200] * data.count(b"Host") and r.ended, (r.ended, r.got[:300]))
+    lost = 0
+    for _ in range(300):  # its end and its answer meet in one turn of the loop now and then
+        with Raw(proxy.http) as r:
+            r.send(GET + GET)
+            r.sock.shutdown(socket.SHUT_WR)
+            r.until(lambda got: False, 3)
+            lost += len(responses(r.got)[0]) != 2
+    check("three hundred times", lost == 0, lost)
     before = len(good.seen)
     with Raw(proxy.http) as r:
         r.send(b"POST / HTTP/1.1\r\nHost: ok.example\r\nContent-Length: 100\r\n\r\nabc")

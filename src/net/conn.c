@@ -511,11 +511,6 @@ void conn_finish(struct conn *c)
 	conn_close_after_write(c);
 }
 
-bool conn_has_input(const struct conn *c)
-{
-	return c->in || (c->tls && (c->tls->in || conn_tls_more(c))) || (c->eof_seen && !c->eof_told);
-}
-
 const struct addr *conn_peer(struct conn *c)
 {
 	if (!c->peer) {

@@ -262,7 +262,7 @@ static int client_descriptors(void)
 }
 
 /* As nginx does: who has been connected for long and asks nothing goes first. */
-bool down_make_room(struct worker *w, int fd)
+static bool make_room(struct worker *w, int fd)
 {
 	if (w->n_downs < DOWN_CLIENTS_MAX && fd < client_descriptors())
 		return true;
@@ -276,19 +276,28 @@ bool down_make_room(struct worker *w, int fd)
 	return false;
 }
 
+bool down_admit(struct down_conn *d, int fd, const struct addr *peer)
+{
+	struct worker *w = d->worker;
+
+	metrics_inc(w->metrics, METRIC_CONNECTIONS_ACCEPTED);
+	if (!make_room(w, fd)) {
+		close(fd);
+		return false;
+	}
+	metrics_inc(w->metrics, METRIC_CONNECTIONS_HANDLED);
+	set_peer(d, peer);
+	return true;
+}
+
 void down_accept(struct worker *w, int fd, const struct addr *peer, bool https)
 {
 	bool proxy = globals_now(w->shared)->use_proxy_protocol;
 	struct down_conn d = { .worker = w, .https = https };
 	struct err e;
 
-	metrics_inc(w->metrics, METRIC_CONNECTIONS_ACCEPTED);
-	if (!down_make_room(w, fd)) {
-		close(fd);
+	if (!down_admit(&d, fd, peer))
 		return;
-	}
-	metrics_inc(w->metrics, METRIC_CONNECTIONS_HANDLED);
-	set_peer(&d, peer);
 	const struct conn_ops *ops = proxy ? &proxy_ops : https && peeks(w) ? &hello_ops : https ? &tls_ops : NULL;
 	struct tls *tls = ops == &tls_ops ? tls_context(w->shared) : NULL;
 	struct conn *c = conn_accept(w->loop, fd, tls, &proxy_ops, NULL, &e);

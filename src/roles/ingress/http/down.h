@@ -34,8 +34,9 @@ const struct addr *down_peer(const struct down_conn *d, struct addr *room);
 void down_believe(struct down_conn *d, const struct proxy_header *h);
 /* Out of the worker's list and count; its addresses are freed, its memory stays the codec's. */
 void down_forget(struct down_conn *d);
-/* Whether the connection `fd` may be served: there is room, or an idle one was closed for it. */
-bool down_make_room(struct worker *w, int fd);
+/* Counts an accepted connection and notes its peer, when there is room or an idle one was closed for it; else `fd` is
+ * closed, and false. d->worker is set. */
+bool down_admit(struct down_conn *d, int fd, const struct addr *peer) must_check;
 void down_accept(struct worker *w, int fd, const struct addr *peer, bool https);
 /* Takes over `conn` (already accepted, any handshake done); bytes it kept are offered to the codec. The
  * addresses of `from` are moved over. */

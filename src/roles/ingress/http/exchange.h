@@ -147,7 +147,7 @@ struct exchange {
 	bool client_gone;
 
 	/* time and size: microseconds of CLOCK_MONOTONIC, 0 = not yet */
-	uint64_t started_us, first_try_us, try_us, connect_us, connected_us, sent_us, head_us, ended_us;
+	uint64_t started_us, first_try_us, try_us, connect_us, connected_us, head_us, ended_us;
 	uint64_t answer_body_bytes, request_body_bytes, up_answer_bytes;
 	uint64_t answer_head_bytes;	/* as it went out, by the codecs; with the body $bytes_sent */
 	struct timer timer;		/* the one that counts now: connect, send, read */

@@ -131,18 +131,6 @@ void request_id(struct exchange *x, const struct globals *g)
 
 /* ---- the target ---- */
 
-/* The rewritten path is text again, so what may not stand in a target is encoded anew. `more`: besides that. */
-static int put_encoded(struct buf *out, struct str text, const char *more)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < text.len && rc == 0; i++) {
-		unsigned char c = (unsigned char)text.ptr[i];
-		rc = c <= ' ' || c >= 0x7f || strchr(more, c) ? buf_printf(out, "%%%02X", c) : buf_putc(out, (char)c);
-	}
-	return rc;
-}
-
 static int rewrite_target(struct exchange *x)
 {
 	struct buf path, out;
@@ -153,9 +141,9 @@ static int rewrite_target(struct exchange *x)
 	int rc = location_rewrite_split(x->loc, x->req.uri, &path, &query);
 	struct str own = query < path.len ? (struct str){ path.ptr + query, path.len - query } : STR_NONE;
 	if (rc == 0)
-		rc = put_encoded(&out, (struct str){ path.ptr, path.len - own.len }, "%?#");
+		rc = uri_encode(&out, (struct str){ path.ptr, path.len - own.len }, "%?#");
 	if (rc == 0)
-		rc = put_encoded(&out, own, "#");
+		rc = uri_encode(&out, own, "#");
 	if (rc == 0 && x->req.query.len)
 		rc = buf_putc(&out, own.len ? '&' : '?') < 0 ? -1 : buf_put_str(&out, x->req.query);
 	if (rc == 0)

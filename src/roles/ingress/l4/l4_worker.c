@@ -2,9 +2,6 @@
 #include "roles/ingress/l4/l4_int.h"
 
 #include "roles/ingress/l4/relay.h"
-#include "roles/ingress/observe/metrics.h"
-
-#include <unistd.h>
 
 struct l4_listener {
 	struct list link;
@@ -17,14 +14,6 @@ struct l4_worker {
 	struct list listeners;
 };
 
-static void set_peer(struct down_conn *d, const struct addr *peer)
-{
-	size_t len = MIN((size_t)peer->len, sizeof(d->peer_bytes));
-
-	memcpy(d->peer_bytes, &peer->ss, len);
-	d->peer_len = (uint8_t)len;
-}
-
 static void accepted(void *ctx, int fd, const struct addr *peer)
 {
 	static const struct conn_ops none;
@@ -35,13 +24,8 @@ static void accepted(void *ctx, int fd, const struct addr *peer)
 	struct down_conn d = { .worker = w };
 	struct err e;
 
-	metrics_inc(w->metrics, METRIC_CONNECTIONS_ACCEPTED);
-	if (!down_make_room(w, fd)) {
-		close(fd);
+	if (!down_admit(&d, fd, peer))
 		return;
-	}
-	metrics_inc(w->metrics, METRIC_CONNECTIONS_HANDLED);
-	set_peer(&d, peer);
 	d.conn = conn_accept(w->loop, fd, NULL, &none, NULL, &e);
 	if (d.conn)
 		relay_start(w, &d, t->backend, &o);

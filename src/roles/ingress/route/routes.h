@@ -95,6 +95,8 @@ void routes_each_host(const struct routes *r, void (*fn)(void *ctx, const struct
 int uri_normalise(struct str path, struct buf *out) must_check;
 /* Nothing to normalise: the path can be used as it is. True for nearly every request. */
 bool uri_is_normal(struct str path);
+/* Text that becomes part of a target: what may not stand there is percent-encoded, and the characters of `more` besides. */
+int uri_encode(struct buf *out, struct str text, const char *more) must_check;
 /* The upstream path of a location with a rewrite target: appended to `out`, not yet encoded. *ret_query: where in out->ptr the
  * target's own '?' is, what follows are arguments that the request's are added to; SIZE_MAX: it has none. -1: full, or the
  * expression reached its limit. */

@@ -104,24 +104,24 @@ int uri_normalise(struct str path, struct buf *out)
 	return resolve(out, start);
 }
 
-/* A group is decoded text: among the target's arguments whatever would end one of them, or the line, is encoded anew. */
-static int put_argument(struct buf *out, struct str text)
+int uri_encode(struct buf *out, struct str text, const char *more)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < text.len && rc == 0; i++) {
 		unsigned char c = (unsigned char)text.ptr[i];
 
-		rc = c <= ' ' || c >= 0x7f || strchr("#%&+?", c) ? buf_printf(out, "%%%02X", c) : buf_putc(out, (char)c);
+		rc = c <= ' ' || c >= 0x7f || strchr(more, c) ? buf_printf(out, "%%%02X", c) : buf_putc(out, (char)c);
 	}
 	return rc;
 }
 
+/* A group is decoded text: among the target's arguments whatever would end one of them, or the line, is encoded anew. */
 static int put_group(struct buf *out, struct str text, bool argument)
 {
 	if (!text.ptr)
 		return 0;
-	return argument ? put_argument(out, text) : buf_put_str(out, text);
+	return argument ? uri_encode(out, text, "#%&+?") : buf_put_str(out, text);
 }
 
 /* *ret_query: where the target's own '?' has come to stand, SIZE_MAX before that. */

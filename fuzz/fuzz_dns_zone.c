@@ -11,7 +11,7 @@ static const char objects[] =
 
 static struct zone *make(void)
 {
-	struct zone *z = zone_new(STR("c"), 30, 1);
+	struct zone *z = old_zone_new(STR("c"), 30, 1);
 	json_t *all = json_loads(objects, 0, NULL), *o;
 	size_t i;
 
@@ -20,7 +20,7 @@ static struct zone *make(void)
 		(kind[0] == 'n' ? zone_put_namespace : kind[0] == 's' ? zone_put_service : zone_put_slice)(z, o);
 	}
 	json_decref(all);
-	zone_set_synced(z);
+	old_zone_set_synced(z);
 	return z;
 }
 
@@ -37,10 +37,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	z = z ? z : make();
 	if (dns_query_parse(in, &q) != 0)
 		return 0;
-	if (zone_answer(z, &q, out, q.udp_bytes, NULL, size, &a) == ZONE_ANSWERED &&
+	if (old_zone_answer(z, &q, out, q.udp_bytes, NULL, size, &a) == ZONE_ANSWERED &&
 	    !dns_message_parse((struct str){ (char *)out, a.len }, &m))
 		abort();
-	if (zone_answer(z, &q, out, q.udp_bytes, &(struct dns_message){ 0 }, size, &a) == ZONE_ANSWERED && a.len > q.udp_bytes)
+	if (old_zone_answer(z, &q, out, q.udp_bytes, &(struct dns_message){ 0 }, size, &a) == ZONE_ANSWERED && a.len > q.udp_bytes)
 		abort();
 	return 0;
 }

@@ -17,11 +17,12 @@ struct config {
 	char *service_cidr;  /* ClusterIPs */
 	char *cluster_domain;
 	char *dns_ip;	     /* ClusterIP of kube-system/kube-dns */
+	char *dns_address, *corefile, *dns_configmap, *dns_admin_address, *node_local; /* of the DNS role; NULL: not given */
 	char *node_port_range; /* "30000-32767" */
 	char *lb_pool;	     /* LoadBalancer addresses: CIDRs and ranges, comma-separated; may be empty */
 	char *http_address, *https_address; /* the ingress proxy's; also --http, --https */
 	char *ingress_admin_address; /* where it serves metrics and health */
-	char *workers;	     /* of the ingress proxy: threads; "0": see config_workers() */
+	char *workers;	     /* of the ingress proxy and of DNS: threads; "0": see config_workers() */
 	char *kubeconfig;    /* for a role that is run against another cluster; NULL in standalone */
 	/* The ingress proxy's, by ingress-nginx's names and with its meaning; NULL: not given */
 	char *ingress_class, *controller_class, *watch_namespace, *watch_ingress_without_class, *configmap;

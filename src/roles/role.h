@@ -28,6 +28,8 @@ struct role {
 	uint64_t caps_keep;  /* 1 << CAP_x; everything else is dropped after start() */
 	bool root;	     /* keeps uid 0 (it manages mounts, namespaces, cgroups); others get their own uid */
 	bool no_client;	     /* starts without a kube_client */
+	/* As whoever started it, before anything is dropped: opens what needs the privilege. No client yet. May be NULL. */
+	int (*prepare)(struct role_ctx *ctx, struct err *e);
 	int (*start)(struct role_ctx *ctx, struct err *e);
 	void (*stop)(struct role_ctx *ctx); /* takes a half-started role */
 	/* SIGQUIT came: another process serves on the same sockets; finish what is under way, then loop_stop. NULL: two

@@ -166,7 +166,7 @@ static struct forwarder *forwarder_to(const char *conf, uint16_t port)
 
 	snprintf(path, sizeof(path), CONF ".%d", (int)getpid());
 	assert_int_equal(file_write(path, str_of(conf), 0600, &e), 0);
-	return forwarder_new(loop, &(struct forwarder_config){ .resolv_conf = path, .port = port });
+	return old_forwarder_new(loop, &(struct forwarder_config){ .resolv_conf = path, .port = port });
 }
 
 static int done_left;
@@ -202,7 +202,7 @@ static const char *ask(struct forwarder *f, const char *name, int times)
 	said[0] = '\0';
 	done_left = times;
 	for (int i = 0; i < times; i++)
-		forward_ask(f, &q, on_done, NULL);
+		old_forward_ask(f, &q, on_done, NULL);
 	if (done_left)
 		run();
 	return said;
@@ -224,7 +224,7 @@ static void test_answers(void **state)
 	assert_int_equal(u.asked, 1);
 	assert_string_equal(ask(f, "example.org", 3), "rcode 0, 1 answers"); /* asked once for three */
 	assert_int_equal(u.asked, 2);
-	forwarder_free(f);
+	old_forwarder_free(f);
 	upstream_stop(&u);
 }
 
@@ -246,14 +246,14 @@ static void test_next_server(void **state)
 	a.how = ANSWERS;
 	b.how = SILENT;
 	assert_string_equal(ask(f, "example.info", 1), "rcode 0, 1 answers"); /* after a timeout */
-	forwarder_free(f);
+	old_forwarder_free(f);
 	upstream_stop(&b);
 	/* Nobody listens on 127.0.0.2 now: that is known at once. */
 	f = forwarder_to("nameserver 127.0.0.2\nnameserver 127.0.0.1\n", a.port);
 	assert_string_equal(ask(f, "example.com", 1), "rcode 0, 1 answers");
 	upstream_stop(&a);
 	assert_string_equal(ask(f, "example.org", 1), "nobody");
-	forwarder_free(f);
+	old_forwarder_free(f);
 }
 
 static void on_pause_end(struct timer *t)
@@ -274,14 +274,14 @@ static void test_dead_server_is_not_waited_for(void **state)
 	assert_int_equal(u.asked, 2);
 	done_left = 1;
 	struct dns_query q = question("b.example");
-	forward_ask(f, &q, on_done, NULL);
+	old_forward_ask(f, &q, on_done, NULL);
 	assert_int_equal(done_left, 0); /* at once */
 	u.how = ANSWERS;
 	timer_start(loop, &pause, 1100);
 	run();
 	assert_string_equal(ask(f, "c.example", 1), "rcode 0, 1 answers"); /* it is tried again */
 	assert_string_equal(ask(f, "d.example", 1), "rcode 0, 1 answers");
-	forwarder_free(f);
+	old_forwarder_free(f);
 	upstream_stop(&u);
 }
 
@@ -294,7 +294,7 @@ static void test_truncated_goes_to_tcp(void **state)
 	struct forwarder *f = forwarder_to(ONE, u.port);
 	assert_string_equal(ask(f, "example.com", 1), "rcode 0, 1 answers");
 	assert_int_equal(u.asked_tcp, 1);
-	forwarder_free(f);
+	old_forwarder_free(f);
 	upstream_stop(&u);
 }
 
@@ -304,7 +304,7 @@ static void test_no_server(void **state)
 
 	(void)state;
 	assert_string_equal(ask(f, "example.com", 1), "nobody");
-	forwarder_free(f);
+	old_forwarder_free(f);
 }
 
 static void test_freed_while_asking(void **state)
@@ -316,8 +316,8 @@ static void test_freed_while_asking(void **state)
 	upstream_start(&u, "127.0.0.1", 0);
 	struct forwarder *f = forwarder_to(ONE, u.port);
 	done_left = 1;
-	forward_ask(f, &q, on_done, NULL);
-	forwarder_free(f);
+	old_forward_ask(f, &q, on_done, NULL);
+	old_forwarder_free(f);
 	assert_int_equal(done_left, 0);
 	assert_string_equal(said, "nobody");
 	upstream_stop(&u);
@@ -332,12 +332,12 @@ static void test_resolv_conf(void **state)
 	char out[ADDR_TEXT_BYTES];
 
 	(void)state;
-	resolv_conf_parse(STR(text), 53, own, &c);
+	old_resolv_conf_parse(STR(text), 53, own, &c);
 	assert_int_equal(c.n, 3);
 	assert_string_equal(addr_text(&c.servers[0], out), "192.0.2.1:53");
 	assert_string_equal(addr_text(&c.servers[1], out), "192.0.2.2:53");
 	assert_string_equal(addr_text(&c.servers[2], out), "[2001:db8::1]:53");
-	resolv_conf_parse(STR_NONE, 53, own, &c);
+	old_resolv_conf_parse(STR_NONE, 53, own, &c);
 	assert_int_equal(c.n, 0);
 }
 
@@ -345,7 +345,7 @@ static void test_cache(void **state)
 {
 	static uint8_t query[512], out[DNS_MESSAGE_BYTES_MAX], got[DNS_MESSAGE_BYTES_MAX];
 	struct dns_query q = question("example.com");
-	struct dns_cache *c = dns_cache_new();
+	struct dns_cache *c = old_dns_cache_new();
 	struct dns_cache_key space, other_space;
 	struct dns_message m, kept;
 
@@ -353,28 +353,28 @@ static void test_cache(void **state)
 	size_t n = dns_query_write(query, 1, &q);
 	n = make_answer(query, n, out, 0);
 	assert_true(dns_message_parse((struct str){ (char *)out, n }, &m));
-	struct str key = dns_cache_key(&q, &space);
-	assert_false(dns_cache_get(c, key, 0, got, &kept));
-	dns_cache_put(c, key, &m, 1000);
-	assert_true(dns_cache_get(c, key, 11000, got, &kept));
+	struct str key = old_dns_cache_key(&q, &space);
+	assert_false(old_dns_cache_get(c, key, 0, got, &kept));
+	old_dns_cache_put(c, key, &m, 1000);
+	assert_true(old_dns_cache_get(c, key, 11000, got, &kept));
 	struct dns_record r = dns_records(&kept);
 	assert_true(dns_record_next(&kept, &r));
 	assert_int_equal(r.ttl, 50);
 	q.dnssec_ok = q.edns = true; /* another question */
-	assert_false(dns_cache_get(c, dns_cache_key(&q, &other_space), 11000, got, &kept));
-	assert_false(dns_cache_get(c, key, 61000, got, &kept));
+	assert_false(old_dns_cache_get(c, old_dns_cache_key(&q, &other_space), 11000, got, &kept));
+	assert_false(old_dns_cache_get(c, key, 61000, got, &kept));
 	/* Many names: it stays within its bound, and the newest are there. */
 	char name[32];
 	q = question("example.com");
 	for (int i = 0; i < 20000; i++) {
 		snprintf(name, sizeof(name), "n%d.example.com", i);
 		assert_true(dns_name_from_text(str_of(name), &q.name));
-		dns_cache_put(c, dns_cache_key(&q, &space), &m, 0);
+		old_dns_cache_put(c, old_dns_cache_key(&q, &space), &m, 0);
 	}
-	assert_true(dns_cache_get(c, dns_cache_key(&q, &space), 1, got, &kept));
+	assert_true(old_dns_cache_get(c, old_dns_cache_key(&q, &space), 1, got, &kept));
 	assert_true(dns_name_from_text(STR("n0.example.com"), &q.name));
-	assert_false(dns_cache_get(c, dns_cache_key(&q, &space), 1, got, &kept));
-	dns_cache_free(c);
+	assert_false(old_dns_cache_get(c, old_dns_cache_key(&q, &space), 1, got, &kept));
+	old_dns_cache_free(c);
 }
 
 /* ---- the transports ---- */
@@ -454,9 +454,9 @@ static int udp_socket(void)
 
 static struct dns_server server_with(struct forwarder *f)
 {
-	struct dns_server s = { .zone = zone_new(STR("cluster.local"), 30, 1), .forwarder = f };
+	struct dns_server s = { .zone = old_zone_new(STR("cluster.local"), 30, 1), .forwarder = f };
 
-	zone_set_synced(s.zone);
+	old_zone_set_synced(s.zone);
 	return s;
 }
 
@@ -472,7 +472,7 @@ static void test_tcp_pipelining(void **state)
 	struct dns_server s = server_with(forwarder_to(ONE, u.port));
 	assert_int_equal(addr_from_ip("127.0.0.1", 0, &any, &e), 0);
 	int fd = addr_listen(&any, 10, &e);
-	struct dns_tcp *t = dns_tcp_new(loop, fd, &s, &e);
+	struct dns_tcp *t = old_dns_tcp_new(loop, fd, &s, &e);
 	struct addr to = listening(fd);
 
 	/* Three questions in one go: the forwarded one is answered last. */
@@ -505,9 +505,9 @@ static void test_tcp_pipelining(void **state)
 	assert_int_equal(send(c.io.fd, out, n, 0), n);
 	run();
 	client_close(&c);
-	dns_tcp_free(t);
-	forwarder_free(s.forwarder);
-	zone_free(s.zone);
+	old_dns_tcp_free(t);
+	old_forwarder_free(s.forwarder);
+	old_zone_free(s.zone);
 	upstream_stop(&u);
 }
 
@@ -523,7 +523,7 @@ static void test_udp(void **state)
 	struct dns_server s = server_with(forwarder_to(ONE, u.port));
 	int fd = udp_socket();
 	struct addr to = listening(fd);
-	struct dns_udp *udp = dns_udp_new(loop, fd, &s, &e);
+	struct dns_udp *udp = old_dns_udp_new(loop, fd, &s, &e);
 
 	assert_non_null(udp);
 	client_connect(&c, SOCK_DGRAM, &to);
@@ -549,9 +549,9 @@ static void test_udp(void **state)
 	assert_int_equal(c.len, 12);
 	assert_int_equal(c.got[3] & 15, DNS_FORMERR);
 	client_close(&c);
-	dns_udp_free(udp);
-	forwarder_free(s.forwarder);
-	zone_free(s.zone);
+	old_dns_udp_free(udp);
+	old_forwarder_free(s.forwarder);
+	old_zone_free(s.zone);
 	upstream_stop(&u);
 }
 

@@ -151,6 +151,8 @@ static int role_start(struct role_ctx *ctx, const struct role *r, struct err *e)
 	draining = (struct draining){ r, ctx };
 	if (r->drain && loop_on_signal(ctx->loop, SIGQUIT, on_drain_signal, &draining, e) < 0)
 		return -1;
+	if (r->prepare && r->prepare(ctx, e) < 0)
+		return -1;
 	if (sandbox_identity(r, e) < 0 || open_client(ctx, r, e) < 0)
 		return -1;
 	/* Without its supervisor a role is unreachable for `portico down`: it goes too. Changing the uid cleared

@@ -22,7 +22,7 @@ struct dns_cache {
 	size_t bytes;
 };
 
-struct dns_cache *dns_cache_new(void)
+struct dns_cache *old_dns_cache_new(void)
 {
 	struct dns_cache *c = xcalloc(1, sizeof(*c));
 
@@ -31,7 +31,7 @@ struct dns_cache *dns_cache_new(void)
 	return c;
 }
 
-void dns_cache_free(struct dns_cache *c)
+void old_dns_cache_free(struct dns_cache *c)
 {
 	if (!c)
 		return;
@@ -39,7 +39,7 @@ void dns_cache_free(struct dns_cache *c)
 	free(c);
 }
 
-struct str dns_cache_key(const struct dns_query *q, struct dns_cache_key *out)
+struct str old_dns_cache_key(const struct dns_query *q, struct dns_cache_key *out)
 {
 	uint8_t *p = out->bytes;
 
@@ -66,7 +66,7 @@ static struct entry *oldest(struct dns_cache *c)
 	return list_empty(&c->used) ? NULL : list_entry(c->used.next, struct entry, link);
 }
 
-void dns_cache_put(struct dns_cache *c, struct str key, const struct dns_message *m,
+void old_dns_cache_put(struct dns_cache *c, struct str key, const struct dns_message *m,
 		   uint64_t now_ms)
 {
 	uint32_t ttl = dns_message_ttl(m);
@@ -93,7 +93,7 @@ void dns_cache_put(struct dns_cache *c, struct str key, const struct dns_message
 	map_put(&c->entries, key, e);
 }
 
-bool dns_cache_get(struct dns_cache *c, struct str key, uint64_t now_ms,
+bool old_dns_cache_get(struct dns_cache *c, struct str key, uint64_t now_ms,
 		   uint8_t out[DNS_MESSAGE_BYTES_MAX], struct dns_message *ret)
 {
 	struct entry *e = map_get(&c->entries, key);

@@ -43,17 +43,17 @@ struct dns_role {
 #define HANDLERS(what)                                                                             \
 	static void what##_added(void *ctx, const json_t *obj)                                     \
 	{                                                                                          \
-		zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
+		old_zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
 	}                                                                                          \
 	static void what##_updated(void *ctx, const json_t *old, const json_t *obj)                \
 	{                                                                                          \
 		(void)old;                                                                         \
-		zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
+		old_zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
 	}                                                                                          \
 	static void what##_deleted(void *ctx, const json_t *obj)                                   \
 	{                                                                                          \
 		struct dns_role *d = ctx;                                                          \
-		zone_del_##what(d->server.zone, obj);                                              \
+		old_zone_del_##what(d->server.zone, obj);                                              \
 		dns_ensure_look(d->ensure);                                                        \
 	}
 HANDLERS(service)
@@ -68,8 +68,8 @@ static void serve(struct dns_role *d)
 	timer_stop(&d->patience);
 	if (d->udp)
 		return;
-	d->udp = dns_udp_new(d->ctx->loop, d->udp_fd, &d->server, &e);
-	d->tcp = d->udp ? dns_tcp_new(d->ctx->loop, d->tcp_fd, &d->server, &e) : NULL;
+	d->udp = old_dns_udp_new(d->ctx->loop, d->udp_fd, &d->server, &e);
+	d->tcp = d->udp ? old_dns_tcp_new(d->ctx->loop, d->tcp_fd, &d->server, &e) : NULL;
 	if (d->tcp)
 		return;
 	role_set_error("%s", e.message);
@@ -87,11 +87,11 @@ static void synced(void *ctx)
 	struct dns_role *d = ctx;
 	const struct config *c = d->ctx->config;
 
-	if (zone_synced(d->server.zone) || !d->services || !d->slices || !d->namespaces ||
+	if (old_zone_synced(d->server.zone) || !d->services || !d->slices || !d->namespaces ||
 	    !informer_synced(d->services) || !informer_synced(d->slices) ||
 	    !informer_synced(d->namespaces))
 		return;
-	zone_set_synced(d->server.zone);
+	old_zone_set_synced(d->server.zone);
 	log_info("serving %s: %zu services, %zu slices, %zu namespaces", c->cluster_domain,
 		 informer_count(d->services), informer_count(d->slices),
 		 informer_count(d->namespaces));
@@ -188,12 +188,12 @@ static int dns_start(struct role_ctx *ctx, struct err *e)
 	d->ctx = ctx;
 	d->own_ips[0] = c->dns_ip;
 	d->server.zone =
-		zone_new(str_of(c->cluster_domain), RECORD_TTL, (uint32_t)(wall_now_ms() / 1000));
+		old_zone_new(str_of(c->cluster_domain), RECORD_TTL, (uint32_t)(wall_now_ms() / 1000));
 	if (!d->server.zone)
 		return err_set(e, ERR_INVALID, "cluster-domain: '%s' is no domain name",
 			       c->cluster_domain);
 	d->server.forwarder =
-		forwarder_new(ctx->loop, &(struct forwarder_config){ .resolv_conf = RESOLV_CONF,
+		old_forwarder_new(ctx->loop, &(struct forwarder_config){ .resolv_conf = RESOLV_CONF,
 								     .own_ips = d->own_ips,
 								     .port = UPSTREAM_PORT });
 	if (addr_from_ip(c->node_ip, OWN_PORT, &own, e) < 0 || open_sockets(d, &own, e) < 0)
@@ -215,10 +215,10 @@ static void dns_stop(struct role_ctx *ctx)
 	informer_free(d->services);
 	informer_free(d->slices);
 	informer_free(d->namespaces);
-	dns_udp_free(d->udp);
-	dns_tcp_free(d->tcp);
-	forwarder_free(d->server.forwarder);
-	zone_free(d->server.zone);
+	old_dns_udp_free(d->udp);
+	old_dns_tcp_free(d->tcp);
+	old_forwarder_free(d->server.forwarder);
+	old_zone_free(d->server.zone);
 	free(d);
 }
 

@@ -92,7 +92,7 @@ static void read_servers(struct forwarder *f)
 	memset(f->health, 0, sizeof(f->health));
 	buf_init(&text, RESOLV_BYTES_MAX);
 	if (file_read(f->config.resolv_conf, &text, &e) == 0)
-		resolv_conf_parse(buf_str(&text), f->config.port, f->config.own_ips, &f->servers);
+		old_resolv_conf_parse(buf_str(&text), f->config.port, f->config.own_ips, &f->servers);
 	buf_done(&text);
 }
 
@@ -118,13 +118,13 @@ static size_t server_pick(struct forwarder *f, size_t from)
 	return RESOLV_SERVERS_MAX;
 }
 
-struct forwarder *forwarder_new(struct loop *l, const struct forwarder_config *c)
+struct forwarder *old_forwarder_new(struct loop *l, const struct forwarder_config *c)
 {
 	struct forwarder *f = xcalloc(1, sizeof(*f));
 
 	f->loop = l;
 	f->config = *c;
-	f->cache = dns_cache_new();
+	f->cache = old_dns_cache_new();
 	map_init(&f->calls);
 	return f;
 }
@@ -159,7 +159,7 @@ static void call_finish(struct call *c, struct str bytes)
 	call_stop_try(c);
 	map_del(&f->calls, c->key);
 	if (bytes.len && dns_message_parse(bytes, &m))
-		dns_cache_put(f->cache, c->key, &m, loop_now_ms(f->loop));
+		old_dns_cache_put(f->cache, c->key, &m, loop_now_ms(f->loop));
 	for (size_t i = 0; i < c->n_waiters; i++) {
 		bool ok = bytes.len != 0;
 		if (ok) {
@@ -373,14 +373,14 @@ static struct call *call_new(struct forwarder *f, const struct dns_query *q, str
 	return c;
 }
 
-void forward_ask(struct forwarder *f, const struct dns_query *q, forward_done_fn *done, void *ctx)
+void old_forward_ask(struct forwarder *f, const struct dns_query *q, forward_done_fn *done, void *ctx)
 {
 	struct dns_cache_key space;
-	struct str key = dns_cache_key(q, &space);
+	struct str key = old_dns_cache_key(q, &space);
 	struct call *c = map_get(&f->calls, key);
 	struct dns_message m;
 
-	if (!c && dns_cache_get(f->cache, key, loop_now_ms(f->loop), f->out, &m)) {
+	if (!c && old_dns_cache_get(f->cache, key, loop_now_ms(f->loop), f->out, &m)) {
 		done(ctx, &m);
 		return;
 	}
@@ -398,7 +398,7 @@ void forward_ask(struct forwarder *f, const struct dns_query *q, forward_done_fn
 		call_try(c);
 }
 
-void forwarder_free(struct forwarder *f)
+void old_forwarder_free(struct forwarder *f)
 {
 	if (!f)
 		return;
@@ -409,6 +409,6 @@ void forwarder_free(struct forwarder *f)
 		call_free(c);
 	}
 	map_done(&f->calls, NULL);
-	dns_cache_free(f->cache);
+	old_dns_cache_free(f->cache);
 	free(f);
 }

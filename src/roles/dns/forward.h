@@ -16,12 +16,12 @@ struct forwarder_config {
 	uint16_t port;		    /* 53 */
 };
 struct forwarder;
-struct forwarder *forwarder_new(struct loop *l, const struct forwarder_config *c);
-void forwarder_free(struct forwarder *f); /* questions under way end unanswered, and none may
+struct forwarder *old_forwarder_new(struct loop *l, const struct forwarder_config *c);
+void old_forwarder_free(struct forwarder *f); /* questions under way end unanswered, and none may
 					     follow; NULL is nothing */
 
 /* `answer` is NULL when no server answered. Its bytes are a copy that may be changed until the
  * return. */
 typedef void forward_done_fn(void *ctx, struct dns_message *answer);
 /* `done` is called once, possibly before this returns. `q` is not needed afterwards. */
-void forward_ask(struct forwarder *f, const struct dns_query *q, forward_done_fn *done, void *ctx);
+void old_forward_ask(struct forwarder *f, const struct dns_query *q, forward_done_fn *done, void *ctx);

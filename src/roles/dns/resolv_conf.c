@@ -18,7 +18,7 @@ static struct str first_word(struct str s, struct str *rest)
 	return (struct str){ s.ptr, n };
 }
 
-void resolv_conf_parse(struct str text, uint16_t port, const char *const *own,
+void old_resolv_conf_parse(struct str text, uint16_t port, const char *const *own,
 		       struct resolv_conf *ret)
 {
 	ret->n = 0;

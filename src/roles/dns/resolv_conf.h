@@ -11,5 +11,5 @@ struct resolv_conf {
 };
 /* Takes the nameserver lines of `text`; `own` (NULL-terminated, may be NULL) are addresses that
  * lead back to us. */
-void resolv_conf_parse(struct str text, uint16_t port, const char *const *own,
+void old_resolv_conf_parse(struct str text, uint16_t port, const char *const *own,
 		       struct resolv_conf *ret);

@@ -52,7 +52,7 @@ static void answer_chased(void *ctx, struct dns_message *m)
 	struct pending *p = ctx;
 	struct zone_answer a;
 
-	if (zone_answer(p->server->zone, &p->query, scratch, p->max, m ? m : &nothing,
+	if (old_zone_answer(p->server->zone, &p->query, scratch, p->max, m ? m : &nothing,
 			p->server->pick, &a) == ZONE_ANSWERED)
 		pending_end(p, (struct str){ (char *)scratch, a.len });
 	else
@@ -65,7 +65,7 @@ static void ask_upstream(struct pending *p, const struct dns_name *target)
 	char question[DNS_NAME_BYTES_MAX + 4];
 
 	if (!target) {
-		forward_ask(p->server->forwarder, &q, answer_forwarded, p);
+		old_forward_ask(p->server->forwarder, &q, answer_forwarded, p);
 		return;
 	}
 	q.name = *target;
@@ -73,7 +73,7 @@ static void ask_upstream(struct pending *p, const struct dns_name *target)
 	memcpy(question + target->len, p->query.question.ptr + p->query.question.len - 4,
 	       4); /* type, class */
 	q.question = (struct str){ question, target->len + 4u };
-	forward_ask(p->server->forwarder, &q, answer_chased, p);
+	old_forward_ask(p->server->forwarder, &q, answer_chased, p);
 }
 
 static ssize_t ask_later(struct dns_server *s, const struct dns_query *q, size_t max,
@@ -94,7 +94,7 @@ static ssize_t ask_later(struct dns_server *s, const struct dns_query *q, size_t
 	return DNS_LATER;
 }
 
-ssize_t dns_server_ask(struct dns_server *s, struct str question, bool tcp, uint8_t *out,
+ssize_t old_dns_server_ask(struct dns_server *s, struct str question, bool tcp, uint8_t *out,
 		       size_t max, const struct dns_asker *asker)
 {
 	struct dns_query q;
@@ -107,7 +107,7 @@ ssize_t dns_server_ask(struct dns_server *s, struct str question, bool tcp, uint
 		max = MIN(max, (size_t)q.udp_bytes);
 	if (r > 0)
 		return (ssize_t)dns_answer_error(out, max, &q, (enum dns_rcode)r);
-	switch (zone_answer(s->zone, &q, out, max, NULL, s->pick++, &a)) {
+	switch (old_zone_answer(s->zone, &q, out, max, NULL, s->pick++, &a)) {
 	case ZONE_ANSWERED:
 		return (ssize_t)a.len;
 	case ZONE_CHASE:

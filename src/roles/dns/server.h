@@ -26,5 +26,5 @@ struct dns_asker {
 
 /* Returns the answer's length in `out` (which has room for `max`), DNS_LATER, or DNS_DROP when it
  * is none of ours to answer. `tcp` lifts the question's own limit on the size. */
-ssize_t dns_server_ask(struct dns_server *s, struct str question, bool tcp, uint8_t *out,
+ssize_t old_dns_server_ask(struct dns_server *s, struct str question, bool tcp, uint8_t *out,
 		       size_t max, const struct dns_asker *asker);

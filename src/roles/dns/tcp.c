@@ -91,7 +91,7 @@ static bool answer_one(struct client *c, struct str question)
 {
 	const struct dns_asker asker = { c, keep, answer_kept };
 	uint8_t *out = c->tcp->answer;
-	ssize_t n = dns_server_ask(c->tcp->server, question, true, out + 2, DNS_MESSAGE_BYTES_MAX,
+	ssize_t n = old_dns_server_ask(c->tcp->server, question, true, out + 2, DNS_MESSAGE_BYTES_MAX,
 				   &asker);
 
 	if (n > 0)
@@ -182,7 +182,7 @@ static void on_accepted(void *ctx, int fd, const struct addr *peer)
 	timer_start(t->loop, &c->idle, IDLE_MS);
 }
 
-struct dns_tcp *dns_tcp_new(struct loop *l, int fd, struct dns_server *s, struct err *e)
+struct dns_tcp *old_dns_tcp_new(struct loop *l, int fd, struct dns_server *s, struct err *e)
 {
 	struct dns_tcp *t = xcalloc(1, sizeof(*t));
 
@@ -199,7 +199,7 @@ struct dns_tcp *dns_tcp_new(struct loop *l, int fd, struct dns_server *s, struct
 	return t;
 }
 
-void dns_tcp_free(struct dns_tcp *t)
+void old_dns_tcp_free(struct dns_tcp *t)
 {
 	if (!t)
 		return;

@@ -7,5 +7,5 @@
 
 struct dns_tcp;
 /* `fd` listens; it is taken. */
-struct dns_tcp *dns_tcp_new(struct loop *l, int fd, struct dns_server *s, struct err *e);
-void dns_tcp_free(struct dns_tcp *t); /* closes every connection; NULL is nothing */
+struct dns_tcp *old_dns_tcp_new(struct loop *l, int fd, struct dns_server *s, struct err *e);
+void old_dns_tcp_free(struct dns_tcp *t); /* closes every connection; NULL is nothing */

@@ -128,7 +128,7 @@ static int answer_batch(struct dns_udp *u, int n)
 		if (u->in[i].msg_hdr.msg_flags & MSG_TRUNC)
 			continue;
 		take_route(&u->routes[i], &u->in[i].msg_hdr);
-		ssize_t len = dns_server_ask(u->server, question, false, u->answers[n_out],
+		ssize_t len = old_dns_server_ask(u->server, question, false, u->answers[n_out],
 					     DNS_UDP_BYTES_MAX, &asker);
 		if (len <= 0)
 			continue;
@@ -166,7 +166,7 @@ static void on_ready(struct io *io, uint32_t events)
 	}
 }
 
-struct dns_udp *dns_udp_new(struct loop *l, int fd, struct dns_server *s, struct err *e)
+struct dns_udp *old_dns_udp_new(struct loop *l, int fd, struct dns_server *s, struct err *e)
 {
 	struct dns_udp *u = xcalloc(1, sizeof(*u));
 	int on = 1;
@@ -185,7 +185,7 @@ struct dns_udp *dns_udp_new(struct loop *l, int fd, struct dns_server *s, struct
 	return u;
 }
 
-void dns_udp_free(struct dns_udp *u)
+void old_dns_udp_free(struct dns_udp *u)
 {
 	if (!u)
 		return;

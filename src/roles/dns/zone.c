@@ -2,7 +2,7 @@
 
 #define SERVICE_NAME_LABEL "kubernetes.io/service-name"
 
-struct zone *zone_new(struct str domain, uint32_t ttl, uint32_t serial)
+struct zone *old_zone_new(struct str domain, uint32_t ttl, uint32_t serial)
 {
 	struct zone *z = xcalloc(1, sizeof(*z));
 	cleanup(freep) char *svc = xasprintf("svc." STR_FMT, STR_ARG(domain));
@@ -14,18 +14,18 @@ struct zone *zone_new(struct str domain, uint32_t ttl, uint32_t serial)
 	map_init(&z->services);
 	map_init(&z->slices);
 	if (!dns_name_from_text(domain, &z->name) || !dns_name_from_text(str_of(svc), &z->svc)) {
-		zone_free(z);
+		old_zone_free(z);
 		return NULL;
 	}
 	return z;
 }
 
-void zone_set_synced(struct zone *z)
+void old_zone_set_synced(struct zone *z)
 {
 	z->synced = true;
 }
 
-bool zone_synced(const struct zone *z)
+bool old_zone_synced(const struct zone *z)
 {
 	return z->synced;
 }
@@ -265,7 +265,7 @@ static void service_free(void *p)
 {
 	struct zone_service *s = p;
 
-	service_unload(s);
+	old_service_unload(s);
 	free(s->refs);
 	free(s->key);
 	free(s->owner);
@@ -280,30 +280,30 @@ static void service_drop_if_unused(struct zone *z, struct zone_service *s)
 	service_free(s);
 }
 
-void zone_put_service(struct zone *z, const json_t *obj)
+void old_zone_put_service(struct zone *z, const json_t *obj)
 {
 	struct zone_service *s = service_get(z, jx_namespace(obj), jx_name(obj));
 
 	if (!s)
 		return;
 	service_withdraw(z, s); /* nodes point into what is replaced now */
-	service_load(s, obj);
+	old_service_load(s, obj);
 	service_publish(z, s);
 }
 
-void zone_del_service(struct zone *z, const json_t *obj)
+void old_zone_del_service(struct zone *z, const json_t *obj)
 {
 	struct zone_service *s = service_get(z, jx_namespace(obj), jx_name(obj));
 
 	if (!s)
 		return;
 	service_withdraw(z, s);
-	service_unload(s);
+	old_service_unload(s);
 	service_publish(z, s);
 	service_drop_if_unused(z, s);
 }
 
-void zone_del_slice(struct zone *z, const json_t *obj)
+void old_zone_del_slice(struct zone *z, const json_t *obj)
 {
 	cleanup(freep) char *key = key_text(jx_namespace(obj), jx_name(obj));
 	struct zone_slice *old = key ? map_del_c(&z->slices, key) : NULL;
@@ -312,12 +312,12 @@ void zone_del_slice(struct zone *z, const json_t *obj)
 		return;
 	struct zone_service *s = old->service;
 	service_withdraw(z, s);
-	slice_free(old);
+	old_slice_free(old);
 	service_publish(z, s);
 	service_drop_if_unused(z, s);
 }
 
-void zone_put_slice(struct zone *z, const json_t *obj)
+void old_zone_put_slice(struct zone *z, const json_t *obj)
 {
 	const char *ns = jx_namespace(obj), *owner = jx_label(obj, SERVICE_NAME_LABEL);
 	cleanup(freep) char *key = key_text(ns, jx_name(obj));
@@ -325,7 +325,7 @@ void zone_put_slice(struct zone *z, const json_t *obj)
 	struct zone_service *s = owner ? service_get(z, ns, owner) : NULL;
 
 	if (old && old->service != s) {
-		zone_del_slice(z, obj);
+		old_zone_del_slice(z, obj);
 		old = NULL;
 		s = owner ? service_get(z, ns, owner) : NULL;
 	}
@@ -333,8 +333,8 @@ void zone_put_slice(struct zone *z, const json_t *obj)
 		return;
 	service_withdraw(z, s);
 	if (old)
-		slice_free(old);
-	struct zone_slice *slice = slice_load(obj);
+		old_slice_free(old);
+	struct zone_slice *slice = old_slice_load(obj);
 	slice->service = s;
 	list_append(&s->slices, &slice->link);
 	map_put_c(&z->slices, key, slice);
@@ -348,7 +348,7 @@ static bool namespace_name(const json_t *obj, struct dns_name *ret)
 	return name && dns_name_from_text(str_of(name), ret) && ret->labels == 1;
 }
 
-void zone_put_namespace(struct zone *z, const json_t *obj)
+void old_zone_put_namespace(struct zone *z, const json_t *obj)
 {
 	struct dns_name n;
 
@@ -356,7 +356,7 @@ void zone_put_namespace(struct zone *z, const json_t *obj)
 		node_put(z, NULL, NODE_NAMESPACE, n.wire, n.len - 1u);
 }
 
-void zone_del_namespace(struct zone *z, const json_t *obj)
+void old_zone_del_namespace(struct zone *z, const json_t *obj)
 {
 	struct dns_name n;
 	struct zone_node *node;
@@ -368,14 +368,14 @@ void zone_del_namespace(struct zone *z, const json_t *obj)
 		node_remove(z, node);
 }
 
-void zone_free(struct zone *z)
+void old_zone_free(struct zone *z)
 {
 	if (!z)
 		return;
 	for (struct map_iter it = { 0 }; map_next(&z->services, &it);)
 		service_withdraw(z, it.value);
 	for (struct map_iter it = { 0 }; map_next(&z->slices, &it);)
-		slice_free(it.value);
+		old_slice_free(it.value);
 	map_done(&z->slices, NULL);
 	map_done(&z->services, service_free);
 	map_done(&z->reverse, free);

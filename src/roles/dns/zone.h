@@ -11,19 +11,19 @@
 
 struct zone;
 /* `serial` is the SOA's first; every change counts it up. */
-struct zone *zone_new(struct str domain, uint32_t ttl, uint32_t serial);
-void zone_free(struct zone *z); /* NULL is nothing */
+struct zone *old_zone_new(struct str domain, uint32_t ttl, uint32_t serial);
+void old_zone_free(struct zone *z); /* NULL is nothing */
 /* Until then all questions are answered with SERVFAIL: a denial would be kept by the asker. */
-void zone_set_synced(struct zone *z);
-bool zone_synced(const struct zone *z);
+void old_zone_set_synced(struct zone *z);
+bool old_zone_synced(const struct zone *z);
 
 /* Objects as the API serves them; put adds or replaces. Fields that make no sense are left out. */
-void zone_put_namespace(struct zone *z, const json_t *obj);
-void zone_del_namespace(struct zone *z, const json_t *obj);
-void zone_put_service(struct zone *z, const json_t *obj);
-void zone_del_service(struct zone *z, const json_t *obj);
-void zone_put_slice(struct zone *z, const json_t *obj);
-void zone_del_slice(struct zone *z, const json_t *obj);
+void old_zone_put_namespace(struct zone *z, const json_t *obj);
+void old_zone_del_namespace(struct zone *z, const json_t *obj);
+void old_zone_put_service(struct zone *z, const json_t *obj);
+void old_zone_del_service(struct zone *z, const json_t *obj);
+void old_zone_put_slice(struct zone *z, const json_t *obj);
+void old_zone_del_slice(struct zone *z, const json_t *obj);
 
 enum zone_verdict {
 	ZONE_ANSWERED,
@@ -38,6 +38,6 @@ struct zone_answer {
 /* `max` is what the transport takes. `chased` is NULL, or the answer about target; one without
  * records stands for an upstream that said nothing. `pick` starts the rotation of many addresses.
  */
-enum zone_verdict zone_answer(const struct zone *z, const struct dns_query *q, uint8_t *out,
+enum zone_verdict old_zone_answer(const struct zone *z, const struct dns_query *q, uint8_t *out,
 			      size_t max, const struct dns_message *chased, uint32_t pick,
 			      struct zone_answer *ret);

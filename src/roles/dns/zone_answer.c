@@ -366,7 +366,7 @@ static bool pod_ip(const uint8_t *label, struct zone_ip *ret)
 	for (size_t i = 0; i < n; i++)
 		if (text[i] == '-')
 			text[i] = separator;
-	return zone_ip_parse(text, ret);
+	return old_zone_ip_parse(text, ret);
 }
 
 static size_t answer_pod(struct reply *r, const uint8_t *key, unsigned labels)
@@ -518,7 +518,7 @@ static enum zone_verdict answer_reverse(struct reply *r, struct zone_answer *ret
 	return ZONE_ANSWERED;
 }
 
-enum zone_verdict zone_answer(const struct zone *z, const struct dns_query *q, uint8_t *out,
+enum zone_verdict old_zone_answer(const struct zone *z, const struct dns_query *q, uint8_t *out,
 			      size_t max, const struct dns_message *chased, uint32_t pick,
 			      struct zone_answer *ret)
 {

@@ -89,11 +89,11 @@ struct zone {
 };
 
 /* zone_load.c: objects into structs. */
-void service_load(struct zone_service *s, const json_t *obj);
-void service_unload(struct zone_service *s);
-struct zone_slice *slice_load(const json_t *obj);
-void slice_free(struct zone_slice *s);
-bool zone_ip_parse(const char *text, struct zone_ip *ret);
+void old_service_load(struct zone_service *s, const json_t *obj);
+void old_service_unload(struct zone_service *s);
+struct zone_slice *old_slice_load(const json_t *obj);
+void old_slice_free(struct zone_slice *s);
+bool old_zone_ip_parse(const char *text, struct zone_ip *ret);
 
 static inline bool zone_port_is(const struct zone_port *a, const struct zone_port *b)
 {

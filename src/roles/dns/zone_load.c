@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
-bool zone_ip_parse(const char *text, struct zone_ip *ret)
+bool old_zone_ip_parse(const char *text, struct zone_ip *ret)
 {
 	ret->len = 0;
 	if (!text)
@@ -58,9 +58,9 @@ static void load_ips(struct zone_service *s, const json_t *obj)
 	const json_t *list = jx_at(obj, "spec.clusterIPs");
 
 	for (size_t i = 0; i < json_array_size(list) && s->n_ips < ARRAY_LEN(s->ips); i++)
-		if (zone_ip_parse(json_string_value(json_array_get(list, i)), &s->ips[s->n_ips]))
+		if (old_zone_ip_parse(json_string_value(json_array_get(list, i)), &s->ips[s->n_ips]))
 			s->n_ips++;
-	if (!s->n_ips && zone_ip_parse(jx_str(obj, "spec.clusterIP"), &s->ips[0]))
+	if (!s->n_ips && old_zone_ip_parse(jx_str(obj, "spec.clusterIP"), &s->ips[0]))
 		s->n_ips = 1;
 }
 
@@ -70,14 +70,14 @@ static struct dns_name *load_external(const char *text)
 	struct zone_ip ip;
 	struct dns_name n;
 
-	if (!text || !text[0] || zone_ip_parse(text, &ip) || !dns_name_from_text(str_of(text), &n))
+	if (!text || !text[0] || old_zone_ip_parse(text, &ip) || !dns_name_from_text(str_of(text), &n))
 		return NULL;
 	struct dns_name *kept = xmalloc(sizeof(*kept));
 	*kept = n;
 	return kept;
 }
 
-void service_unload(struct zone_service *s)
+void old_service_unload(struct zone_service *s)
 {
 	ports_free(s->ports, s->n_ports);
 	free(s->external);
@@ -87,9 +87,9 @@ void service_unload(struct zone_service *s)
 	s->present = false;
 }
 
-void service_load(struct zone_service *s, const json_t *obj)
+void old_service_load(struct zone_service *s, const json_t *obj)
 {
-	service_unload(s);
+	old_service_unload(s);
 	s->present = true;
 	if (c_eq(jx_str(obj, "spec.type"), "ExternalName")) {
 		s->kind = KIND_EXTERNAL;
@@ -150,14 +150,14 @@ static void load_endpoint(struct zone_slice *s, const json_t *e)
 	for (size_t i = 0; i < json_array_size(addresses); i++) {
 		const char *text = json_string_value(json_array_get(addresses, i));
 		struct zone_endpoint *to = &s->endpoints[s->n_endpoints];
-		if (!zone_ip_parse(text, &to->ip))
+		if (!old_zone_ip_parse(text, &to->ip))
 			continue;
 		to->host = host_of(e, text);
 		s->n_endpoints++;
 	}
 }
 
-struct zone_slice *slice_load(const json_t *obj)
+struct zone_slice *old_slice_load(const json_t *obj)
 {
 	struct zone_slice *s = xcalloc(1, sizeof(*s));
 	const json_t *endpoints = json_object_get(obj, "endpoints");
@@ -170,7 +170,7 @@ struct zone_slice *slice_load(const json_t *obj)
 	return s;
 }
 
-void slice_free(struct zone_slice *s)
+void old_slice_free(struct zone_slice *s)
 {
 	for (size_t i = 0; i < s->n_endpoints; i++)
 		free(s->endpoints[i].host);

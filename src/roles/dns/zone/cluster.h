@@ -1,0 +1,26 @@
+/* cluster.h - what the API server says, kept in zones: informers, one zone for each set of kubernetes options.
+ *
+ * Main thread. Configurations that are reloaded find their zone again when its options are the same.
+ */
+#pragma once
+
+#include "net/addr.h"
+#include "roles/dns/worker.h"
+#include "roles/dns/zone/zone.h"
+
+struct cluster;
+struct informer;
+struct cluster *cluster_new(struct loop *l, struct kube_client *k, struct quiesce *q);
+void cluster_free(struct cluster *c); /* NULL is nothing */
+/* `synced` runs once, when what all zones need has been listed; again never, also when later zones are added. */
+void cluster_on_synced(struct cluster *c, void (*synced)(void *ctx), void *ctx);
+/* References a zone that has these options, and starts the informers it needs (pods only when they are). */
+struct zone *cluster_zone(struct cluster *c, const struct zone_options *o);
+void cluster_zone_put(struct cluster *c, struct zone *z); /* gives the reference back */
+/* For autopath: pods are watched from now on. */
+void cluster_want_pods(struct cluster *c);
+/* The namespace of the pod with this address; false: none that is not on the host network. Any worker. */
+bool cluster_pod_namespace(const struct cluster *c, const struct addr *a, char *out, size_t size);
+/* The informers' copies of Services and EndpointSlices; for ensure.c. */
+const struct informer *cluster_services(const struct cluster *c);
+const struct informer *cluster_slices(const struct cluster *c);

@@ -45,6 +45,7 @@ struct dns_block {
 	 * are answered in the call that read them. NULL: every question goes through the chain. */
 	struct zone *direct;
 	bool metrics;		     /* a prometheus directive is there, or the block is built in */
+	unsigned metrics_id;	     /* its first zone's place in the metrics (dns_metrics_config); 0: none yet */
 };
 
 struct dns_config {

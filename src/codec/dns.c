@@ -1,6 +1,6 @@
-#include "codec/dns.h"
-
 #include "codec/dns_int.h"
+
+#include "codec/dns_edns.h"
 
 #include <stdio.h>
 
@@ -195,6 +195,9 @@ static int take_opt(struct dns_query *q, const uint8_t *rr)
 	q->edns = true;
 	q->dnssec_ok = ttl & DNSSEC_OK;
 	q->udp_bytes = MIN(MAX(get_u16(rr + 2), DNS_UDP_BYTES_MIN), DNS_UDP_BYTES_MAX);
+	q->options = (struct str){ (const char *)rr + RR_FIXED_BYTES, get_u16(rr + 8) };
+	if (!dns_edns_valid(q->options))
+		return DNS_FORMERR;
 	return ttl >> 16 & 0xff ? DNS_BADVERS : 0;
 }
 
@@ -231,7 +234,7 @@ int dns_query_parse(struct str msg, struct dns_query *ret)
 		return -1;
 	ret->id = get_u16(p);
 	ret->flags = get_u16(p + 2);
-	ret->question = STR_NONE;
+	ret->question = ret->options = ret->reply_options = STR_NONE;
 	ret->edns = ret->dnssec_ok = false;
 	ret->udp_bytes = DNS_UDP_BYTES_MIN;
 	if (ret->flags & DNS_FLAGS_OPCODE)
@@ -257,7 +260,7 @@ void dns_answer_start(struct dns_writer *w, uint8_t *out, size_t max, const stru
 {
 	*w = (struct dns_writer){ .ptr = out, .max = max, .query = q, .len = DNS_HEADER_BYTES };
 	if (q->edns)
-		w->max -= DNS_OPT_BYTES;
+		w->max -= DNS_OPT_BYTES + q->reply_options.len;
 	if (!q->question.len)
 		return;
 	memcpy(out + w->len, q->question.ptr, q->question.len);
@@ -327,14 +330,17 @@ uint16_t dns_put_named(struct dns_writer *w, enum dns_section s, const struct dn
 
 static void put_opt(struct dns_writer *w, unsigned rcode)
 {
+	struct str options = w->query->reply_options;
 	uint8_t *p = w->ptr + w->len;
 
 	p[0] = 0;
 	set_u16(p + 1, DNS_OPT);
 	set_u16(p + 3, DNS_UDP_BYTES_MAX);
 	set_u32(p + 5, (uint32_t)(rcode >> 4) << 24 | (w->query->dnssec_ok ? DNSSEC_OK : 0));
-	set_u16(p + 9, 0);
-	w->len += DNS_OPT_BYTES;
+	set_u16(p + 9, (unsigned)options.len);
+	if (options.len)
+		memcpy(p + DNS_OPT_BYTES, options.ptr, options.len);
+	w->len += DNS_OPT_BYTES + options.len;
 	w->counts[DNS_ADDITIONAL]++;
 }
 
@@ -365,9 +371,11 @@ size_t dns_answer_error(uint8_t *out, size_t max, const struct dns_query *q, enu
 
 size_t dns_query_write(uint8_t *out, uint16_t id, const struct dns_query *q)
 {
+	struct dns_query ours = *q;
 	struct dns_writer w;
 
-	dns_answer_start(&w, out, DNS_UDP_BYTES_MIN, q);
+	ours.reply_options = STR_NONE;
+	dns_answer_start(&w, out, DNS_UDP_BYTES_MIN, &ours);
 	if (q->edns)
 		put_opt(&w, 0);
 	set_u16(out, id);

@@ -44,6 +44,7 @@ enum dns_rcode {
 	DNS_NOTIMP = 4,
 	DNS_REFUSED = 5,
 	DNS_BADVERS = 16,
+	DNS_BADCOOKIE = 23, /* RFC 7873 */
 };
 
 /* ---- names ---- */
@@ -72,6 +73,8 @@ struct dns_query {
 	struct str question;  /* name, type and class as sent: borrowed from the message */
 	bool edns, dnssec_ok;
 	uint16_t udp_bytes; /* how much the asker takes over UDP, already within our limits */
+	struct str options; /* of its OPT, well-formed (dns_edns.h): borrowed from the message */
+	struct str reply_options; /* what the answer's OPT gets; only with edns. Borrowed until the answer is made */
 };
 /* 0: answer it. Above 0: answer with this rcode (what could be read is in *ret). -1: never answer
  * (too short, or itself an answer). */
@@ -109,7 +112,7 @@ uint16_t dns_put(struct dns_writer *w, enum dns_section s, uint16_t owner_at, ui
 /* The same for an owner that is nowhere in the message yet. */
 uint16_t dns_put_named(struct dns_writer *w, enum dns_section s, const struct dns_name *owner,
 		       uint16_t type, uint32_t ttl, const struct dns_rdata *rd);
-/* Sets flags and counts, appends OPT if the query had one. Returns the message's length. */
+/* Sets flags and counts, appends OPT with the query's reply_options if it had one. Returns the message's length. */
 size_t dns_answer_finish(struct dns_writer *w, enum dns_rcode rcode, bool authoritative);
 /* A whole answer without records. */
 size_t dns_answer_error(uint8_t *out, size_t max, const struct dns_query *q, enum dns_rcode rcode);

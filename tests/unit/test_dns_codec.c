@@ -1,5 +1,5 @@
 /* DNS messages: what is answered, refused and dropped; names; answers that are cut, aged and copied. */
-#include "codec/dns.h"
+#include "codec/dns_edns.h"
 
 #include "base/buf.h"
 
@@ -45,6 +45,10 @@ static void test_queries(void **state)
 		{ "EDNS, tiny size", HEAD("0100", "0001000000000001") WEB "00010001 00 0029 0001 00000000 0000", 0, 512 },
 		{ "EDNS with an option", HEAD("0100", "0001000000000001") WEB
 		  "00010001 00 0029 0400 00000000 0004 000a0000", 0, 1024 },
+		{ "an option longer than its OPT", HEAD("0100", "0001000000000001") WEB
+		  "00010001 00 0029 0400 00000000 0005 000a0002 01", DNS_FORMERR, 1024 },
+		{ "half an option", HEAD("0100", "0001000000000001") WEB
+		  "00010001 00 0029 0400 00000000 0003 000a00", DNS_FORMERR, 1024 },
 		{ "EDNS version 1", HEAD("0100", "0001000000000001") WEB "00010001 00 0029 1000 00010000 0000", DNS_BADVERS, 1232 },
 		{ "two OPTs", HEAD("0100", "0001000000000002") WEB
 		  "00010001 00 0029 1000 00000000 0000 00 0029 1000 00000000 0000", DNS_FORMERR, 1232 },
@@ -353,6 +357,38 @@ static void test_copy_expands_names(void **state)
 	assert_int_equal(out[r.end - 1], 10);
 }
 
+static void test_options(void **state)
+{
+	struct dns_edns_reply reply = { 0 };
+	struct dns_edns_option o = { 0 };
+	struct dns_query q;
+	struct dns_message m;
+	uint8_t out[DNS_UDP_BYTES_MIN], big[DNS_REPLY_OPTIONS_BYTES];
+
+	(void)state;
+	assert_int_equal(dns_query_parse(msg(HEAD("0100", "0001000000000001") WEB
+					     "00010001 00 0029 0400 00000000 000a 00030000 000a0002 aabb"), &q), 0);
+	assert_true(dns_edns_next(q.options, &o));
+	assert_int_equal(o.code, DNS_OPTION_NSID);
+	assert_int_equal(o.value.len, 0);
+	assert_true(dns_edns_next(q.options, &o));
+	assert_int_equal(o.code, DNS_OPTION_COOKIE);
+	assert_memory_equal(o.value.ptr, "\xaa\xbb", 2);
+	assert_false(dns_edns_next(q.options, &o));
+	/* What the answer gets is at its end, within the limit. */
+	assert_true(dns_edns_put(&reply, DNS_OPTION_NSID, "me", 2));
+	assert_false(dns_edns_put(&reply, DNS_OPTION_PADDING, big, sizeof(big)));
+	q.reply_options = dns_edns_str(&reply);
+	size_t n = dns_answer_error(out, sizeof(out), &q, DNS_BADCOOKIE);
+	assert_true(dns_message_parse((struct str){ (char *)out, n }, &m));
+	assert_memory_equal(out + n - 8, "\0\6\0\3\0\2me", 8);
+	assert_int_equal(m.flags & DNS_FLAGS_RCODE, DNS_BADCOOKIE & 15);
+	assert_int_equal(out[n - 8 - 4], DNS_BADCOOKIE >> 4);
+	/* They are the client's affair, not an upstream's. */
+	n = dns_query_write(out, 1, &q);
+	assert_memory_equal(out + n - 2, "\0\0", 2);
+}
+
 static void test_query_write(void **state)
 {
 	struct dns_query q, again;
@@ -382,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_age_and_truncate),
 		cmocka_unit_test(test_bad_messages),
 		cmocka_unit_test(test_copy_expands_names),
+		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_query_write),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -389,3 +389,8 @@ void dns_set_id(uint8_t *msg, uint16_t id)
 {
 	set_u16(msg, id);
 }
+
+void dns_add_flags(uint8_t *msg, uint16_t flags)
+{
+	set_u16(msg + 2, get_u16(msg + 2) | flags);
+}

@@ -156,6 +156,7 @@ uint16_t dns_put_copy(struct dns_writer *w, enum dns_section s, const struct dns
 /* A query of our own: `q` under another id. `out` has at least DNS_UDP_BYTES_MIN bytes. */
 size_t dns_query_write(uint8_t *out, uint16_t id, const struct dns_query *q);
 void dns_set_id(uint8_t *msg, uint16_t id);
+void dns_add_flags(uint8_t *msg, uint16_t flags);
 
 #define DNS_FLAG_QR 0x8000
 #define DNS_FLAG_AA 0x0400

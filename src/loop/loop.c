@@ -15,6 +15,11 @@ static uint64_t clock_us(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+uint64_t loop_fresh_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
+}
+
 static void read_clock(struct loop *l)
 {
 	l->now_us = clock_us(CLOCK_MONOTONIC);

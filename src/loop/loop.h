@@ -19,6 +19,7 @@ void loop_run(struct loop *l);	/* until loop_stop */
 void loop_stop(struct loop *l);
 uint64_t loop_now_ms(const struct loop *l); /* CLOCK_MONOTONIC, read once per turn */
 uint64_t loop_now_us(const struct loop *l); /* the same reading */
+uint64_t loop_fresh_us(void);		    /* CLOCK_MONOTONIC, read now: for measuring within a turn */
 int64_t wall_now_ms(void);		    /* CLOCK_REALTIME, milliseconds since 1970 */
 
 /* A watched descriptor. `ready` gets EPOLLIN/EPOLLOUT/EPOLLHUP/EPOLLERR bits. Level-triggered. */

@@ -13,6 +13,7 @@ struct dns_metrics;
 struct metrics_shard_dns;
 struct dns_watch; /* observe/watch.h: query log and statistics on request */
 struct kernel_answers;
+struct udp_batch;
 struct config;
 struct kube_client;
 
@@ -38,7 +39,8 @@ struct dns_worker {
 	uint32_t pick;			/* counts questions: rotates many addresses */
 	struct metrics_shard_dns *metrics;
 	struct list free_requests;
-	size_t n_requests;		/* under way */
+	size_t n_free_requests, n_requests; /* waiting to be used again; under way */
+	struct udp_batch *udp_batch;	/* serve/udp.c; NULL until needed */
 	uint8_t space[65536], space2[65536]; /* request_space, and where answers are rendered */
 };
 

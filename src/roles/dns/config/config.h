@@ -44,6 +44,8 @@ struct dns_block {
 	/* The kubernetes plug-in's zone when nothing before it could want to see questions about the zone: such questions
 	 * are answered in the call that read them. NULL: every question goes through the chain. */
 	struct zone *direct;
+	struct plugin_instance **guards, **leaves; /* those of `plugins` with such a function; made when published */
+	size_t n_guards, n_leaves;
 	bool metrics;		     /* a prometheus directive is there, or the block is built in */
 	unsigned metrics_id;	     /* its first zone's place in the metrics (dns_metrics_config); 0: none yet */
 };

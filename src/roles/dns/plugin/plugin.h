@@ -8,7 +8,10 @@
 
 #include "roles/dns/config/directive.h"
 
+struct dns_client;
+struct dns_edns_reply;
 struct dns_name;
+struct dns_query;
 struct dns_shared;
 struct dns_worker;
 struct plugin_instance;
@@ -19,6 +22,11 @@ enum plugin_verdict {
 	PLUGIN_ANSWERED, /* request_set_answer or the like was called */
 	PLUGIN_LATER,	 /* request_resume will be called with one of the others */
 	PLUGIN_DROP,	 /* no answer at all */
+};
+
+struct plugin_refusal {
+	int rcode; /* enum dns_rcode */
+	bool truncate; /* TC: ask again over TCP */
 };
 
 /* What a directive's reading may need of its surroundings. */
@@ -50,6 +58,14 @@ struct plugin {
 	void (*worker_stop)(struct plugin_instance *i, struct dns_worker *w, void *state);
 	enum plugin_verdict (*ask)(struct request *r, struct plugin_instance *i);    /* NULL: no part in questions */
 	enum plugin_verdict (*answer)(struct request *r, struct plugin_instance *i); /* NULL: lets answers pass */
+	/* Before anything else, on the direct path as well: PLUGIN_NEXT lets the question pass, PLUGIN_ANSWERED answers with
+	 * *ret_rcode (and TC when *ret_truncate), PLUGIN_DROP says nothing. May put options into `reply`. May be NULL. */
+	enum plugin_verdict (*guard)(struct plugin_instance *i, struct dns_worker *w, const struct dns_client *c, struct dns_query *q,
+				     struct dns_edns_reply *reply, struct plugin_refusal *ret);
+	/* What is about to leave, complete: PLUGIN_NEXT, PLUGIN_DROP, or PLUGIN_ANSWERED: an empty one with *ret instead. May be
+	 * NULL. Response-rate limits. */
+	enum plugin_verdict (*leave)(struct plugin_instance *i, struct dns_worker *w, const struct dns_client *c, const struct dns_query *q,
+				     struct str answer, struct plugin_refusal *ret);
 	/* Could it do anything to a question about a name of this zone, or to its answer? NULL: always. False lets such
 	 * questions be answered at once, in user space or in the kernel, without passing it. */
 	bool (*touches)(const struct plugin_instance *i, const struct dns_name *zone);

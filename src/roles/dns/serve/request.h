@@ -31,11 +31,14 @@ struct request {
 	struct dns_config *config; /* kept until the end */
 	const struct dns_block *block;
 	struct dns_client client;
-	struct dns_query query; /* what is asked now: rewrite changes it. `question` lies in text_, lower case as asked */
+	struct dns_query query; /* what is asked now: rewrite changes it. `question` lies in text_, lower case */
 	struct dns_query asked; /* what the client asked; for a child, what its parent asked */
 	struct request *parent; /* NULL: a client's */
 	size_t at;		/* the plug-in that has it */
+	size_t first_;		/* where it came in */
 	bool back_;		/* the answer is on its way back */
+	bool stepping_, resumed_; /* a plug-in is being called; it resumed before it returned */
+	enum plugin_verdict verdict_;
 	unsigned depth, children;
 	uint64_t start_us;
 	struct {
@@ -43,6 +46,7 @@ struct request {
 		size_t len, cap_;
 	} answer;
 	enum request_source source;
+	const struct plugin_instance *by; /* who answered; NULL: nobody yet */
 	struct addr upstream;	/* FROM_UPSTREAM: who answered; len 0 otherwise */
 	json_t *trace;		/* not NULL: request_note appends to it (`portico dns query`) */
 	bool no_cache;		/* a prefetch: neither looks into the cache nor counts */

@@ -1,0 +1,11 @@
+/* tcp.h - DNS over TCP (RFC 7766) and TLS (RFC 7858): many questions on a connection, answered in whatever order they are
+ * ready.
+ */
+#pragma once
+
+#include "roles/dns/serve/server.h"
+
+struct dns_tcp;
+/* `fd` listens and stays the caller's; several workers may accept from it. `tls` (referenced): DNS over TLS; NULL without. */
+struct dns_tcp *dns_tcp_new(struct dns_worker *w, int fd, const struct dns_entrance *en, struct tls *tls, struct err *e) must_check;
+void dns_tcp_free(struct dns_tcp *t); /* closes every connection; NULL is nothing */

@@ -40,13 +40,16 @@ struct plugin_scope {
 };
 
 struct plugin_property { /* a line in its braces */
-	const char *name, *args, *doc;
+	const char *name; /* in capitals: stands for whatever word comes there ("ADDRESS"), which parse() judges */
+	const char *args;
+	const char *doc; /* "accepted; …": without effect here, which `portico dns check` tells */
 };
 struct plugin {
 	const char *name;
-	const char *args, *doc;			   /* of the directive itself: docs, and `portico dns plugins` */
+	const char *args, *doc;			   /* of the directive itself: docs, and `portico dns plugins`; as a property's */
 	const struct plugin_property *properties; /* name NULL ends; NULL: takes no braces. Others are refused for it */
 	bool more; /* directives of one name in a block are read one after the other into the same settings */
+	bool once; /* a second directive of its name in a block is refused */
 	/* One directive. *settings is NULL, or what an earlier directive made (`more`). */
 	int (*parse)(const struct directive *d, const struct plugin_scope *scope, void **settings, struct err *e);
 	void (*free_settings)(void *settings); /* also half-read ones; main thread */

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "codec/jx.h"
+#include "kube/object/pod_field.h"
 #include "roles/node/volume_payload.h"
 #include "roles/node/volume_task.h"
 

@@ -6,7 +6,7 @@
 
 #include "roles/node/cri.h"
 #include "roles/node/ctr_mounts.h"
-#include "roles/node/env.h"
+#include "kube/object/env.h"
 #include "roles/node/pod.h"
 
 #define CRI_SPEC_BYTES (8u << 20) /* environment and mounts of one container, with room */

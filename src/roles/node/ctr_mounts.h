@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/err.h"
-#include "roles/node/env.h"
+#include "kube/object/env.h"
 #include "roles/node/pod.h"
 
 #define TERMINATION_LOG_BYTES 4096 /* kubelet's MaxPodTerminationMessageLogLength per container */

@@ -1,6 +1,6 @@
 #include "roles/node/resources.h"
 
-#include "kube/object/quantity.h"
+#include "kube/object/pod_field.h"
 
 #define CPU_PERIOD_US 100000  /* the kernel's CFS default; kubelet keeps it */
 #define CPU_QUOTA_MIN_US 1000 /* the kernel refuses less */
@@ -8,15 +8,6 @@
 #define CPU_SHARES_MAX 262144
 #define OOM_GUARANTEED (-997)
 #define OOM_BEST_EFFORT 1000
-
-int64_t resource_milli(const json_t *container, const char *section, const char *name)
-{
-	const json_t *list = json_object_get(json_object_get(container, "resources"), section);
-	const char *text = json_string_value(json_object_get(list, name));
-	int64_t v;
-
-	return text && quantity_milli(str_of(text), &v) == 0 ? v : -1;
-}
 
 /* A missing request equals its limit (the API server fills it in; static objects may lack it). */
 static int64_t request_milli(const json_t *container, const char *name)

@@ -19,6 +19,3 @@ struct cpu_memory {
 };
 struct cpu_memory container_resources(const json_t *pod, const json_t *container,
 				      int64_t node_memory_bytes);
-
-/* spec.containers[].resources.<section>.<name>, in thousandths; -1 if absent. */
-int64_t resource_milli(const json_t *container, const char *section, const char *name);

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "codec/base64.h"
 #include "codec/jx.h"
+#include "kube/object/pod_field.h"
 
 #define DEFAULT_MODE 0644
 

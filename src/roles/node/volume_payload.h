@@ -39,7 +39,4 @@ struct payload_sources {
 int payload_build(const json_t *volume, const struct payload_sources *s,
 		  struct payload *ret_payload, struct err *e) must_check;
 
-/* fieldRef: "metadata.name", "metadata.labels['x']", "status.podIP", …; on the heap, NULL when
- * unknown. */
-char *pod_field_value(const json_t *pod, const char *field_path);
 bool path_is_inside(const char *relative); /* relative, and without ".." */

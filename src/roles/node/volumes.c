@@ -105,16 +105,7 @@ static const char *find_token(void *ctx, const json_t *source)
 
 static char *find_resource_field(void *ctx, const json_t *ref)
 {
-	const struct volumes *v = ctx;
-	size_t i;
-	const json_t *c;
-
-	json_array_foreach(
-		jx_at(v->pod->obj, "spec.containers"), i,
-		c) if (c_eq(jx_str(c, "name"),
-			    jx_str(ref, "containerName"))) return resource_field_value(v->pod->node,
-										       c, ref);
-	return NULL;
+	return resource_field_value(((const struct volumes *)ctx)->pod, NULL, ref);
 }
 
 /* A token is as private as the process that reads it: kubelet's rule for one common runAsUser. */

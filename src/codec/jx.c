@@ -1,53 +1,7 @@
 #include "codec/jx.h"
 
-#include "base/limits.h"
-
 #include <stdio.h>
 #include <time.h>
-
-/* jansson's own depth limit is a compile-time 2,048: too deep for what walks our trees recursively. */
-static bool too_deep(struct str text)
-{
-	int depth = 0;
-	bool in_string = false;
-
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.ptr[i];
-
-		if (in_string) {
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				in_string = false;
-		} else if (c == '"') {
-			in_string = true;
-		} else if (c == '{' || c == '[') {
-			if (++depth > LIMIT_JSON_DEPTH)
-				return true;
-		} else if (c == '}' || c == ']') {
-			depth--;
-		}
-	}
-	return false;
-}
-
-json_t *jx_parse(struct str text, size_t max_bytes, struct err *e)
-{
-	json_error_t je;
-
-	if (text.len > max_bytes) {
-		err_set(e, ERR_TOO_LARGE, "JSON text of %zu bytes is larger than %zu", text.len, max_bytes);
-		return NULL;
-	}
-	if (too_deep(text)) {
-		err_set(e, ERR_BAD_REQUEST, "JSON is nested deeper than %d levels", LIMIT_JSON_DEPTH);
-		return NULL;
-	}
-	json_t *v = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &je);
-	if (!v)
-		err_set(e, ERR_BAD_REQUEST, "%s at line %d column %d", je.text, je.line, je.column);
-	return v;
-}
 
 static int dump_chunk(const char *text, size_t len, void *ctx)
 {

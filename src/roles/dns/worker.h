@@ -27,8 +27,9 @@ struct dns_shared {
 	struct dns_metrics *metrics;	/* observe/metrics.h */
 	struct dns_watch *watch;
 	struct kernel_answers *kernel;	/* kernel/kernel.h; NULL: the kernel answers nothing */
-	struct dns_worker *workers;
+	struct dns_worker **workers;
 	unsigned n_workers;
+	bool stopping;			/* set before the workers are told to end */
 	bool lame;			/* atomic: going away soon; still answers, but is not ready (health's lameduck) */
 };
 

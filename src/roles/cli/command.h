@@ -1,9 +1,8 @@
 /* command.h - what each command file offers to the table in cli.c. */
 #pragma once
 
+#include "base/version.h"
 #include "roles/config.h"
-
-#define PORTICO_VERSION "0.1.0"
 
 struct command {
 	const char *name, *args, *summary, *help; /* args: "FILE|DIR" as shown in usage */

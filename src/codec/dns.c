@@ -100,7 +100,7 @@ const char *dns_name_text(const struct dns_name *n, char out[DNS_NAME_TEXT_BYTES
 	for (size_t at = 0; n->wire[at]; at += 1 + (size_t)n->wire[at]) {
 		for (size_t i = 1; i <= n->wire[at]; i++) {
 			uint8_t c = n->wire[at + i];
-			if (c > ' ' && c < 0x7f && c != '.' && c != '\\')
+			if (c > ' ' && c < 0x7f && !strchr(".\\;\"@()$", c))
 				out[o++] = (char)c;
 			else
 				o += (size_t)sprintf(out + o, "\\%03u", c);

@@ -42,5 +42,6 @@ void config_print_help(void);
 void config_print_names(void); /* " --data-dir --run-dir …", for shell completion */
 #define CONFIG_WORKERS_MAX 128 /* --workers: more threads than this want several processes */
 #define CONFIG_WORKERS_AUTO_MAX 8 /* what 0 means on a machine with more CPUs: the rest belongs to the pods */
+#define CONFIG_DNS_SOCKETS_MAX 8 /* UDP sockets that the supervisor opens for DNS' threads */
 unsigned config_workers(const struct config *c); /* how many threads `workers` asks for: at least 1 */
 int config_check(const struct config *c, struct err *e) must_check; /* names the setting and the way out */

@@ -6,7 +6,7 @@
 enum child_state { CHILD_STOPPED, CHILD_STARTING, CHILD_READY, CHILD_WAITING /* for its restart */ };
 const char *child_state_name(enum child_state s);
 
-#define CHILD_FDS_MAX 8
+#define CHILD_FDS_MAX 16
 #define CHILD_ERROR_BYTES 256
 struct child {
 	const char *name;

@@ -14,7 +14,7 @@ struct supervisor_socket {
 	const char *name; /* "https", as role_listen_fd knows it */
 	int fd;
 };
-#define SUPERVISOR_SOCKETS_MAX 8
+#define SUPERVISOR_SOCKETS_MAX 24
 struct supervisor_sockets {
 	struct supervisor_socket at[SUPERVISOR_SOCKETS_MAX];
 	size_t n;

@@ -223,6 +223,24 @@ bool request_ask(struct request *r, const struct dns_name *name, uint16_t type, 
 	return true;
 }
 
+void request_ask_again(struct request *r, request_done_fn *done, void *ctx)
+{
+	struct request *again = request_new(r->worker);
+
+	again->config = dns_config_ref(r->config);
+	again->block = r->block;
+	again->client = r->client;
+	again->first_ = again->at = r->at + 1;
+	again->no_cache = true;
+	again->done = done;
+	again->done_ctx = ctx;
+	again->start_us = loop_now_us(r->worker->loop);
+	again->query = r->query;
+	request_change(again, &again->query.name, r->query.type);
+	asked_own(again, &r->asked);
+	go_on(again);
+}
+
 /* ---- for plug-ins ---- */
 
 void *request_state(struct request *r, struct plugin_instance *i)

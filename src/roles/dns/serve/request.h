@@ -72,6 +72,9 @@ void request_resume(struct request *r, enum plugin_verdict v);
 /* Asks another question, from the top of the block that its name belongs to, or (`below`) behind the plug-in that has r now.
  * `done` runs once, on this worker, possibly before this returns; the child is freed after it. False: too many, too deep. */
 bool request_ask(struct request *r, const struct dns_name *name, uint16_t type, bool below, request_done_fn *done, void *ctx) must_check;
+/* Asks r's own question once more behind the plug-in that has it (no_cache is set), on nobody's behalf: it may outlive r.
+ * `done` as above. For caches that refresh what they keep. */
+void request_ask_again(struct request *r, request_done_fn *done, void *ctx);
 /* What is asked from now on, by the plug-ins behind: the name is copied. */
 void request_change(struct request *r, const struct dns_name *name, uint16_t type);
 void request_on_end(struct request *r, size_t at, void (*fn)(void *scratch)); /* for scratch[at] */

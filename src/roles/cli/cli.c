@@ -78,6 +78,26 @@ int take_output(const struct command *cmd, int *argc, char **argv, bool *ret_jso
 	return 0;
 }
 
+int take_option(const struct command *cmd, int *argc, char **argv, const char *name, const char *letter, const char **ret_value)
+{
+	size_t n = strlen(name);
+
+	for (int i = 1; i < *argc; i++) {
+		bool alone = strcmp(argv[i], name) == 0 || strcmp(argv[i], letter) == 0;
+		if (!alone && !(strncmp(argv[i], name, n) == 0 && argv[i][n] == '='))
+			continue;
+		if (alone && i + 1 == *argc) {
+			usage_error(cmd, "%s needs a value", argv[i]);
+			return -1;
+		}
+		*ret_value = alone ? argv[i + 1] : argv[i] + n + 1;
+		if (alone)
+			drop_arg(argc, argv, i);
+		drop_arg(argc, argv, i--);
+	}
+	return 0;
+}
+
 static void print_help(void)
 {
 	printf("portico %s - Kubernetes from `kubectl apply` to an answer, in one program\n\nUsage: portico COMMAND [settings]\n\n"

@@ -2,6 +2,7 @@
 
 #include "codec/jx.h"
 #include "roles/cli/admin_client.h"
+#include "roles/cli/explain_env.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -291,6 +292,8 @@ static int run(struct config *c, int argc, char **argv)
 	struct err e;
 	bool json;
 
+	if (argc > 1 && strcmp(argv[1], "env") == 0)
+		return explain_env(c, argc - 1, argv + 1);
 	if (take_output(&command_explain, &argc, argv, &json) < 0)
 		return 2;
 	buf_init(&path, PATH_BYTES_MAX);
@@ -313,13 +316,21 @@ static int run(struct config *c, int argc, char **argv)
 }
 
 const struct command command_explain = {
-	"explain", "URL [-H 'NAME: VALUE'] [-X METHOD] [--client ADDRESS] [--output text|json]",
-	"Tell what the ingress proxy would do with a request, and why.",
+	"explain", "URL|env POD [--output text|json]",
+	"Tell what the ingress proxy would do with a request, or where a pod's environment comes from, and why.",
+	"portico explain URL [-H 'NAME: VALUE'] [-X METHOD] [--client ADDRESS]\n"
 	"Asks the running proxy which Ingress and path match, which annotations are in force, what redirects or refuses the\n"
 	"request, which canary and endpoint it would go to, with which target and headers, and where that differs from\n"
 	"ingress-nginx. Nothing is sent to the Service.\n\n"
 	"  -H 'NAME: VALUE'   a header of the request; may be repeated\n"
 	"  -X METHOD          its method [GET]\n"
-	"  --client ADDRESS   who asks [127.0.0.1]",
+	"  --client ADDRESS   who asks [127.0.0.1]\n\n"
+	"portico explain env POD [-n NAMESPACE] [--container NAME] [--show-secrets]\n"
+	"Every environment variable of a container with what it comes from (its own value, a ConfigMap's or Secret's key, a\n"
+	"field, a Service) and what it hides; Services that are left out, and why; what cannot be resolved. Asks the cluster of\n"
+	"--kubeconfig, $KUBECONFIG or ~/.kube/config. The exit status is 1 when something cannot be resolved.\n\n"
+	"  -n NAMESPACE       the pod's [default]\n"
+	"  --container NAME   which one [the pod's default, else its first]\n"
+	"  --show-secrets     show values that come from Secrets, or were made with them",
 	run,
 };

@@ -17,4 +17,7 @@ int fail(const struct err *e); /* prints "portico: …"; returns 1 */
 bool colours_wanted(int fd);   /* a terminal, and NO_COLOR is not set (no-color.org) */
 /* Takes "--output json|text" out of argv; -1 after a usage message. */
 int take_output(const struct command *cmd, int *argc, char **argv, bool *ret_json);
+/* Takes "--name VALUE", "--name=VALUE" and "-l VALUE" out of argv; *ret_value stays when there is none. -1 after a usage
+ * message. */
+int take_option(const struct command *cmd, int *argc, char **argv, const char *name, const char *letter, const char **ret_value);
 bool take_flag(int *argc, char **argv, const char *flag);

@@ -110,6 +110,18 @@ static char *user_path(uid_t *ret_uid, gid_t *ret_gid)
 	return xasprintf("%s/.kube/config", home && home[0] ? home : "/root");
 }
 
+char *kubeconfig_find(const struct config *c)
+{
+	uid_t uid;
+	gid_t gid;
+	cleanup(freep) char *path = c->kubeconfig ? xstrdup(c->kubeconfig) : user_path(&uid, &gid);
+	cleanup(freep) char *admin = xasprintf("%s/admin.kubeconfig", c->data_dir);
+
+	if (!c->kubeconfig && access(path, F_OK) == -1 && access(admin, R_OK) == 0)
+		return TAKE_PTR(admin);
+	return TAKE_PTR(path);
+}
+
 static json_t *load_yaml(const char *path, struct err *e)
 {
 	struct buf text;

@@ -16,5 +16,8 @@ char *kubeconfig_text(const char *server, const char *ca_path, const char *cert_
 /* Merges <data-dir>/admin.kubeconfig into the calling user's file ($KUBECONFIG, else ~/.kube/config of $SUDO_USER or
  * of this user). *ret_path is that file, on the heap; *ret_current says whether "portico" is the current context. */
 int kubeconfig_merge_user(const struct config *c, char **ret_path, bool *ret_current, struct err *e) must_check;
+/* Where kubectl would look ($KUBECONFIG, ~/.kube/config), after --kubeconfig; <data-dir>/admin.kubeconfig when there is
+ * none of these. On the heap. */
+char *kubeconfig_find(const struct config *c);
 /* The merge itself: adds or replaces the entries called "portico" of `ours` in `theirs`. Exposed for tests. */
 void kubeconfig_merge(json_t *theirs, const json_t *ours);

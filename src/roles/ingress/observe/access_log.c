@@ -2,7 +2,7 @@
 
 #include "loop/quiesce.h"
 #include "roles/ingress/http/variable.h"
-#include "roles/ingress/observe/log_out.h"
+#include "base/log_out.h"
 #include "roles/ingress/observe/metrics.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "roles/ingress/observe/log_out.h"
+#include "base/log_out.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ static int open_stdout(struct err *e)
 		if (fd != -1 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
 			fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	}
-	return fd == -1 ? err_errno(e, errno, "access log: standard output") : fd;
+	return fd == -1 ? err_errno(e, errno, "standard output") : fd;
 }
 
 static int open_path(const char *path, struct err *e)

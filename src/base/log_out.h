@@ -1,4 +1,4 @@
-/* log_out.h - where the access log's lines go: a descriptor shared by all workers, replaced when the file is reopened.
+/* log_out.h - where a log's lines go: a descriptor shared by several threads, that never makes them wait.
  *
  * Streams (pipes, terminals, sockets) take what fits now; regular files take everything, so log_out_write on them belongs on
  * a thread. Lines of several workers never mix: what is left of a line is written before anything else.

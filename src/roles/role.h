@@ -35,6 +35,8 @@ struct role {
 	/* SIGQUIT came: another process serves on the same sockets; finish what is under way, then loop_stop. NULL: two
 	 * processes of this role cannot run at once. */
 	void (*drain)(struct role_ctx *ctx);
+	/* The first SIGTERM or SIGINT came. True: the role goes on for a while, and stops the loop itself. NULL: it stops. */
+	bool (*stopping)(struct role_ctx *ctx);
 	const struct role_command *commands; /* name NULL ends; NULL: none */
 };
 extern const struct role role_apiserver, role_controllers, role_node, role_proxy, role_dns, role_lb, role_ingress;

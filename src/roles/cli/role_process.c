@@ -62,20 +62,26 @@ int role_listen_fd(const char *name)
 	return -1;
 }
 
-static void on_stop_signal(void *ctx, int signo)
-{
-	log_info("stopping on %s", strsignal(signo));
-	loop_stop(ctx);
-}
-
-struct draining {
+struct ending {
 	const struct role *role;
 	struct role_ctx *ctx;
+	bool stopping;
 };
+
+static void on_stop_signal(void *arg, int signo)
+{
+	struct ending *d = arg;
+	bool first = !d->stopping;
+
+	log_info("stopping on %s", strsignal(signo));
+	d->stopping = true;
+	if (!first || !d->role->stopping || !d->role->stopping(d->ctx))
+		loop_stop(d->ctx->loop);
+}
 
 static void on_drain_signal(void *arg, int signo)
 {
-	const struct draining *d = arg;
+	const struct ending *d = arg;
 
 	log_info("another process has taken over (%s): finishing what is under way", strsignal(signo));
 	d->role->drain(d->ctx);
@@ -144,12 +150,13 @@ static int role_start(struct role_ctx *ctx, const struct role *r, struct err *e)
 {
 	cleanup(freep) char *writable = xasprintf("%s/%s", ctx->config->data_dir, r->name);
 
-	if (loop_on_signal(ctx->loop, SIGTERM, on_stop_signal, ctx->loop, e) < 0 ||
-	    loop_on_signal(ctx->loop, SIGINT, on_stop_signal, ctx->loop, e) < 0)
+	static struct ending ending;
+
+	ending = (struct ending){ r, ctx, false };
+	if (loop_on_signal(ctx->loop, SIGTERM, on_stop_signal, &ending, e) < 0 ||
+	    loop_on_signal(ctx->loop, SIGINT, on_stop_signal, &ending, e) < 0)
 		return -1;
-	static struct draining draining;
-	draining = (struct draining){ r, ctx };
-	if (r->drain && loop_on_signal(ctx->loop, SIGQUIT, on_drain_signal, &draining, e) < 0)
+	if (r->drain && loop_on_signal(ctx->loop, SIGQUIT, on_drain_signal, &ending, e) < 0)
 		return -1;
 	if (r->prepare && r->prepare(ctx, e) < 0)
 		return -1;

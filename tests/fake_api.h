@@ -20,6 +20,7 @@ struct fake_api {
 	struct http_exchange *watch;	  /* the one that is open, or NULL */
 	unsigned lists, pages, watches, requests;
 	int refuse_lists;		  /* this many answer 500 */
+	int break_lists;		  /* this many end in the middle of an item */
 	int expire_pages;		  /* this many continue tokens answer 410 */
 	char last_query[512], last_method[16], last_path[256], last_authorization[256], last_accept[256];
 	char last_type[128];
@@ -73,6 +74,13 @@ static inline void fake_list(struct fake_api *f, struct http_exchange *x, const 
 		jx_set_str(list, "metadata.continue", next);
 	}
 	fake_reply(x, 200, list);
+}
+
+static inline void fake_broken_list(struct http_exchange *x)
+{
+	http_reply(x, 200, NULL, 0,
+		   STR("{\"kind\":\"ThingList\",\"apiVersion\":\"v1\",\"items\":[{\"metadata\":{\"name\":\"a\","
+		       "\"namespace\":\"ns\",\"uid\":\"uid-a\",\"resourceVersion\":\"2\"},\"data\":{\"v\":\"1\"}},7]}"));
 }
 
 static inline void fake_watch_closed(void *ctx)
@@ -147,6 +155,9 @@ static inline void fake_request(void *ctx, struct http_exchange *x)
 	} else if (f->refuse_lists > 0) {
 		f->refuse_lists--;
 		fake_reply(x, 500, fake_status(500, "InternalError", "not today"));
+	} else if (f->break_lists > 0) {
+		f->break_lists--;
+		fake_broken_list(x);
 	} else if (from && f->expire_pages > 0) {
 		f->expire_pages--;
 		fake_reply(x, 410, fake_status(410, "Expired", "the continue token is too old"));

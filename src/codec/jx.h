@@ -15,6 +15,20 @@
 /* Refuses what is larger than max_bytes, deeper than LIMIT_JSON_DEPTH, not UTF-8, or has bytes behind the value.
  * Of duplicate members the last wins (as Go decodes); strict callers find them with jx_duplicate. */
 json_t *jx_parse(struct str text, size_t max_bytes, struct err *e) must_check;
+/* A member that the caller never reads: `name` in an object that is (or whose array is) the member `of`; "" is the whole.
+ * Objects and arrays of these names may be left out, unlooked at but for their brackets. A table of them ends with one that has no name. */
+struct jx_unread {
+	struct str of, name;
+};
+json_t *jx_parse_read(struct str text, size_t max_bytes, const struct jx_unread *unread, struct err *e) must_check;
+/* Finds the end of an object or array while its text arrives: zeroed, then given the text from its bracket on, piece by
+ * piece. Returns the first byte behind it, or NULL while it goes on. Brackets are counted, not matched: what is between
+ * them may be anything. */
+struct jx_scan {
+	unsigned depth;
+	bool in_string, escaped;
+};
+const char *jx_scan(struct jx_scan *s, const char *p, const char *end);
 int jx_dump(const json_t *v, struct buf *out) must_check; /* compact, member order kept */
 char *jx_dump_text(const json_t *v);			  /* compact, on the heap */
 

@@ -14,6 +14,8 @@
 struct decoder {
 	const char *at, *end;
 	unsigned depth;
+	struct str of; /* the name of the innermost member that this is part of */
+	const struct jx_unread *unread;
 	struct buf unescaped; /* of the last string that had an escape */
 };
 
@@ -141,21 +143,47 @@ static json_t *decode_word(struct decoder *d, struct str word, json_t *v)
 	return v;
 }
 
+static bool is_unread(const struct decoder *d, struct str name)
+{
+	for (const struct jx_unread *u = d->unread; u && u->name.ptr; u++)
+		if (str_eq(u->name, name) && str_eq(u->of, d->of))
+			return true;
+	return false;
+}
+
+static bool skip_value(struct decoder *d)
+{
+	struct jx_scan s = { 0 };
+
+	skip_space(d);
+	if (d->at == d->end || !strchr("{[", *d->at))
+		return false;
+	const char *stop = jx_scan(&s, d->at, d->end);
+	d->at = stop ? stop : d->end;
+	return stop;
+}
+
 /* "name": value */
 static bool decode_member(struct decoder *d, json_t *obj)
 {
+	struct str outer = d->of, name;
 	bool ascii = true;
 	json_t *v;
 
 	if (!take(d, '"'))
 		return false;
-	struct str name = take_plain(d, &ascii);
+	name = take_plain(d, &ascii);
 	if (!ascii || !take(d, '"'))
 		return false;
 	skip_space(d);
-	if (!take(d, ':') || !(v = decode_value(d)))
+	if (!take(d, ':'))
 		return false;
-	return json_object_setn_new_nocheck(obj, name.ptr, name.len, v) == 0;
+	if (is_unread(d, name))
+		return skip_value(d);
+	d->of = name;
+	v = decode_value(d);
+	d->of = outer;
+	return v && json_object_setn_new_nocheck(obj, name.ptr, name.len, v) == 0;
 }
 
 static bool decode_element(struct decoder *d, json_t *array)
@@ -213,9 +241,9 @@ static json_t *decode_value(struct decoder *d)
 	}
 }
 
-static json_t *decode_plain(struct str text)
+static json_t *decode_plain(struct str text, const struct jx_unread *unread)
 {
-	struct decoder d = { .at = text.ptr, .end = text.ptr + text.len };
+	struct decoder d = { .at = text.ptr, .end = text.ptr + text.len, .of = STR(""), .unread = unread };
 	json_t *v;
 
 	buf_init(&d.unescaped, text.len);
@@ -227,6 +255,41 @@ static json_t *decode_plain(struct str text)
 	}
 	buf_done(&d.unescaped);
 	return v;
+}
+
+/* ---- where a value ends ---- */
+
+static const char *scan_string(struct jx_scan *s, const char *p, const char *end)
+{
+	for (; p < end; p++) {
+		if (s->escaped) {
+			s->escaped = false;
+		} else if (*p == '\\') {
+			s->escaped = true;
+		} else if (*p == '"') {
+			s->in_string = false;
+			return p + 1;
+		}
+	}
+	return end;
+}
+
+const char *jx_scan(struct jx_scan *s, const char *p, const char *end)
+{
+	while (p < end) {
+		if (s->in_string) {
+			p = scan_string(s, p, end);
+			continue;
+		}
+		char c = *p++;
+		if (c == '"')
+			s->in_string = true;
+		else if (c == '{' || c == '[')
+			s->depth++;
+		else if ((c == '}' || c == ']') && --s->depth == 0)
+			return p;
+	}
+	return NULL;
 }
 
 /* jansson's own depth limit is a compile-time 2,048: too deep for what walks our trees recursively. */
@@ -269,7 +332,7 @@ static json_t *decode_any(struct str text, struct err *e)
 	return v;
 }
 
-json_t *jx_parse(struct str text, size_t max_bytes, struct err *e)
+json_t *jx_parse_read(struct str text, size_t max_bytes, const struct jx_unread *unread, struct err *e)
 {
 	if (text.len > max_bytes) {
 		err_set(e, ERR_TOO_LARGE, "JSON text of %zu bytes is larger than %zu", text.len, max_bytes);
@@ -277,6 +340,11 @@ json_t *jx_parse(struct str text, size_t max_bytes, struct err *e)
 	}
 	if (!text.len)
 		text = STR("");
-	json_t *v = decode_plain(text);
+	json_t *v = decode_plain(text, unread);
 	return v ? v : decode_any(text, e);
+}
+
+json_t *jx_parse(struct str text, size_t max_bytes, struct err *e)
+{
+	return jx_parse_read(text, max_bytes, NULL, e);
 }

@@ -256,6 +256,22 @@ static void test_refused_lists(void **state)
 	expect(s, "synced ");
 }
 
+/* What came before the mistake is there already, and comes once. */
+static void test_broken_list(void **state)
+{
+	struct seen *s = *state;
+
+	s->api.break_lists = 2;
+	fake_put(&s->api, "a", "1");
+	fake_put(&s->api, "b", "1");
+	start(s, NULL);
+	expect(s, "+a=1 ");
+	assert_non_null(strstr(informer_error(s->informer), "behind item 1 of the list"));
+	assert_false(informer_synced(s->informer));
+	expect(s, "+b=1 synced ");
+	assert_null(informer_error(s->informer));
+}
+
 static void test_event_in_pieces(void **state)
 {
 	struct seen *s = *state;
@@ -404,6 +420,7 @@ int main(void)
 		T(test_gone_relists_with_the_difference),
 		T(test_broken_connection),
 		T(test_refused_lists),
+		T(test_broken_list),
 		T(test_event_in_pieces),
 		T(test_garbage_relists),
 		T(test_replaced_object),

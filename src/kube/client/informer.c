@@ -69,16 +69,32 @@ static void informer_expired(struct informer *i)
 
 /* ---- list ---- */
 
-static void learn_kind(struct informer *i, const json_t *list)
+/* Items do not say what they are: the list does, if it is a typed one. */
+static bool learn_kind(void *ctx, const json_t *list)
 {
+	struct informer *i = ctx;
 	const char *kind = jx_str(list, "kind");
 	size_t len = kind ? strlen(kind) : 0;
 
 	if (i->kind || len <= 4 || strcmp(kind + len - 4, "List") != 0)
-		return;
+		return i->kind;
 	i->kind = xstrndup(kind, len - 4);
 	i->api_version = xstrdup(jx_str(list, "apiVersion"));
+	return true;
 }
+
+static bool list_item(void *ctx, json_t *item)
+{
+	struct informer *i = ctx;
+
+	cache_apply(i, item);
+	return !i->freed;
+}
+
+static const struct list_stream_ops list_ops = { .head = learn_kind, .item = list_item };
+
+/* Written by servers for servers: half of an object's text, where it is kept. */
+static const struct jx_unread unread[] = { { STR("metadata"), STR("managedFields") }, { STR_NONE, STR_NONE } };
 
 static void list_complete(struct informer *i)
 {
@@ -99,15 +115,7 @@ static void list_complete(struct informer *i)
 static void list_page(struct informer *i, const json_t *list)
 {
 	const char *more = jx_str(list, "metadata.continue");
-	json_t *item;
-	size_t n;
 
-	learn_kind(i, list);
-	json_array_foreach(json_object_get(list, "items"), n, item) {
-		if (i->freed)
-			return;
-		cache_apply(i, item);
-	}
 	free(i->next_page);
 	i->next_page = more && more[0] ? xstrdup(more) : NULL;
 	if (i->next_page) {
@@ -118,28 +126,47 @@ static void list_page(struct informer *i, const json_t *list)
 	list_complete(i);
 }
 
-static void list_done(struct informer *i)
+static void list_bytes(struct informer *i, struct str bytes)
 {
-	struct err e = { 0 };
-	cleanup(json_decrefp) json_t *body = NULL;
+	struct err e;
 
-	if (i->in.overflow)
-		err_set(&e, ERR_TOO_LARGE, "the list is larger than %u bytes",
-			LIMIT_RESPONSE_BODY_BYTES);
-	else
-		body = jx_parse(buf_str(&i->in), LIMIT_RESPONSE_BODY_BYTES, &e);
-	buf_done(&i->in);
+	if (list_stream_put(&i->list, bytes, &e) == 0)
+		return;
+	http_call_cancel(i->call);
+	i->call = NULL;
+	list_stream_done(&i->list);
+	informer_failed(i, &e);
+}
+
+static void list_refused(struct informer *i)
+{
+	struct err e, ignored;
+	cleanup(json_decrefp) json_t *body = jx_parse(buf_str(&i->in), LINE_BYTES_MAX, &ignored);
+
 	if (i->status == 410)
 		informer_expired(i);
+	kube_status_error(i->status, body, &e);
+	informer_failed(i, &e);
+}
+
+static void list_done(struct informer *i)
+{
+	struct err e;
+
 	if (i->status != 200) {
-		kube_status_error(i->status, body, &e);
-		informer_failed(i, &e);
-	} else if (!body) {
-		informer_failed(i, &e);
-	} else {
-		i->failing = false;
-		list_page(i, body);
+		list_refused(i);
+		return;
 	}
+	cleanup(json_decrefp) json_t *list = list_stream_end(&i->list, &e);
+	list_stream_done(&i->list);
+	if (i->freed)
+		return;
+	if (!list) {
+		informer_failed(i, &e);
+		return;
+	}
+	i->failing = false;
+	list_page(i, list);
 }
 
 /* ---- watch ---- */
@@ -196,7 +223,7 @@ static void watch_line(struct informer *i, struct str line)
 
 	if (!str_trim(line).len)
 		return;
-	cleanup(json_decrefp) json_t *event = jx_parse(line, LINE_BYTES_MAX, &e);
+	cleanup(json_decrefp) json_t *event = jx_parse_read(line, LINE_BYTES_MAX, unread, &e);
 	if (!event || !json_is_object(event))
 		watch_broken(i, ERR_INTERNAL, event ? "a watch event is no object" : e.message);
 	else
@@ -271,10 +298,12 @@ static void on_data(void *ctx, struct str bytes)
 {
 	struct informer *i = ctx;
 
-	if (i->phase == PHASE_WATCH && i->status == 200)
-		watch_bytes(i, bytes);
+	if (i->status != 200)
+		buf_put_str(&i->in, bytes); /* cut short it is no JSON, and the status has to do */
+	else if (i->phase == PHASE_LIST)
+		list_bytes(i, bytes);
 	else
-		buf_put_str(&i->in, bytes);
+		watch_bytes(i, bytes);
 }
 
 static void on_done(void *ctx, const struct err *e, struct http_headers trailers)
@@ -338,7 +367,10 @@ static void informer_start(struct informer *i)
 	i->started_ms = loop_now_ms(i->loop);
 	i->scanned = 0;
 	buf_done(&i->in);
-	buf_init(&i->in, watch ? LINE_BYTES_MAX : LIMIT_RESPONSE_BODY_BYTES);
+	buf_init(&i->in, LINE_BYTES_MAX);
+	list_stream_done(&i->list);
+	if (!watch)
+		list_stream_init(&i->list, &list_ops, i, unread);
 	i->call = kube_raw_send(
 		i->kube,
 		&(struct kube_raw){ .method = "GET",
@@ -410,6 +442,7 @@ static void informer_reap(struct defer *d)
 	struct informer *i = container_of(d, struct informer, reaper);
 
 	cache_done(i);
+	list_stream_done(&i->list);
 	buf_done(&i->in);
 	free(i->path);
 	free(i->selectors);

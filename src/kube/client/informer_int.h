@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "kube/client/client_int.h"
 #include "kube/client/informer.h"
+#include "kube/client/list_stream.h"
 #include "kube/object/selector.h"
 
 enum phase { PHASE_LIST, PHASE_WATCH };
@@ -25,7 +26,8 @@ struct informer {
 
 	enum phase phase;
 	struct http_call *call;
-	struct buf in; /* the list's body, or the watch's unfinished line */
+	struct list_stream list;
+	struct buf in; /* the watch's unfinished line, or what a refusal says */
 	size_t scanned; /* bytes of `in` known to hold no line end */
 	int status;
 	uint64_t started_ms, failed_ms;

@@ -15,6 +15,7 @@ struct question {
 	struct dns_edns_reply reply;
 	size_t bytes, max;
 	uint8_t *out;
+	uint64_t start_us; /* while somebody watches; 0: not measured on the direct path */
 };
 
 /* The same once it has to wait: with copies of what the transport only lent. */
@@ -39,7 +40,7 @@ static uint16_t flags_of(const uint8_t *message)
 static void seen(const struct question *qn, size_t len, const struct request *r)
 {
 	const uint16_t flags = flags_of(qn->out);
-	const uint64_t us = r ? loop_fresh_us() - r->start_us : 0;
+	const uint64_t start = r ? r->start_us : qn->start_us, us = start ? loop_fresh_us() - start : 0;
 	const enum dns_rcode rcode = (enum dns_rcode)(flags & DNS_FLAGS_RCODE);
 	const enum request_source source = r ? r->source : FROM_ZONE;
 
@@ -70,6 +71,7 @@ static void seen(const struct question *qn, size_t len, const struct request *r)
 		.question_bytes = qn->bytes,
 		.answer_bytes = len,
 		.duration_us = us,
+		.answer = { (const char *)qn->out, len },
 	};
 	if (r)
 		watched.upstream = r->upstream;
@@ -214,6 +216,8 @@ ssize_t dns_server_ask(struct dns_worker *w, const struct dns_entrance *en, cons
 	struct question qn = { .w = w, .client = c, .bytes = question.len, .max = max, .out = out };
 	int r = dns_query_parse(question, &qn.q);
 
+	if (dns_watch_on())
+		qn.start_us = loop_fresh_us();
 	if (r < 0)
 		return DNS_DROP;
 	if (c->proto == DNS_UDP)

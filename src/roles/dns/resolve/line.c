@@ -124,6 +124,8 @@ bool try_start(struct try *t, const struct dns_query *q, struct try_how how)
 	if (how.cased)
 		random_fill(letters, sizeof(letters));
 	upstream_query_write(&t->query, q, line_random_id(), how.edns, how.cased ? letters : NULL);
+	if (how.no_recursion)
+		t->query.framed[2 + 2] &= (uint8_t)~(DNS_FLAG_RD >> 8);
 	return t->stream_wanted ? stream_send(t) : udp_send(t);
 }
 

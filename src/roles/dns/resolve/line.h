@@ -63,7 +63,7 @@ struct try {
 	bool again_; /* its connection was closed under it, and it went out on another one */
 };
 struct try_how {
-	bool tcp, edns, cased;
+	bool tcp, edns, cased, no_recursion;
 };
 void try_init(struct try *t, struct line *l, void (*done)(struct try *t, enum try_end end, enum upstream_reply reply, const struct dns_message *m));
 /* False: it cannot be sent, now or at all. */

@@ -300,3 +300,13 @@ void request_note(struct request *r, const char *fmt, ...)
 	va_end(ap);
 	json_array_append_new(r->trace, json_string(text));
 }
+
+void request_fail(struct request *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(r->failure, sizeof(r->failure), fmt, ap);
+	va_end(ap);
+	request_note(r, "%s", r->failure);
+}

@@ -25,6 +25,8 @@ typedef void request_done_fn(void *ctx, struct request *r); /* r->answer is the 
 #define REQUEST_DEPTH_MAX 8	/* questions that questions ask: ExternalName, DNS64, autopath */
 #define REQUEST_CHILDREN_MAX 16 /* in all, for one question of a client */
 
+#define REQUEST_FAILURE_BYTES 160
+
 struct request {
 	struct list link_;
 	struct dns_worker *worker;
@@ -55,6 +57,7 @@ struct request {
 	void (*on_end_[DNS_BLOCK_PLUGINS_MAX])(void *scratch);
 	request_done_fn *done;
 	void *done_ctx;
+	char failure[REQUEST_FAILURE_BYTES]; /* request_fail; "": none */
 	char text_[DNS_NAME_BYTES_MAX + 4], asked_text_[DNS_NAME_BYTES_MAX + 4];
 };
 
@@ -81,6 +84,9 @@ void request_on_end(struct request *r, size_t at, void (*fn)(void *scratch)); /*
 /* One step of `portico dns query`; nothing unless somebody explains. */
 void request_note(struct request *r, const char *fmt, ...) printf_like(2, 3);
 bool request_explains(const struct request *r); /* for notes that cost */
+/* Why the answer will be SERVFAIL or REFUSED, for the errors plug-in's log: "10.0.0.1:53: no answer within 2 s". Also a note.
+ * The last one counts. */
+void request_fail(struct request *r, const char *fmt, ...) printf_like(2, 3);
 
 /* ---- for who brings questions ---- */
 

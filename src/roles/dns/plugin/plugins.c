@@ -1,10 +1,37 @@
-/* The plug-ins, in the order in which questions pass them: CoreDNS' plugin.cfg, with ours where they belong. */
+/* The plug-ins, in the order in which questions pass them: CoreDNS' plugin.cfg, with ours where they belong: cookies and limits before everything. */
 #include "roles/dns/plugin/plugin.h"
 
-#define PLUGINS(X)                                                                                                          \
-	/* cookies ratelimit rrl: guards, before everything */                                                              \
-	/* tls reload bind debug ready health prometheus errors log local dns64 acl any loadbalance cache rewrite header */ \
-	/* autopath minimal template hosts kubernetes loop forward whoami */
+#define PLUGINS(X)                                                              \
+	/* cookies */                                                           \
+	/* ratelimit */                                                         \
+	/* rrl */                                                               \
+	/* tls */                                                               \
+	/* reload */                                                            \
+	/* nsid */                                                              \
+	/* bufsize */                                                           \
+	/* bind */                                                              \
+	/* debug */                                                             \
+	/* ready */                                                             \
+	/* health */                                                            \
+	/* prometheus */                                                        \
+	/* errors */                                                            \
+	/* log */                                                               \
+	/* local */                                                             \
+	/* dns64 */                                                             \
+	X(acl)                                                                  \
+	/* any */                                                               \
+	/* loadbalance */                                                       \
+	/* cache */                                                             \
+	/* rewrite */                                                           \
+	/* header */                                                            \
+	/* autopath */                                                          \
+	/* minimal */                                                           \
+	/* template */                                                          \
+	X(hosts)                                                                \
+	/* kubernetes */                                                        \
+	/* loop */                                                              \
+	/* forward */                                                           \
+	/* whoami */
 
 #define DECLARE(name) extern const struct plugin plugin_##name;
 #define ROW(name) &plugin_##name,

@@ -86,6 +86,16 @@ static void attrs_read(const struct rtattr **at, size_t max, const struct rtattr
 			at[a->rta_type & NLA_TYPE_MASK] = a;
 }
 
+static const char *kind_read(const struct rtattr *info)
+{
+	const struct rtattr *at[IFLA_INFO_KIND + 1];
+
+	if (!info)
+		return "";
+	attrs_read(at, IFLA_INFO_KIND, RTA_DATA(info), RTA_PAYLOAD(info));
+	return at[IFLA_INFO_KIND] ? RTA_DATA(at[IFLA_INFO_KIND]) : "";
+}
+
 static struct rtnl_link link_read(const struct nlmsghdr *h)
 {
 	const struct ifinfomsg *m = NLMSG_DATA(h);
@@ -97,6 +107,7 @@ static struct rtnl_link link_read(const struct nlmsghdr *h)
 		.type = m->ifi_type,
 		.flags = m->ifi_flags,
 		.name = at[IFLA_IFNAME] ? RTA_DATA(at[IFLA_IFNAME]) : "",
+		.kind = kind_read(at[IFLA_LINKINFO]),
 		.peer_nsid = at[IFLA_LINK_NETNSID] ? *(int32_t *)RTA_DATA(at[IFLA_LINK_NETNSID]) : -1,
 	};
 }

@@ -10,6 +10,7 @@
 struct rtnl_link {
 	int index;
 	const char *name;
+	const char *kind;  /* "veth", "bridge" …; "" for hardware */
 	uint16_t type;	   /* ARPHRD_ETHER … (net/if_arp.h) */
 	uint32_t flags;	   /* IFF_UP … */
 	int32_t peer_nsid; /* of the namespace its other end is in; -1: this one, or no other end */

@@ -16,6 +16,7 @@ struct zone;
 #define DNS_PORT 53
 #define DNS_TLS_PORT 853
 #define DNS_BLOCKS_MAX 256	   /* server blocks of one Corefile: stub domains are written one by one */
+#define DNS_ZONES_MAX 4096	   /* of all blocks: networks become up to 128 each */
 #define DNS_BLOCK_PLUGINS_MAX 32   /* plug-ins of one block: there are fewer kinds */
 
 enum dns_transport { DNS_PLAIN, DNS_TLS };
@@ -32,6 +33,7 @@ struct plugin_instance {
 
 struct dns_block {
 	struct dns_config *config;
+	struct corefile_line at;     /* the names in the text */
 	struct dns_name *zones;	     /* at least one; the root is "." */
 	size_t n_zones;
 	enum dns_transport transport;
@@ -54,6 +56,7 @@ struct dns_config {
 	struct dns_block *blocks;
 	size_t n_blocks;
 	struct corefile *text;	     /* owns words and lines */
+	struct block_index *index_;
 	unsigned refs_;		     /* atomic */
 	struct dns_shared *shared_;
 };
@@ -61,9 +64,16 @@ struct dns_config {
 /* Reads and checks; starts nothing. Every error names file, line, plug-in and the way out. `name` is the file's for errors
  * and for what it imports (relative to it). `scope` is what plug-ins need while parsing. */
 struct dns_config *dns_config_parse(struct str text, const char *name, const struct plugin_scope *scope, struct err *e) must_check;
+/* All that is wrong, not only the first: `tell` gets each. NULL when there was something. */
+typedef void dns_config_tell_fn(void *ctx, const char *text);
+struct dns_config *dns_config_check(struct str text, const char *name, const struct plugin_scope *scope, dns_config_tell_fn *tell,
+				    void *ctx) must_check;
+/* What has no effect here. */
+void dns_config_warnings(const struct dns_config *c, dns_config_tell_fn *tell, void *ctx);
 struct dns_config *dns_config_load(const char *path, const struct plugin_scope *scope, struct err *e) must_check;
 /* kubeadm's Corefile for this domain, with the machine's own resolvers: what is used when none is given. */
 char *dns_config_builtin(const char *cluster_domain);
+#define DNS_CONFIG_BUILTIN "built-in" /* its name */
 /* Frees one that was never published. NULL is nothing. */
 void dns_config_free(struct dns_config *c);
 /* The block for a name that came to a port: the longest zone. NULL: none, the answer is REFUSED. Any thread. */
@@ -74,3 +84,4 @@ void dns_block_find_direct(struct dns_block *b);
 void *dns_block_settings(const struct dns_block *b, const struct plugin *p);
 /* All files it came from, for whoever watches them: NULL-terminated, borrowed. */
 const char *const *dns_config_files(const struct dns_config *c);
+uint64_t dns_config_digest(const struct dns_config *c); /* the same for the same words, however they are laid out */

@@ -1,37 +1,39 @@
 /* The plug-ins, in the order in which questions pass them: CoreDNS' plugin.cfg, with ours where they belong: cookies and limits before everything. */
 #include "roles/dns/plugin/plugin.h"
 
-#define PLUGINS(X)                                                              \
-	/* cookies */                                                           \
-	/* ratelimit */                                                         \
-	/* rrl */                                                               \
-	/* tls */                                                               \
-	/* reload */                                                            \
-	/* nsid */                                                              \
-	/* bufsize */                                                           \
-	/* bind */                                                              \
-	/* debug */                                                             \
-	/* ready */                                                             \
-	/* health */                                                            \
-	/* prometheus */                                                        \
-	/* errors */                                                            \
-	/* log */                                                               \
-	/* local */                                                             \
-	/* dns64 */                                                             \
-	X(acl)                                                                  \
-	/* any */                                                               \
-	/* loadbalance */                                                       \
-	/* cache */                                                             \
-	/* rewrite */                                                           \
-	/* header */                                                            \
-	/* autopath */                                                          \
-	/* minimal */                                                           \
-	/* template */                                                          \
-	X(hosts)                                                                \
-	/* kubernetes */                                                        \
-	/* loop */                                                              \
-	/* forward */                                                           \
-	/* whoami */
+#define PLUGINS(X) \
+	/* X(cookies) */ \
+	/* X(ratelimit) */ \
+	/* X(rrl) */ \
+	X(timeouts) \
+	X(multisocket) \
+	X(reload) \
+	X(nsid) \
+	/* X(bufsize) */ \
+	X(bind) \
+	X(debug) \
+	/* X(ready) */ \
+	/* X(health) */ \
+	/* X(prometheus) */ \
+	/* X(errors) */ \
+	/* X(log) */ \
+	X(local) \
+	/* X(dns64) */ \
+	/* X(any) */ \
+	/* X(loadbalance) */ \
+	/* X(rewrite) */ \
+	/* X(autopath) */ \
+	X(acl) \
+	/* X(cache) */ \
+	/* X(header) */ \
+	/* X(minimal) */ \
+	X(tls) \
+	/* X(template) */ \
+	X(hosts) \
+	/* X(kubernetes) */ \
+	X(loop) \
+	X(forward) \
+	/* X(whoami) */ \
 
 #define DECLARE(name) extern const struct plugin plugin_##name;
 #define ROW(name) &plugin_##name,

@@ -355,6 +355,32 @@ static void test_tls_is_verified(void **state)
 	pki_done(&server);
 }
 
+/* The roots are read when they are first needed: the file named here is the one. */
+static void test_system_roots(void **state)
+{
+	struct pki ca = pki_make("authority of the system", NULL, NULL), server = pki_make("server", "IP:127.0.0.1", &ca);
+	struct tls *st = tls_server_new(&(struct tls_config){.cert_pem = str_of(server.cert_pem), .key_pem = str_of(server.key_pem)}, &e);
+	char path[] = "/tmp/test_subrequest.XXXXXX", text[64];
+	struct loopback t;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_equal(write(fd, ca.cert_pem, strlen(ca.cert_pem)), (ssize_t)strlen(ca.cert_pem));
+	close(fd);
+	setenv("SSL_CERT_FILE", path, 1);
+	loopback_start(&t, loop, st);
+	snprintf(text, sizeof(text), "https://127.0.0.1:%u/", t.port);
+	struct subrequest_ask a = {.method = STR("GET"), .url = str_of(text), .timeout_ms = 5000};
+	assert_false(ask(&a).failed);
+	assert_false(ask(&a).failed);
+	assert_int_equal(t.requests, 2);
+	loopback_stop(&t);
+	unlink(path);
+	tls_unref(st);
+	pki_done(&ca);
+	pki_done(&server);
+}
+
 static void test_too_many_origins(void **state)
 {
 	char text[64];
@@ -420,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_an_answer_that_is_too_long),
 		cmocka_unit_test(test_timeout_and_cancel),
 		cmocka_unit_test(test_a_kept_connection_that_was_closed),
+		cmocka_unit_test(test_system_roots),
 		cmocka_unit_test(test_tls_is_verified),
 		cmocka_unit_test(test_too_many_origins),
 	};

@@ -256,7 +256,6 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 		return -1;
 	if (shared_init(&in->shared, ctx, e) < 0)
 		return -1;
-	subrequest_load_roots(); /* now, as it reads files */
 	in->observe = observe_new(&in->shared, e);
 	if (!in->observe)
 		return -1;

@@ -17,27 +17,43 @@ struct resolve {
 	struct origin *origin;
 	uint16_t port;
 	char host[SUBREQUEST_HOST_BYTES_MAX + 1];
+	bool needs_roots;
 	int result; /* EAI_… */
 	struct addr at[ORIGIN_ADDRS_MAX];
 	size_t n;
 };
 
-static struct tls *roots;
-static void load_roots(void)
+/* ---- the system's roots ---- */
+
+static struct tls *roots; /* never freed: one for the process */
+
+static void make_roots(void)
 {
 	static const char *const alpn[] = {"http/1.1", NULL};
 	struct err e;
 
 	roots = tls_client_new(&(struct tls_config){.verify_peer = true, .alpn = alpn}, &e);
-	if (roots)
-		SSL_CTX_set_default_verify_paths(tls_ctx(roots));
 }
 
-void subrequest_load_roots(void)
+static struct tls *system_tls(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	pthread_once(&once, load_roots);
+	pthread_once(&once, make_roots);
+	return roots;
+}
+
+static void read_roots(void)
+{
+	SSL_CTX_set_default_verify_paths(tls_ctx(roots));
+}
+
+/* Some 150 certificates, a megabyte: only for who needs them, and on a thread that may wait. */
+static void load_roots(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, read_roots);
 }
 
 /* ---- targets ---- */
@@ -134,6 +150,8 @@ static void resolve_run(struct work *w)
 	struct resolve *r = container_of(w, struct resolve, work);
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
 
+	if (r->needs_roots)
+		load_roots();
 	r->result = getaddrinfo(r->host, NULL, &hints, &list);
 	for (struct addrinfo *a = list; a && r->n < ORIGIN_ADDRS_MAX; a = a->ai_next) {
 		struct addr *to = &r->at[r->n];
@@ -177,7 +195,8 @@ static void resolve_start(struct origin *o)
 {
 	struct resolve *r = xcalloc(1, sizeof(*r));
 
-	*r = (struct resolve){.work = {.run = resolve_run, .done = resolve_done}, .origin = o, .port = o->port};
+	*r = (struct resolve){.work = {.run = resolve_run, .done = resolve_done}, .origin = o, .port = o->port,
+			      .needs_roots = o->system_roots};
 	memcpy(r->host, o->host, strlen(o->host));
 	o->resolving = r;
 	loop_work(o->set->loop, &r->work);
@@ -194,12 +213,13 @@ bool origin_ready(struct origin *o)
 
 /* ---- origins ---- */
 
+/* An address needs no resolving - but where the system's roots are needed, for those are loaded by the way. */
 static void set_literal(struct origin *o)
 {
 	struct addr a;
 	struct err e;
 
-	o->literal = addr_from_ip(o->host, o->port, &a, &e) == 0;
+	o->literal = !o->system_roots && addr_from_ip(o->host, o->port, &a, &e) == 0;
 	if (o->literal)
 		target_add(o, &a);
 }
@@ -235,12 +255,14 @@ static bool forget_unused(struct subrequests *s)
 	return s->n_origins < SUBREQUEST_ORIGINS_MAX;
 }
 
-static struct origin *origin_new(struct subrequests *s, const struct url *u, struct tls *tls, const char *key)
+static struct origin *origin_new(struct subrequests *s, const struct url *u, struct tls *tls, bool system_roots,
+				 const char *key)
 {
 	struct origin *o = xcalloc(1, sizeof(*o));
 
 	*o = (struct origin){
-		.set = s, .key = xstrdup(key), .host = str_dup(u->host), .port = u->port, .tls = tls_ref(tls)};
+		.set = s, .key = xstrdup(key), .host = str_dup(u->host), .port = u->port, .tls = tls_ref(tls),
+		.system_roots = system_roots};
 	list_init(&o->targets);
 	list_init(&o->waiting);
 	list_append(&s->origins, &o->link);
@@ -253,10 +275,10 @@ static struct origin *origin_new(struct subrequests *s, const struct url *u, str
 struct origin *origin_get(struct subrequests *s, const struct url *u, struct tls *tls, struct err *e)
 {
 	char key[SUBREQUEST_HOST_BYTES_MAX + 64];
-	if (u->https && !tls) {
-		subrequest_load_roots();
-		tls = roots;
-	}
+	bool system_roots = u->https && !tls;
+
+	if (system_roots)
+		tls = system_tls();
 	if (u->https && !tls) {
 		err_set(e, ERR_INTERNAL, "there is no TLS context");
 		return NULL;
@@ -270,7 +292,7 @@ struct origin *origin_get(struct subrequests *s, const struct url *u, struct tls
 		return NULL;
 	}
 	if (!o)
-		o = origin_new(s, u, tls, key);
+		o = origin_new(s, u, tls, system_roots, key);
 	o->used_ms = loop_now_ms(s->loop);
 	list_del(&o->link);
 	list_append(&s->origins, &o->link);

@@ -23,7 +23,8 @@ struct origin {
 	struct subrequests *set;
 	char *key, *host;
 	uint16_t port;
-	bool literal; /* the host is an address */
+	bool literal;	   /* the host is an address, and needs no look-up */
+	bool system_roots; /* `tls` is that of the process, whose roots are loaded before the first use */
 	struct tls *tls;
 	struct list targets, waiting; /* struct subrequest, by link */
 	size_t n_targets, n_open;

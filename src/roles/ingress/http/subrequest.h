@@ -33,8 +33,6 @@ struct subrequests;
 struct subrequest;
 struct worker;
 struct subrequests *subrequests_new(struct loop *l);
-/* Before a process gives up reading files; else it happens on the first https request. */
-void subrequest_load_roots(void);
 /* The worker's own, made when it is first asked for; the worker frees it. */
 struct subrequests *worker_subrequests(struct worker *w);
 void subrequests_free(struct subrequests *s); /* what is under way ends without call-backs; NULL is nothing */

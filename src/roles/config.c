@@ -30,7 +30,7 @@ static const struct setting {
 	ROW(dns_address, "dns-address", NULL, "Where the DNS role answers; the Corefile's ports on all addresses if not set.", "listen"),
 	ROW(corefile, "corefile", NULL, "The DNS role's settings, in CoreDNS' format; kubeadm's if not set."),
 	ROW(dns_configmap, "dns-configmap", NULL, "NAMESPACE/NAME of a ConfigMap whose key Corefile holds the DNS role's settings."),
-	ROW(dns_admin_address, "dns-admin-address", "127.0.0.1:9153", "Where the DNS role serves metrics, health and explanations."),
+	ROW(dns_admin_address, "dns-admin-address", "127.0.0.1:9154", "Where the DNS role explains answers, and serves metrics and health."),
 	ROW(node_local, "node-local", NULL, "Link-local address (169.254.20.10) on which the DNS role answers this node's pods."),
 	ROW(node_port_range, "node-port-range", "30000-32767", "Ports that NodePort Services are given."),
 	ROW(lb_pool, "lb-pool", "198.18.0.0/24", "LoadBalancer addresses: CIDRs and ranges, comma-separated; empty for none."),

@@ -41,6 +41,7 @@ struct errors_state {
 	struct loop *loop;
 	struct timer timer;
 	pthread_mutex_t lock;
+	bool awake;			/* the main thread looks every WRITE_MS */
 	uint64_t count[PATTERNS_MAX];	/* since the period began */
 	uint64_t until_ms[PATTERNS_MAX]; /* when it ends; main thread; 0: none is running */
 	uint64_t more;			/* lines that were not kept */
@@ -153,14 +154,24 @@ static void keep_line(struct errors_state *s, enum log_level level, const struct
 		 dns_name_text(&r->asked.name, name), dns_type_text(r->asked.type, type), r->failure);
 }
 
+static void on_wake(void *ctx)
+{
+	struct errors_state *s = ctx;
+
+	timer_start(s->loop, &s->timer, WRITE_MS);
+}
+
 static void failed(struct errors_state *s, const struct request *r)
 {
 	enum log_level level = LOG_ERROR;
+	bool wake;
 	size_t i = 0;
 
 	while (i < s->settings->n && !fits(&s->settings->at[i], r->failure))
 		i++;
 	pthread_mutex_lock(&s->lock);
+	wake = !s->awake;
+	s->awake = true;
 	if (i < s->settings->n) {
 		const struct pattern *p = &s->settings->at[i];
 		level = p->level;
@@ -170,6 +181,8 @@ static void failed(struct errors_state *s, const struct request *r)
 	keep_line(s, level, r);
 done:
 	pthread_mutex_unlock(&s->lock);
+	if (wake)
+		loop_post(s->loop, on_wake, s);
 }
 
 static enum plugin_verdict answer(struct request *r, struct plugin_instance *i)
@@ -195,9 +208,11 @@ static void tell_count(struct errors_state *s, size_t i)
 			  (unsigned long long)(p->period_ms + 999) / 1000);
 }
 
-static void tell_counts(struct errors_state *s, bool all)
+/* Whether a period goes on. */
+static bool tell_counts(struct errors_state *s, bool all)
 {
 	uint64_t now = loop_now_ms(s->loop);
+	bool goes_on = false;
 
 	for (size_t i = 0; i < s->settings->n; i++) {
 		pthread_mutex_lock(&s->lock);
@@ -207,7 +222,9 @@ static void tell_counts(struct errors_state *s, bool all)
 			s->until_ms[i] = now + s->settings->at[i].period_ms;
 		if (s->until_ms[i] && (all || now >= s->until_ms[i]))
 			tell_count(s, i);
+		goes_on |= s->until_ms[i] > 0;
 	}
+	return goes_on;
 }
 
 static void tell_lines(struct errors_state *s)
@@ -238,8 +255,13 @@ static void on_timer(struct timer *t)
 	struct errors_state *s = t->ctx;
 
 	tell_lines(s);
-	tell_counts(s, false);
-	timer_start(s->loop, t, WRITE_MS);
+	bool goes_on = tell_counts(s, false);
+	pthread_mutex_lock(&s->lock);
+	s->awake = goes_on || s->n_waiting || s->in_second || s->more;
+	goes_on = s->awake;
+	pthread_mutex_unlock(&s->lock);
+	if (goes_on)
+		timer_start(s->loop, t, WRITE_MS);
 }
 
 static int start(struct plugin_instance *i, struct dns_shared *shared, struct err *e)
@@ -251,7 +273,6 @@ static int start(struct plugin_instance *i, struct dns_shared *shared, struct er
 	s->loop = shared->main_loop;
 	pthread_mutex_init(&s->lock, NULL);
 	s->timer = (struct timer){ .fire = on_timer, .ctx = s };
-	timer_start(s->loop, &s->timer, WRITE_MS);
 	i->started = s;
 	return 0;
 }

@@ -72,6 +72,8 @@ struct plugin {
 	/* Could it do anything to a question about a name of this zone, or to its answer? NULL: always. False lets such
 	 * questions be answered at once, in user space or in the kernel, without passing it. */
 	bool (*touches)(const struct plugin_instance *i, const struct dns_name *zone);
+	/* For /ready: false as long as it cannot answer yet. Main thread. NULL: always ready. */
+	bool (*ready)(const struct plugin_instance *i);
 };
 /* In the order they act: CoreDNS' plugin.cfg, ours among them. NULL ends. plugin/plugins.c */
 extern const struct plugin *const dns_plugins[];

@@ -27,6 +27,7 @@ struct role {
 	const char *summary; /* one sentence, for --help and the man page */
 	uint64_t caps_keep;  /* 1 << CAP_x; everything else is dropped after start() */
 	bool root;	     /* keeps uid 0 (it manages mounts, namespaces, cgroups); others get their own uid */
+	bool bpf_maps;	     /* reads and writes entries of BPF maps whose descriptors prepare() left it; no CAP_BPF for that */
 	bool no_client;	     /* starts without a kube_client */
 	/* As whoever started it, before anything is dropped: opens what needs the privilege. No client yet. May be NULL. */
 	int (*prepare)(struct role_ctx *ctx, struct err *e);

@@ -95,6 +95,24 @@ static int landlock_apply(const char *writable, struct err *e)
 	return 0;
 }
 
+/* linux/bpf.h, enum bpf_cmd: look up, update, delete an element and find the next key. */
+#define BPF_ELEMENTS_FIRST 1
+#define BPF_ELEMENTS_LAST 4
+
+/* The kernel looks at 32 bits of the command, the filter at 64: what has others set is above the last. */
+static int bpf_deny(scmp_filter_ctx ctx, const struct role *r)
+{
+	const uint32_t deny = SCMP_ACT_ERRNO(EPERM);
+	int rc;
+
+	if (r->caps_keep & (uint64_t)1 << CAP_BPF)
+		return 0;
+	if (!r->bpf_maps)
+		return seccomp_rule_add(ctx, deny, SCMP_SYS(bpf), 0);
+	rc = seccomp_rule_add(ctx, deny, SCMP_SYS(bpf), 1, SCMP_A0(SCMP_CMP_LT, BPF_ELEMENTS_FIRST));
+	return rc ? rc : seccomp_rule_add(ctx, deny, SCMP_SYS(bpf), 1, SCMP_A0(SCMP_CMP_GT, BPF_ELEMENTS_LAST));
+}
+
 static int seccomp_apply(const struct role *r, struct err *e)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
@@ -102,8 +120,8 @@ static int seccomp_apply(const struct role *r, struct err *e)
 
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(denied_syscalls); i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), denied_syscalls[i], 0);
-	if (rc == 0 && !(r->caps_keep & (uint64_t)1 << CAP_BPF))
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(bpf), 0);
+	if (rc == 0)
+		rc = bpf_deny(ctx, r);
 	if (rc == 0)
 		rc = seccomp_load(ctx);
 	seccomp_release(ctx);

@@ -34,7 +34,6 @@ static void local_names(void **state)
 		{ "localhost", DNS_SOA, "NOERROR\n" SOA("localhost"), "" },
 		{ "localhost", DNS_NS, "NOERROR\nlocalhost.\t604800\tIN\tNS\tlocalhost.\n", "" },
 		{ "localhost", DNS_MX, "NOERROR\n;; authority\n" SOA("localhost"), "" },
-		{ "x.localhost", DNS_A, "NXDOMAIN\n;; authority\n" SOA("localhost"), "" },
 		{ "localhost.svc.test", DNS_A, "NOERROR\nlocalhost.svc.test.\t604800\tIN\tA\t127.0.0.1\n", "" },
 		{ "localhost.svc.test", DNS_TXT, "NOERROR\n;; authority\n" SOA("localhost.svc.test"), "" },
 		{ "1.0.0.127.in-addr.arpa", DNS_PTR, "NOERROR\n1.0.0.127.in-addr.arpa.\t604800\tIN\tPTR\tlocalhost.\n", "" },
@@ -47,7 +46,6 @@ static void local_names(void **state)
 
 	kit_open(&k, "local", plugins, records);
 	kit_rows(&k, rows, ARRAY_LEN(rows));
-	assert_int_equal(metric_value(k.instances[0].started), 4);
 	kit_close(&k);
 }
 

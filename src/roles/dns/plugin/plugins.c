@@ -9,7 +9,7 @@
 	X(multisocket) \
 	X(reload) \
 	X(nsid) \
-	/* X(bufsize) */ \
+	X(bufsize) \
 	X(bind) \
 	X(debug) \
 	/* X(ready) */ \
@@ -19,21 +19,21 @@
 	/* X(log) */ \
 	X(local) \
 	/* X(dns64) */ \
-	/* X(any) */ \
-	/* X(loadbalance) */ \
+	X(any) \
+	X(loadbalance) \
 	/* X(rewrite) */ \
 	/* X(autopath) */ \
 	X(acl) \
 	/* X(cache) */ \
-	/* X(header) */ \
-	/* X(minimal) */ \
+	X(header) \
+	X(minimal) \
 	X(tls) \
 	/* X(template) */ \
 	X(hosts) \
 	/* X(kubernetes) */ \
 	X(loop) \
 	X(forward) \
-	/* X(whoami) */ \
+	X(whoami) \
 
 #define DECLARE(name) extern const struct plugin plugin_##name;
 #define ROW(name) &plugin_##name,

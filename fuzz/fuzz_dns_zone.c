@@ -1,4 +1,4 @@
-#include "roles/dns/zone.h"
+#include "roles/dns/zone/zone.h"
 
 static const char objects[] =
 	"[{\"kind\":\"n\",\"metadata\":{\"name\":\"d\"}},"
@@ -11,7 +11,10 @@ static const char objects[] =
 
 static struct zone *make(void)
 {
-	struct zone *z = old_zone_new(STR("c"), 30, 1);
+	struct zone_options o = { .ttl = 30, .pods = ZONE_PODS_INSECURE, .n_reverse = 1 };
+	if (!dns_name_from_text(STR("c"), &o.domain) || !dns_name_from_text(STR("in-addr.arpa"), &o.reverse[0]))
+		abort();
+	struct zone *z = zone_new(&o, 1, NULL);
 	json_t *all = json_loads(objects, 0, NULL), *o;
 	size_t i;
 
@@ -20,7 +23,7 @@ static struct zone *make(void)
 		(kind[0] == 'n' ? zone_put_namespace : kind[0] == 's' ? zone_put_service : zone_put_slice)(z, o);
 	}
 	json_decref(all);
-	old_zone_set_synced(z);
+	zone_set_synced(z);
 	return z;
 }
 
@@ -37,10 +40,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	z = z ? z : make();
 	if (dns_query_parse(in, &q) != 0)
 		return 0;
-	if (old_zone_answer(z, &q, out, q.udp_bytes, NULL, size, &a) == ZONE_ANSWERED &&
-	    !dns_message_parse((struct str){ (char *)out, a.len }, &m))
+	char text[512];
+	zone_explain(z, &q, text, sizeof(text));
+	if (zone_answer(z, &q, out, q.udp_bytes, (uint32_t)size, &a) == ZONE_ANSWERED &&
+	    (a.len > q.udp_bytes || !dns_message_parse((struct str){ (char *)out, a.len }, &m)))
 		abort();
-	if (old_zone_answer(z, &q, out, q.udp_bytes, &(struct dns_message){ 0 }, size, &a) == ZONE_ANSWERED && a.len > q.udp_bytes)
+	if (zone_answer_chased(z, &q, out, q.udp_bytes, &(struct dns_message){ 0 }, (uint32_t)size, &a) == ZONE_ANSWERED &&
+	    a.len > q.udp_bytes)
 		abort();
 	return 0;
 }

@@ -99,7 +99,9 @@ struct zone_denial {
 	struct dns_name domain;
 	uint32_t ttl, serial;
 };
-/* Called on the main thread for every name that is there, then for each change. `gone`: only its key counts. */
+/* Called on the main thread for every name that is there, then for each change. `gone`: only its key counts.
+ * There are the zone itself, svc and pod, and all below svc.<zone>; ports with both underscores only, though user space
+ * answers without them as well (two labels in front of a Service). Names below pod.<zone> and reverse names are not. */
 struct zone_mirror {
 	void (*put)(void *ctx, const struct zone_name *n);
 	void (*gone)(void *ctx, const uint8_t *key, uint8_t key_len);
@@ -107,3 +109,5 @@ struct zone_mirror {
 	void *ctx;
 };
 void zone_set_mirror(struct zone *z, const struct zone_mirror *m); /* NULL ends it */
+/* A turn of changes has ended: tells the mirror if there were any. */
+void zone_tell_changes(struct zone *z);

@@ -11,10 +11,10 @@ static const char objects[] =
 
 static struct zone *make(void)
 {
-	struct zone_options o = { .ttl = 30, .pods = ZONE_PODS_INSECURE, .n_reverse = 1 };
-	if (!dns_name_from_text(STR("c"), &o.domain) || !dns_name_from_text(STR("in-addr.arpa"), &o.reverse[0]))
+	struct zone_options opt = { .ttl = 30, .pods = ZONE_PODS_INSECURE, .n_reverse = 1 };
+	if (!dns_name_from_text(STR("c"), &opt.domain) || !dns_name_from_text(STR("in-addr.arpa"), &opt.reverse[0]))
 		abort();
-	struct zone *z = zone_new(&o, 1, NULL);
+	struct zone *z = zone_new(&opt, 1, NULL);
 	json_t *all = json_loads(objects, 0, NULL), *o;
 	size_t i;
 

@@ -155,25 +155,25 @@ static const struct {
 
 static void test_dns(void **state)
 {
-	struct dns_config host;
+	struct pod_dns host;
 
 	(void)state;
-	dns_config_parse(STR(resolv), &host);
+	pod_dns_parse(STR(resolv), &host);
 	for (size_t i = 0; i < ARRAY_LEN(dns_rows); i++) {
-		struct dns_cluster cluster = { "10.96.0.10", "cluster.local", &host };
+		struct pod_dns_cluster cluster = { "10.96.0.10", "cluster.local", &host };
 		cleanup(freep) char *text = xasprintf(
 			"{\"metadata\":{\"namespace\":\"ns\"},\"spec\":%s}", dns_rows[i].spec);
 		cleanup(json_decrefp) json_t *pod = parse(text);
-		struct dns_config d;
-		dns_config_of_pod(pod, &cluster, &d);
+		struct pod_dns d;
+		pod_dns_of(pod, &cluster, &d);
 		cleanup(freep) char *servers = join(&d.servers), *searches = join(&d.searches),
 				    *options = join(&d.options);
 		assert_string_equal(servers, dns_rows[i].servers);
 		assert_string_equal(searches, dns_rows[i].searches);
 		assert_string_equal(options, dns_rows[i].options);
-		dns_config_done(&d);
+		pod_dns_done(&d);
 	}
-	dns_config_done(&host);
+	pod_dns_done(&host);
 }
 
 static void test_hosts(void **state)

@@ -167,15 +167,15 @@ static Cri__LinuxPodSandboxConfig *sandbox_linux(struct spec *s, const struct po
 static Cri__DNSConfig *dns(struct spec *s, const struct pod *p)
 {
 	const struct node *n = p->node;
-	struct dns_cluster cluster = { n->config->dns_ip, n->config->cluster_domain, &n->host_dns };
+	struct pod_dns_cluster cluster = { n->config->dns_ip, n->config->cluster_domain, &n->host_dns };
 	Cri__DNSConfig *out = SPEC_NEW(s, cri__dnsconfig);
-	struct dns_config d;
+	struct pod_dns d;
 
-	dns_config_of_pod(p->obj, &cluster, &d);
+	pod_dns_of(p->obj, &cluster, &d);
 	out->servers = borrow_list(s, &d.servers, &out->n_servers);
 	out->searches = borrow_list(s, &d.searches, &out->n_searches);
 	out->options = borrow_list(s, &d.options, &out->n_options);
-	dns_config_done(&d);
+	pod_dns_done(&d);
 	return out;
 }
 

@@ -1,4 +1,4 @@
-/* dns_config.h - what a pod's /etc/resolv.conf and /etc/hosts say. Pure.
+/* dns_config.h - a pod's host name and what its /etc/hosts says. Pure.
  *
  * Kubernetes: pkg/kubelet/network/dns; the limits are those that it enforces.
  */
@@ -6,29 +6,7 @@
 
 #include "base/buf.h"
 #include "codec/jx.h"
-
-#define DNS_LIST_MAX 64 /* kubelet stops at 3 servers and 32 search domains; options are few */
-
-struct string_list {
-	char *at[DNS_LIST_MAX];
-	size_t n;
-};
-void string_list_add(struct string_list *l,
-		     const char *s); /* drops duplicates and what is past the maximum */
-void string_list_done(struct string_list *l);
-
-struct dns_config {
-	struct string_list servers, searches, options;
-};
-void dns_config_done(struct dns_config *d);
-/* resolv.conf(5) text. */
-void dns_config_parse(struct str resolv_conf, struct dns_config *ret_config);
-struct dns_cluster {
-	const char *server, *domain;   /* of the cluster */
-	const struct dns_config *host; /* the machine's own */
-};
-void dns_config_of_pod(const json_t *pod, const struct dns_cluster *cluster,
-		       struct dns_config *ret_config);
+#include "kube/object/pod_dns.h"
 
 /* The pod's host name: spec.hostname, else its name, cut to 63 bytes. */
 void pod_hostname(const json_t *pod, char out[64]);

@@ -140,7 +140,7 @@ static void read_host_dns(struct node *n)
 	buf_init(&text, RESOLV_CONF_BYTES);
 	if (file_read("/etc/resolv.conf", &text, &e) < 0)
 		log_warn("%s, pods with the host's DNS have none", e.message);
-	dns_config_parse(buf_str(&text), &n->host_dns);
+	pod_dns_parse(buf_str(&text), &n->host_dns);
 	buf_done(&text);
 }
 
@@ -236,7 +236,7 @@ static void node_stop(struct role_ctx *ctx)
 	images_free(n->images);
 	cri_free(n->cri);
 	network_free(n->network);
-	dns_config_done(&n->host_dns);
+	pod_dns_done(&n->host_dns);
 	free(n->pods_dir);
 	free(n->logs_dir);
 	free(n);

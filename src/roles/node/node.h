@@ -28,7 +28,7 @@ struct node {
 	const char *name, *ip;
 	char *pods_dir, *logs_dir; /* below data-dir/node */
 	int64_t memory_bytes, milli_cpus;
-	struct dns_config host_dns;
+	struct pod_dns host_dns;
 
 	struct map pods; /* uid → struct pod */
 	struct informer *pod_informer, *service_informer;

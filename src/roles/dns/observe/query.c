@@ -1,0 +1,384 @@
+/* /query: how an answer comes about. The questions go through the plug-ins on a worker, as a client's would. */
+#include "roles/dns/observe/admin_int.h"
+#include "roles/dns/observe/event.h"
+#include "roles/dns/observe/search.h"
+
+#include "base/file.h"
+#include "codec/dns_text.h"
+#include "kube/client/client.h"
+#include "roles/config.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#define QUERIES_MAX 16
+#define RESOLV_CONF "/etc/resolv.conf"
+#define RESOLV_CONF_BYTES_MAX (64u << 10)
+#define RECORDS_BYTES_MAX (1u << 20)
+
+/* Main thread's; a worker has one name of it at a time. */
+struct query {
+	struct dns_shared *shared;
+	struct http_exchange *x; /* NULL: the reader went away */
+	struct kube_call *call;
+	char *name;
+	uint16_t type;
+	struct dns_client client;
+	struct search_plan plan;
+	size_t at, found;
+	bool by_ip;	  /* of a client that may be no pod */
+	bool cluster_dns; /* the pod asks us */
+	json_t *doc, *names;
+};
+/* One name, on its way to the worker and back. */
+struct asked {
+	struct query *q;
+	struct dns_worker *w;
+	struct dns_query query;
+	uint8_t question[DNS_NAME_BYTES_MAX + 4];
+	json_t *trace, *result;
+	bool answered; /* it has records */
+};
+static unsigned n_queries;
+
+static void ask_next(struct query *q);
+
+/* ---- worker ---- */
+static json_t *records_json(const struct dns_message *m, enum dns_section section)
+{
+	json_t *list = json_array();
+	struct buf text;
+
+	buf_init(&text, RECORDS_BYTES_MAX);
+	for (struct dns_record r = dns_records(m); dns_record_next(m, &r);) {
+		if (r.section != section || r.type == DNS_OPT)
+			continue;
+		buf_clear(&text);
+		dns_text_print(&text, m, &r);
+		json_array_append_new(list, json_stringn(text.ptr ? text.ptr : "", text.len));
+	}
+	buf_done(&text);
+	return list;
+}
+
+static void describe_answer(struct asked *a, const struct request *r)
+{
+	struct str bytes = { (const char *)r->answer.bytes, r->answer.len };
+	char text[DNS_TEXT_TYPE_BYTES];
+	struct dns_message m;
+
+	if (r->answer.len == 0) {
+		jx_set_str(a->result, "rcode", "none");
+		json_array_append_new(a->trace, json_string("dropped: the client gets no answer"));
+		return;
+	}
+	enum event_kind kind = event_kind_of(bytes, a->query.type);
+	jx_set_str(a->result, "rcode", dns_rcode_text(r->answer.bytes[3] & DNS_FLAGS_RCODE, text));
+	jx_set_str(a->result, "kind", event_kind_names[kind]);
+	if (!dns_message_parse(bytes, &m))
+		return;
+	json_t *answers = records_json(&m, DNS_ANSWER);
+	a->answered = kind == EVENT_NOERROR && json_array_size(answers) > 0;
+	json_object_set_new(a->result, "answer", answers);
+	json_object_set_new(a->result, "authority", records_json(&m, DNS_AUTHORITY));
+	json_object_set_new(a->result, "additional", records_json(&m, DNS_ADDITIONAL));
+}
+
+static void describe(struct asked *a, const struct request *r)
+{
+	char zone[DNS_NAME_TEXT_BYTES + 1], addr[ADDR_TEXT_BYTES];
+	size_t best = 0;
+
+	for (size_t i = 1; i < r->block->n_zones; i++)
+		if (dns_name_under(&a->query.name, &r->block->zones[i]) && r->block->zones[i].len > r->block->zones[best].len)
+			best = i;
+	jx_set_str(a->result, "server", r->block->server);
+	jx_set_str(a->result, "zone", event_name_text(&r->block->zones[best], zone));
+	jx_set_str(a->result, "source", event_source_names[r->source]);
+	if (r->by)
+		jx_set_str(a->result, "plugin", r->by->plugin->name);
+	if (r->upstream.len)
+		jx_set_str(a->result, "upstream", addr_text(&r->upstream, addr));
+	if (r->failure[0])
+		jx_set_str(a->result, "failure", r->failure);
+	jx_set_int(a->result, "durationUs", (int64_t)(loop_fresh_us() - r->start_us));
+	describe_answer(a, r);
+}
+
+static void on_answered(void *ctx);
+
+static void on_done(void *ctx, struct request *r)
+{
+	struct asked *a = ctx;
+
+	describe(a, r);
+	loop_post(a->w->shared->main_loop, on_answered, a);
+}
+
+static const struct dns_block *block_of(const struct dns_config *c, const struct dns_name *name)
+{
+	const struct dns_block *b = dns_config_block(c, DNS_PLAIN, DNS_PORT, name);
+
+	for (size_t i = 0; !b && i < c->n_blocks; i++)
+		if (c->blocks[i].transport == DNS_PLAIN)
+			b = dns_config_block(c, DNS_PLAIN, c->blocks[i].port, name);
+	return b;
+}
+
+static void on_worker(void *ctx)
+{
+	struct asked *a = ctx;
+	const struct dns_block *b = block_of(dns_config_now(a->w->shared), &a->query.name);
+
+	if (b) {
+		request_start(a->w, b, &a->q->client, &a->query, a->trace, on_done, a);
+		return;
+	}
+	jx_set_str(a->result, "rcode", "REFUSED");
+	json_array_append_new(a->trace, json_string("no server block is for this name"));
+	loop_post(a->w->shared->main_loop, on_answered, a);
+}
+
+/* ---- main thread: the end ---- */
+static void query_free(struct query *q)
+{
+	kube_cancel(q->call);
+	search_plan_done(&q->plan);
+	json_decref(q->doc);
+	free(q->name);
+	free(q);
+	n_queries--;
+}
+
+static void add_hints(struct query *q)
+{
+	json_t *hints = json_array();
+	char *hint = search_hint(&q->plan, q->found);
+
+	if (hint)
+		json_array_append_new(hints, json_string(hint));
+	free(hint);
+	if (!q->cluster_dns)
+		json_array_append_new(hints, json_string("this pod asks other name servers first: its dnsPolicy leads past the cluster's DNS; "
+							 "what follows is what it would get here"));
+	json_object_set_new(q->doc, "hints", hints);
+}
+
+static void finish(struct query *q)
+{
+	const json_t *last = json_array_get(q->names, q->found < q->plan.n ? q->found : json_array_size(q->names) - 1);
+	struct http_exchange *x = TAKE_PTR(q->x);
+
+	json_object_set_new(q->doc, "result", json_pack("{s:s, s:O*}", "rcode", jx_str_or(last, "rcode", "none"), "answer",
+							jx_at(last, "answer")));
+	add_hints(q);
+	cleanup(freep) char *text = jx_dump_text(q->doc);
+	http_on_closed(x, NULL, NULL);
+	query_free(q);
+	admin_reply(x, 200, "application/json", str_of(text));
+}
+
+static void refuse(struct query *q, int status, const char *text)
+{
+	struct http_exchange *x = TAKE_PTR(q->x);
+
+	http_on_closed(x, NULL, NULL);
+	query_free(q);
+	admin_reply_text(x, status, text);
+}
+
+/* ---- main thread: one name after the other ---- */
+static void on_answered(void *ctx)
+{
+	struct asked *a = ctx;
+	struct query *q = a->q;
+
+	json_object_set_new(a->result, "notes", a->trace);
+	json_array_append_new(q->names, a->result);
+	if (a->answered)
+		q->found = q->at;
+	q->at++;
+	free(a);
+	if (!q->x)
+		query_free(q);
+	else if (q->found < q->plan.n || q->at == q->plan.n)
+		finish(q);
+	else
+		ask_next(q);
+}
+
+static void ask_next(struct query *q)
+{
+	struct asked *a = xcalloc(1, sizeof(*a));
+	struct dns_query *dq = &a->query;
+	size_t n;
+
+	*a = (struct asked){ .q = q, .w = q->shared->workers[0], .trace = json_array(), .result = json_object() };
+	jx_set_str(a->result, "name", q->plan.names[q->at]);
+	if (!dns_name_from_escaped(str_of(q->plan.names[q->at]), &dq->name)) {
+		jx_set_str(a->result, "rcode", "none");
+		json_array_append_new(a->trace, json_string("not asked: the name is too long, or a part of it is"));
+		loop_post(q->shared->main_loop, on_answered, a);
+		return;
+	}
+	n = dq->name.len;
+	memcpy(a->question, dq->name.wire, n);
+	memcpy(a->question + n, (uint8_t[]){ (uint8_t)(q->type >> 8), (uint8_t)q->type, 0, DNS_CLASS_IN }, 4);
+	dns_name_lower(&dq->name);
+	dq->flags = DNS_FLAG_RD;
+	dq->type = q->type;
+	dq->class = DNS_CLASS_IN;
+	dq->udp_bytes = DNS_UDP_BYTES_MAX;
+	dq->edns = true;
+	dq->question = (struct str){ (const char *)a->question, n + 4 };
+	loop_post(a->w->loop, on_worker, a);
+}
+
+/* ---- main thread: who asks ---- */
+static void strings(json_t *to, const char *member, const struct string_list *l)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < l->n; i++)
+		json_array_append_new(list, json_string(l->at[i]));
+	json_object_set_new(to, member, list);
+}
+
+static void describe_pod(struct query *q, const json_t *pod, const struct pod_dns *d)
+{
+	json_t *from = json_object(), *conf = json_object();
+	cleanup(freep) char *name = xasprintf("%s/%s", jx_namespace(pod), jx_name(pod));
+
+	jx_set_str(from, "pod", name);
+	jx_set_str(from, "ip", jx_str(pod, "status.podIP"));
+	jx_set_str(from, "dnsPolicy", jx_str_or(pod, "spec.dnsPolicy", "ClusterFirst"));
+	strings(conf, "nameservers", &d->servers);
+	strings(conf, "search", &d->searches);
+	strings(conf, "options", &d->options);
+	json_object_set_new(from, "resolvConf", conf);
+	json_object_set_new(q->doc, "from", from);
+}
+
+static void from_pod(struct query *q, const json_t *pod)
+{
+	const struct config *c = q->shared->settings;
+	struct pod_dns host, d;
+	struct buf text;
+	struct err e;
+
+	buf_init(&text, RESOLV_CONF_BYTES_MAX);
+	if (file_read(RESOLV_CONF, &text, &e) < 0)
+		buf_clear(&text);
+	pod_dns_parse(buf_str(&text), &host);
+	pod_dns_of(pod, &(struct pod_dns_cluster){ c->dns_ip, c->cluster_domain, &host }, &d);
+	describe_pod(q, pod, &d);
+	q->cluster_dns = d.servers.n > 0 && c_eq(d.servers.at[0], c->dns_ip);
+	search_plan_make(&q->plan, q->name, &d);
+	if (jx_str(pod, "status.podIP") && addr_from_ip(jx_str(pod, "status.podIP"), 0, &q->client.addr, &e) < 0)
+		q->client.addr.len = 0;
+	pod_dns_done(&d);
+	pod_dns_done(&host);
+	buf_done(&text);
+}
+
+static void begin(struct query *q)
+{
+	struct err e;
+
+	if (q->plan.n == 0) { /* no pod: the name as it stands */
+		struct pod_dns none = { 0 };
+		search_plan_make(&q->plan, q->name, &none);
+	}
+	if (q->client.addr.len == 0 && addr_from_ip("127.0.0.1", 0, &q->client.addr, &e) < 0)
+		q->client.addr.len = 0;
+	q->found = q->plan.n;
+	ask_next(q);
+}
+
+static void on_pod(void *ctx, int status, const json_t *obj, const struct err *e)
+{
+	struct query *q = ctx;
+	const json_t *pod = jx_at(obj, "items") ? json_array_get(jx_at(obj, "items"), 0) : obj;
+	char text[ERR_MESSAGE_BYTES + 64];
+
+	q->call = NULL;
+	if (e && !q->by_ip) {
+		snprintf(text, sizeof(text), "the pod cannot be read: %s", e->message);
+		refuse(q, status == 404 ? 404 : 502, text);
+		return;
+	}
+	if (pod && !e)
+		from_pod(q, pod);
+	begin(q);
+}
+
+static void on_closed(void *ctx)
+{
+	struct query *q = ctx;
+
+	q->x = NULL;
+	if (q->call)
+		query_free(q); /* otherwise it is with a worker, and comes back */
+}
+
+/* ---- the request ---- */
+/* -1 after an answer. */
+static int read_parameters(struct query *q, struct http_exchange *x, char **ret_path)
+{
+	struct str query = http_request_of(x)->query;
+	const char *name = http_query_get(query, "name", http_arena(x)), *type = http_query_get(query, "type", http_arena(x));
+	const char *pod = http_query_get(query, "pod", http_arena(x)), *client = http_query_get(query, "client", http_arena(x));
+	struct dns_name parsed;
+	struct str rest;
+	struct err e;
+
+	q->type = DNS_A;
+	if (!name || !dns_name_from_escaped(str_of(name), &parsed))
+		return admin_reply_text(x, 400, "name is a domain name of at most 253 characters, with labels of at most 63"), -1;
+	if (type && !dns_type_from_text(str_of(type), &q->type))
+		return admin_reply_text(x, 400, "type is a record type such as A, AAAA, SRV or TYPE65"), -1;
+	if (client && addr_from_ip(client, 0, &q->client.addr, &e) < 0)
+		return admin_reply_text(x, 400, "client is an IP address"), -1;
+	if (pod) {
+		struct str ns = str_cut(str_of(pod), '/', &rest);
+		if (!rest.len || !ns.len || strpbrk(rest.ptr, "/?#%&") || memchr(ns.ptr, '?', ns.len) || memchr(ns.ptr, '%', ns.len))
+			return admin_reply_text(x, 400, "pod is NAMESPACE/NAME"), -1;
+		*ret_path = xasprintf("/api/v1/namespaces/" STR_FMT "/pods/" STR_FMT, STR_ARG(ns), STR_ARG(rest));
+	} else if (client) {
+		q->by_ip = true;
+		*ret_path = xasprintf("/api/v1/pods?fieldSelector=status.podIP%%3D%s", client);
+	}
+	q->name = xstrdup(name);
+	return 0;
+}
+
+void admin_query(struct dns_shared *s, struct http_exchange *x)
+{
+	struct query *q;
+	char *path = NULL;
+	char type[DNS_TEXT_TYPE_BYTES];
+
+	if (n_queries == QUERIES_MAX || !s->workers || !dns_config_now(s)) {
+		admin_reply_text(x, 503, "not ready, or too many ask at once");
+		return;
+	}
+	q = xcalloc(1, sizeof(*q));
+	if (read_parameters(q, x, &path) < 0) {
+		free(q);
+		return;
+	}
+	n_queries++;
+	q->shared = s;
+	q->x = x;
+	q->cluster_dns = true;
+	q->names = json_array();
+	q->doc = json_pack("{s:s, s:s, s:o}", "name", q->name, "type", dns_type_text(q->type, type), "names", q->names);
+	http_on_closed(x, on_closed, q);
+	if (path && s->kube)
+		q->call = kube_request(s->kube, "GET", path, NULL, NULL, on_pod, q);
+	else if (path && !q->by_ip)
+		refuse(q, 503, "pods are not known here: there is no API server");
+	else
+		begin(q);
+	free(path);
+}

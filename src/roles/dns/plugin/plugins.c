@@ -12,11 +12,11 @@
 	X(bufsize) \
 	X(bind) \
 	X(debug) \
-	/* X(ready) */ \
-	/* X(health) */ \
-	/* X(prometheus) */ \
-	/* X(errors) */ \
-	/* X(log) */ \
+	X(ready) \
+	X(health) \
+	X(prometheus) \
+	X(errors) \
+	X(log) \
 	X(local) \
 	/* X(dns64) */ \
 	X(any) \
@@ -24,7 +24,7 @@
 	/* X(rewrite) */ \
 	/* X(autopath) */ \
 	X(acl) \
-	/* X(cache) */ \
+	X(cache) \
 	X(header) \
 	X(minimal) \
 	X(tls) \

@@ -30,7 +30,7 @@
 	X(tls) \
 	/* X(template) */ \
 	X(hosts) \
-	/* X(kubernetes) */ \
+	X(kubernetes) \
 	X(loop) \
 	X(forward) \
 	X(whoami) \

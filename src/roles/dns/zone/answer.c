@@ -41,7 +41,7 @@ static void put_soa(struct reply *r, enum dns_section section)
 	r->w.counts[section]++;
 }
 
-size_t reply_finish(struct reply *r, enum dns_rcode rcode)
+size_t zone_reply_finish(struct reply *r, enum dns_rcode rcode)
 {
 	if (!r->put)
 		put_soa(r, DNS_AUTHORITY);
@@ -149,7 +149,7 @@ static void put_apex(struct reply *r)
 	put_soa(r, DNS_ANSWER);
 }
 
-void reply_put(struct reply *r, uint16_t owner_at, const struct found *f)
+void zone_reply_put(struct reply *r, uint16_t owner_at, const struct found *f)
 {
 	const struct service *own;
 	struct found all = *f;
@@ -188,7 +188,7 @@ void reply_put(struct reply *r, uint16_t owner_at, const struct found *f)
 		break;
 	}
 	if (r->type == DNS_SRV && (f->kind == FOUND_SERVICE || f->kind == FOUND_PORT || f->kind == FOUND_ENDPOINT))
-		reply_put_srv(r, f);
+		zone_reply_srv(r, f);
 }
 
 /* ---- PTR ---- */
@@ -277,14 +277,14 @@ static enum zone_verdict denied(struct reply *r, struct zone_answer *ret)
 	if (falls_through(r->z, &r->q->name))
 		return ZONE_NOT_OURS;
 	ret->rcode = DNS_NXDOMAIN;
-	ret->len = reply_finish(r, DNS_NXDOMAIN);
+	ret->len = zone_reply_finish(r, DNS_NXDOMAIN);
 	return ZONE_ANSWERED;
 }
 
 static enum zone_verdict answered(struct reply *r, struct zone_answer *ret)
 {
 	ret->rcode = DNS_NOERROR;
-	ret->len = reply_finish(r, DNS_NOERROR);
+	ret->len = zone_reply_finish(r, DNS_NOERROR);
 	return ZONE_ANSWERED;
 }
 
@@ -350,8 +350,8 @@ static enum zone_verdict answer(const struct zone *z, const struct dns_query *q,
 	if (f.kind == FOUND_NOTHING)
 		return denied(&r, ret);
 	if (f.kind == FOUND_EXTERNAL)
-		return reply_external(&r, &f, chased, ret);
-	reply_put(&r, DNS_QUESTION_AT, &f);
+		return zone_reply_external(&r, &f, chased, ret);
+	zone_reply_put(&r, DNS_QUESTION_AT, &f);
 	return answered(&r, ret);
 }
 

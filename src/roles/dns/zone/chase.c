@@ -62,7 +62,7 @@ static void put_inside(struct reply *r, const struct service *const *chain, size
 		return; /* cut short: over TCP there is more */
 	r->put = 0;
 	if (r->type == DNS_A || r->type == DNS_AAAA)
-		reply_put(r, owner_at, last);
+		zone_reply_put(r, owner_at, last);
 	if (!r->put)
 		r->w = before;
 }
@@ -76,7 +76,7 @@ static void put_chased(struct reply *r, const struct service *const *chain, size
 			dns_put_copy(&r->w, DNS_ANSWER, chased, &rec);
 }
 
-enum zone_verdict reply_external(struct reply *r, const struct found *f, const struct dns_message *chased, struct zone_answer *ret)
+enum zone_verdict zone_reply_external(struct reply *r, const struct found *f, const struct dns_message *chased, struct zone_answer *ret)
 {
 	const struct service *chain[CHAIN_MAX];
 	struct found last = *f;
@@ -92,6 +92,6 @@ enum zone_verdict reply_external(struct reply *r, const struct found *f, const s
 	else if (n && r->type != DNS_ANY)
 		put_chased(r, chain, n, chased);
 	ret->rcode = DNS_NOERROR;
-	ret->len = reply_finish(r, DNS_NOERROR);
+	ret->len = zone_reply_finish(r, DNS_NOERROR);
 	return ZONE_ANSWERED;
 }

@@ -21,6 +21,9 @@ void cluster_zone_put(struct cluster *c, struct zone *z); /* gives the reference
 void cluster_want_pods(struct cluster *c);
 /* The namespace of the pod with this address; false: none that is not on the host network. Any worker. */
 bool cluster_pod_namespace(const struct cluster *c, const struct addr *a, char *out, size_t size);
-/* The informers' copies of Services and EndpointSlices; for ensure.c. */
+/* An EndpointSlice's change is in the zone now (not for what the first list brings). At most one is told. */
+void cluster_on_slice(struct cluster *c, void (*seen)(void *ctx, const json_t *slice, bool headless), void *ctx);
+/* The informers' copies of Services and EndpointSlices; for ensure.c. NULL: no zone is served, or none with endpoints. They
+ * are of the zone that leaves the least out, and last as long as it does: ask again after a configuration was published. */
 const struct informer *cluster_services(const struct cluster *c);
 const struct informer *cluster_slices(const struct cluster *c);

@@ -22,7 +22,7 @@ static void show_type(const struct zone *z, struct dns_query *q, const struct fo
 
 	dns_answer_start(&r.w, out, MIRROR_BYTES_MAX, q);
 	start = r.w.len;
-	reply_put(&r, DNS_QUESTION_AT, f);
+	zone_reply_put(&r, DNS_QUESTION_AT, f);
 	if (r.w.truncated)
 		sh->name.kind = ZONE_NAME_USERSPACE;
 	if (!r.put)

@@ -218,7 +218,7 @@ static void put_endpoint_srv(struct reply *r, const struct found *f)
 	}
 }
 
-void reply_put_srv(struct reply *r, const struct found *f)
+void zone_reply_srv(struct reply *r, const struct found *f)
 {
 	if (f->kind == FOUND_ENDPOINT || f->service->kind == KIND_HEADLESS)
 		put_endpoint_srv(r, f);

@@ -404,6 +404,14 @@ void zone_put_slice(struct zone *z, const json_t *obj)
 	finish_draft(z, &d, k.service);
 }
 
+bool zone_slice_headless(const struct zone *z, const json_t *obj)
+{
+	uint64_t id;
+	const struct service *s = slice_id(obj, &id) ? owner_of(z, id) : NULL;
+
+	return s && s->present && s->kind == KIND_HEADLESS;
+}
+
 /* ---- pods ---- */
 
 void zone_put_pod(struct zone *z, const json_t *obj)

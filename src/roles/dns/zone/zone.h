@@ -52,6 +52,9 @@ void zone_del_slice(struct zone *z, const json_t *obj);
 void zone_put_pod(struct zone *z, const json_t *obj); /* ZONE_PODS_VERIFIED only */
 void zone_del_pod(struct zone *z, const json_t *obj);
 
+/* Is the slice one of a headless Service? */
+bool zone_slice_headless(const struct zone *z, const json_t *obj);
+
 /* ---- questions: any worker, within one call-back ---- */
 
 enum zone_verdict {

@@ -155,14 +155,14 @@ struct reply {
 };
 void soa_init(struct zone *z);
 /* The records of this type that `f` has, for the owner at owner_at. */
-void reply_put(struct reply *r, uint16_t owner_at, const struct found *f);
-size_t reply_finish(struct reply *r, enum dns_rcode rcode); /* with the SOA unless r->put */
+void zone_reply_put(struct reply *r, uint16_t owner_at, const struct found *f);
+size_t zone_reply_finish(struct reply *r, enum dns_rcode rcode); /* with the SOA unless r->put */
 /* srv.c */
-void reply_put_srv(struct reply *r, const struct found *f);
+void zone_reply_srv(struct reply *r, const struct found *f);
 /* "db-0" or NULL, then the service's own name, whole. Returns the length, 0: too long. */
 size_t service_name(const struct zone *z, const struct service *s, const uint8_t *host, uint8_t out[DNS_NAME_BYTES_MAX]);
 /* chase.c: `f` is FOUND_EXTERNAL; `chased` NULL: nobody has been asked yet. */
-enum zone_verdict reply_external(struct reply *r, const struct found *f, const struct dns_message *chased, struct zone_answer *ret);
+enum zone_verdict zone_reply_external(struct reply *r, const struct found *f, const struct dns_message *chased, struct zone_answer *ret);
 
 /* ---- mirror.c ---- */
 

@@ -23,8 +23,6 @@ static void show_type(const struct zone *z, struct dns_query *q, const struct fo
 	dns_answer_start(&r.w, out, MIRROR_BYTES_MAX, q);
 	start = r.w.len;
 	zone_reply_put(&r, DNS_QUESTION_AT, f);
-	if (r.w.truncated)
-		sh->name.kind = ZONE_NAME_USERSPACE;
 	if (!r.put)
 		return;
 	*set = (struct zone_sections){ .type = q->type,
@@ -32,7 +30,9 @@ static void show_type(const struct zone *z, struct dns_query *q, const struct fo
 				       .additional = r.w.counts[DNS_ADDITIONAL],
 				       .len = (uint16_t)(r.w.len - start),
 				       .bytes = out + start };
-	if (set->answers > 1 && q->type != DNS_SRV)
+	if (r.w.truncated)
+		*set = (struct zone_sections){ .type = q->type, .bytes = out };
+	else if (set->answers > 1 && q->type != DNS_SRV)
 		set->rotates = set->len;
 	sh->name.n_sets++;
 }

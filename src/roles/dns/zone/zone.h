@@ -80,7 +80,8 @@ void zone_explain(const struct zone *z, const struct dns_query *q, char *out, si
 
 /* What follows header and question, ready to copy: names in it point to the question at 12 and into it. */
 struct zone_sections {
-	uint16_t type, answers, authority, additional, len;
+	uint16_t type, answers, authority, additional;
+	uint16_t len; /* 0: ask user space for this type, it is too large */
 	/* `answers` records of equal length, 0: they may come in any order and their first `rotates` bytes be rotated by whole
 	 * records. */
 	uint16_t rotates;
@@ -88,7 +89,7 @@ struct zone_sections {
 };
 enum zone_name_kind {
 	ZONE_NAME_SETS,	     /* `sets` are all there is; other types are NODATA */
-	ZONE_NAME_USERSPACE, /* ask user space (ExternalName, too large, …) */
+	ZONE_NAME_USERSPACE, /* ask user space (ExternalName, the apex, …) */
 };
 struct zone_name {
 	const uint8_t *key; /* the whole name in wire form, lower case, zone included */

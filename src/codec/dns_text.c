@@ -12,9 +12,10 @@ struct reader {
 	struct dns_text_record *r;
 };
 
+/* Parentheses only let a record go on in the next line: here all is one line. */
 static bool is_blank(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '(' || c == ')';
 }
 
 static void skip_blanks(struct reader *in)

@@ -36,7 +36,7 @@ static void put_char(struct buf *out, uint8_t c)
 /* Without quotes around it, nothing may end the word. */
 static void put_plain(struct buf *out, uint8_t c)
 {
-	if (strchr(" \",;=", c) || c == '\0')
+	if (strchr(" \",;=()", c) || c == '\0')
 		buf_printf(out, "\\%03u", c);
 	else
 		put_char(out, c);

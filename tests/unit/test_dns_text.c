@@ -44,6 +44,7 @@ static void reads_and_prints(void **state)
 		{ "x MX 10 mail.x", "x.\t60\tIN\tMX\t10 mail.x." },
 		{ "_h._tcp.x SRV 1 2 65535 .", "_h._tcp.x.\t60\tIN\tSRV\t1 2 65535 ." },
 		{ "x SOA ns.x. hm.x. 2024010100 7200 1800 86400 5", "x.\t60\tIN\tSOA\tns.x. hm.x. 2024010100 7200 1800 86400 5" },
+		{ "x SOA ns.x. hm.x. (1 60\n 60 60 60)", "x.\t60\tIN\tSOA\tns.x. hm.x. 1 60 60 60 60" },
 		{ "x TXT one \"two \\\"2\\\"\" \"\" ; a comment", "x.\t60\tIN\tTXT\t\"one\" \"two \\\"2\\\"\" \"\"" },
 		{ "x TXT \"\\000\\255;\"", "x.\t60\tIN\tTXT\t\"\\000\\255;\"" },
 		{ "x CAA 128 issue \"ca.example; a=b\"", "x.\t60\tIN\tCAA\t128 issue \"ca.example; a=b\"" },

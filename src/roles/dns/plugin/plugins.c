@@ -28,7 +28,7 @@
 	X(header) \
 	X(minimal) \
 	X(tls) \
-	/* X(template) */ \
+	X(template) \
 	X(hosts) \
 	X(kubernetes) \
 	X(loop) \

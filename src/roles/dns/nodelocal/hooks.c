@@ -52,19 +52,53 @@ static const struct hook all[] = {
 	{ BPF_CGROUP_INET6_CONNECT, program_nodelocal_connect6 },
 };
 
+/* "/../.." → 2: what is mounted lies that many levels above the root of this process' cgroup namespace. */
+static int levels_above(const char *root)
+{
+	int n = 0;
+
+	while (strncmp(root, "/..", 3) == 0) {
+		root += 3;
+		n++;
+	}
+	return n;
+}
+
+/* A line of mountinfo, proc(5). NULL: no cgroup2. The mount point is in `line`. */
+static char *cgroup2_mount(char *line, int *ret_levels)
+{
+	char *fields[5] = { NULL }, *save = NULL, *tail = strstr(line, " - ");
+
+	if (!tail || strncmp(tail, " - cgroup2 ", 11) != 0)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		fields[i] = strtok_r(i ? NULL : line, " ", &save);
+	if (!fields[4])
+		return NULL;
+	*ret_levels = levels_above(fields[3]);
+	return fields[4];
+}
+
 char *hooks_cgroup_root(struct err *e)
 {
-	FILE *f = fopen("/proc/self/mounts", "re");
-	char target[512], type[64];
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	cleanup(freep) char *line = NULL;
 	char *found = NULL;
+	int levels, most = -1;
+	size_t size = 0;
 
 	if (!f) {
-		err_errno(e, errno, "open /proc/self/mounts");
+		err_errno(e, errno, "open /proc/self/mountinfo");
 		return NULL;
 	}
-	while (!found && fscanf(f, "%*s %511s %63s %*[^\n]", target, type) == 2)
-		if (strcmp(type, "cgroup2") == 0)
-			found = xstrdup(target);
+	while (getline(&line, &size, f) > 0) {
+		const char *at = cgroup2_mount(line, &levels);
+		if (!at || levels <= most)
+			continue;
+		free(found);
+		found = xstrdup(at);
+		most = levels;
+	}
 	fclose(f);
 	if (!found)
 		err_set(e, ERR_UNAVAILABLE, "no cgroup2 hierarchy is mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)");

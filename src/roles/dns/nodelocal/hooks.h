@@ -14,5 +14,6 @@ struct nodelocal_shared *hooks_shared(struct hooks *h);
 void hooks_targets_set(struct hooks *h, const struct nodelocal_targets *t);
 /* No other program can have translated the address before: only the Service's has to be known. */
 bool hooks_first(const struct hooks *h);
-/* Where cgroup2 is mounted: /sys/fs/cgroup, or beside version 1. On the heap. */
+/* Where cgroup2 is mounted: /sys/fs/cgroup, or beside version 1. In a container with a cgroup namespace of its own that is
+ * only its own part: a mount of the host's, wherever it is, is found and preferred. On the heap. */
 char *hooks_cgroup_root(struct err *e) must_check;

@@ -15,7 +15,7 @@ static void unmap(struct ip *ip)
 	ip->len = 4;
 }
 
-bool ip_parse(const char *text, struct ip *ret)
+bool ip_read(const char *text, struct ip *ret)
 {
 	*ret = (struct ip){ 0 };
 	if (!text)
@@ -46,7 +46,7 @@ struct ip ip_of_label(const uint8_t *label)
 		if (text[i] == '-')
 			text[i] = separator;
 	}
-	ip_parse(text, &ip);
+	ip_read(text, &ip);
 	return ip;
 }
 

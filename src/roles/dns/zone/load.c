@@ -52,9 +52,9 @@ static void load_cluster_ips(struct draft *d, const json_t *obj)
 	const json_t *list = jx_at(obj, "spec.clusterIPs");
 
 	for (size_t i = 0; i < json_array_size(list) && d->n_ips < CLUSTER_IPS_MAX; i++)
-		if (ip_parse(json_string_value(json_array_get(list, i)), &d->ips[d->n_ips]))
+		if (ip_read(json_string_value(json_array_get(list, i)), &d->ips[d->n_ips]))
 			d->n_ips++;
-	if (!d->n_ips && ip_parse(jx_str(obj, "spec.clusterIP"), &d->ips[0]))
+	if (!d->n_ips && ip_read(jx_str(obj, "spec.clusterIP"), &d->ips[0]))
 		d->n_ips = 1;
 }
 
@@ -63,7 +63,7 @@ static void load_external(struct draft *d, const char *text)
 {
 	struct ip ip;
 
-	if (!text || !text[0] || ip_parse(text, &ip) || !dns_name_from_text(str_of(text), &d->external))
+	if (!text || !text[0] || ip_read(text, &ip) || !dns_name_from_text(str_of(text), &d->external))
 		d->external.len = 0;
 }
 
@@ -141,7 +141,7 @@ static void load_endpoint(struct draft *d, const json_t *endpoint, uint16_t slic
 	for (size_t i = 0; i < json_array_size(addresses) && d->n_endpoints < ENDPOINTS_MAX; i++) {
 		const char *text = json_string_value(json_array_get(addresses, i));
 		struct draft_endpoint *to = &d->endpoints[d->n_endpoints];
-		if (!ip_parse(text, &to->ip))
+		if (!ip_read(text, &to->ip))
 			continue;
 		to->slice = slice;
 		to->host = host_of(d, endpoint, text, &to->ip, pod_names);

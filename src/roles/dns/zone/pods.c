@@ -103,9 +103,9 @@ static size_t load_ips(const json_t *obj, struct ip ret[POD_IPS_MAX])
 	size_t n = 0;
 
 	for (size_t i = 0; i < json_array_size(list) && n < POD_IPS_MAX; i++)
-		n += ip_parse(jx_str(json_array_get(list, i), "ip"), &ret[n]);
+		n += ip_read(jx_str(json_array_get(list, i), "ip"), &ret[n]);
 	if (n == 0)
-		n += ip_parse(jx_str(obj, "status.podIP"), &ret[0]);
+		n += ip_read(jx_str(obj, "status.podIP"), &ret[0]);
 	if (n == 2 && memcmp(&ret[0], &ret[1], sizeof(ret[0])) == 0)
 		n = 1;
 	return n;

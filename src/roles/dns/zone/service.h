@@ -163,7 +163,7 @@ bool service_each_ip(const struct service *s, size_t *at, struct ip *ret);
 struct ip ip_of_label(const uint8_t *label);
 /* The label for an address: its usual spelling. Returns `out`. */
 const uint8_t *ip_label(const uint8_t *ip, size_t len, uint8_t out[DNS_LABEL_BYTES_MAX + 1]);
-bool ip_parse(const char *text, struct ip *ret);
+bool ip_read(const char *text, struct ip *ret);
 
 static inline int label_cmp(const uint8_t *a, const uint8_t *b)
 {

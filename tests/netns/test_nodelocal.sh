@@ -184,7 +184,10 @@ expect "beside the data plane: UDP" 10.0.0.1 "$(dig_at pod1 @$VIP)"
 expect "beside the data plane: TCP" 10.0.0.1 "$(dig_at pod1 +tcp @$VIP)"
 expect "beside the data plane: the host" 10.0.0.1 "$(dig_at host @$VIP)"
 [ ! -x "$T/resolve" ] || expect "beside the data plane: musl" 10.0.0.1 "$(in_pod 1 "$T/resolve" who.example)"
-expect "beside the data plane: the central instance by its own name" 10.0.0.3 "$(dig_at pod1 @$CENTRAL)"
+# Kernels before 6.17 cannot put programs in front: then the endpoints lead to the local instance as well.
+central=10.0.0.3
+grep -q 'other socket programs come first' "$T/run.log" && central=10.0.0.1
+expect "beside the data plane: the central instance by its own name" $central "$(dig_at pod1 @$CENTRAL)"
 kill -KILL "$RUN"; gone "$RUN"
 expect "beside the data plane: killed" 10.0.0.3 "$(dig_at pod1 @$VIP)"
 nothing_left || bad "the address" "$(address)"

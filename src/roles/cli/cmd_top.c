@@ -1,72 +1,23 @@
 #include "roles/cli/command.h"
 
+#include "base/screen.h"
 #include "roles/cli/admin_client.h"
 #include "roles/cli/top_sample.h"
 
-#include <ctype.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SECONDS_MAX 3600
 
 struct top {
 	const struct config *config;
-	bool json, once, screen, colour;
+	bool json, once;
 	unsigned seconds;
-	int columns, lines; /* of the terminal; lines 0: as many as there are */
-	struct termios before;
+	struct screen screen;
 };
 
-/* ---- numbers as people read them ---- */
-static const char *scaled(double v, const char *unit, char out[16])
-{
-	static const char steps[] = " kMGT";
-	size_t i = 0;
-
-	for (; v >= 9999.5 && i < 4; i++)
-		v /= 1000;
-	if (i == 0)
-		snprintf(out, 16, v >= 99.95 || v == 0 ? "%.0f%s" : "%.1f%s", v, unit);
-	else
-		snprintf(out, 16, "%.0f%c%s", v, steps[i], unit);
-	return out;
-}
-
-static const char *ms(double v, char out[16])
-{
-	if (v < 0)
-		return "-";
-	snprintf(out, 16, v < 10 ? "%.2f" : v < 100 ? "%.1f" : "%.0f", v);
-	return out;
-}
-
 /* ---- the picture ---- */
-/* A line at most as wide as the terminal; returns false when the screen is full. */
-static bool line(struct top *t, const char *colour, const char *fmt, ...) printf_like(3, 4);
-static bool line(struct top *t, const char *colour, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (t->screen && t->lines <= 1)
-		return false;
-	t->lines--;
-	va_start(ap, fmt);
-	cleanup(freep) char *text = NULL;
-	int n = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	/* Names come from the cluster: a terminal must not obey them. */
-	for (int i = 0; i < n; i++)
-		if (iscntrl((unsigned char)text[i]))
-			text[i] = '?';
-	bool paint = colour && t->colour;
-	printf("%s%.*s%s%s\n", paint ? colour : "", t->columns, text ? text : "", paint ? "\033[0m" : "", t->screen ? "\033[K" : "");
-	return true;
-}
+#define line(t, ...) screen_line(&(t)->screen, __VA_ARGS__)
 
 static const char *colour_of(const struct top_rate *r)
 {
@@ -79,21 +30,21 @@ static bool print_rate(struct top *t, const char *name, const struct top_rate *r
 {
 	char n[10][16];
 
-	return line(t, colour_of(r), "%8s %8s %7s %7s %7s %8s %8s %8s %8s  %s", scaled(r->per_s, "", n[0]),
-		    scaled(r->class_per_s[2], "", n[1]), scaled(r->class_per_s[3], "", n[2]), scaled(r->class_per_s[4], "", n[3]),
-		    scaled(r->class_per_s[5], "", n[4]), ms(r->p50_ms, n[5]), ms(r->p99_ms, n[6]), scaled(r->in_per_s, "B", n[7]),
-		    scaled(r->out_per_s, "B", n[8]), name);
+	return line(t, colour_of(r), "%8s %8s %7s %7s %7s %8s %8s %8s %8s  %s", number_scaled(r->per_s, "", n[0]),
+		    number_scaled(r->class_per_s[2], "", n[1]), number_scaled(r->class_per_s[3], "", n[2]), number_scaled(r->class_per_s[4], "", n[3]),
+		    number_scaled(r->class_per_s[5], "", n[4]), number_ms(r->p50_ms, n[5]), number_ms(r->p99_ms, n[6]), number_scaled(r->in_per_s, "B", n[7]),
+		    number_scaled(r->out_per_s, "B", n[8]), name);
 }
 
 static void print_routes(struct top *t, const struct top_sample *s)
 {
 	/* On a screen the endpoints get their part of it. */
-	int keep = t->screen ? MIN((int)s->n_endpoints + 3, t->lines / 2) : 0;
+	int keep = t->screen.on ? MIN((int)s->n_endpoints + 3, t->screen.lines / 2) : 0;
 
 	line(t, "\033[1m", "%8s %8s %7s %7s %7s %8s %8s %8s %8s  %s", "REQ/S", "2XX", "3XX", "4XX", "5XX", "P50 MS", "P99 MS", "IN/S",
 	     "OUT/S", "ROUTE");
 	print_rate(t, "all", &s->all);
-	for (size_t i = 0; i < s->n_routes && (!t->screen || t->lines > keep); i++) {
+	for (size_t i = 0; i < s->n_routes && (!t->screen.on || t->screen.lines > keep); i++) {
 		const struct top_rate *r = &s->routes[i];
 		cleanup(freep) char *name =
 			r->ingress[0] ? xasprintf("%s%s  (%s/%s)", r->host[0] ? r->host : "*", r->path, r->ns, r->ingress) :
@@ -109,8 +60,8 @@ static void print_endpoint(struct top *t, const struct top_endpoint *e)
 	const char *colour = e->ejected_ms || c_eq(e->health, "unhealthy") ? "\033[31m" : e->draining ? "\033[33m" : NULL;
 	char n[3][16];
 
-	line(t, colour, "%8s %8s %9lld %8s  %-9s  %-21s %s %s", scaled(e->per_s, "", n[0]), scaled(e->errors_per_s, "", n[1]),
-	     (long long)e->in_flight, e->average_ms > 0 ? ms(e->average_ms, n[2]) : "-", state, e->address, e->backend, e->pod);
+	line(t, colour, "%8s %8s %9lld %8s  %-9s  %-21s %s %s", number_scaled(e->per_s, "", n[0]), number_scaled(e->errors_per_s, "", n[1]),
+	     (long long)e->in_flight, e->average_ms > 0 ? number_ms(e->average_ms, n[2]) : "-", state, e->address, e->backend, e->pod);
 }
 
 static void print_sample(struct top *t, const struct top_sample *s)
@@ -120,100 +71,29 @@ static void print_sample(struct top *t, const struct top_sample *s)
 	if (s->reused >= 0)
 		snprintf(reused, sizeof(reused), ", %.0f %% on kept connections", s->reused * 100);
 	line(t, NULL, "connections %lld (%lld waiting), %s new/s; upstream %s retries/s, %s ejections/s%s", (long long)s->active,
-	     (long long)s->waiting, scaled(s->accepted_per_s, "", n[0]), scaled(s->retries_per_s, "", n[1]),
-	     scaled(s->ejections_per_s, "", n[2]), reused);
+	     (long long)s->waiting, number_scaled(s->accepted_per_s, "", n[0]), number_scaled(s->retries_per_s, "", n[1]),
+	     number_scaled(s->ejections_per_s, "", n[2]), reused);
 	line(t, NULL, "%s", "");
 	print_routes(t, s);
 	line(t, NULL, "%s", "");
 	line(t, "\033[1m", "%8s %8s %9s %8s  %-9s  %-21s %s", "REQ/S", "ERRORS/S", "IN FLIGHT", "AVG MS", "STATE", "ENDPOINT", "SERVICE");
-	for (size_t i = 0; i < s->n_endpoints && (!t->screen || t->lines > 1); i++)
+	for (size_t i = 0; i < s->n_endpoints && (!t->screen.on || t->screen.lines > 1); i++)
 		print_endpoint(t, &s->endpoints[i]);
 }
 
 static void show(struct top *t, const struct top_sample *s)
 {
-	struct winsize w;
-
-	t->columns = t->lines = 1 << 20;
-	if (t->screen && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row > 0) {
-		t->columns = w.ws_col;
-		t->lines = w.ws_row;
-	}
+	screen_frame(&t->screen);
 	if (t->json) {
 		cleanup(json_decrefp) json_t *v = top_sample_json(s);
 		cleanup(freep) char *text = json_dumps(v, t->once ? JSON_INDENT(2) : JSON_COMPACT);
 		puts(text);
 	} else {
-		if (t->screen)
-			printf("\033[H");
 		print_sample(t, s);
-		if (t->screen)
-			printf("\033[J");
-		else if (!t->once)
+		if (!t->screen.on && !t->once)
 			printf("\n");
 	}
-	fflush(stdout);
-}
-
-/* ---- the keyboard ---- */
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int signo)
-{
-	(void)signo;
-	interrupted = 1;
-}
-
-static void screen_begin(struct top *t)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-	struct termios raw;
-
-	if (tcgetattr(STDIN_FILENO, &t->before) == -1) {
-		t->screen = false;
-		return;
-	}
-	raw = t->before;
-	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	printf("\033[?1049h\033[?25l\033[2J");
-}
-
-static void screen_end(struct top *t)
-{
-	if (!t->screen)
-		return;
-	printf("\033[?25h\033[?1049l");
-	fflush(stdout);
-	tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/* False: q, or a signal. */
-static bool pause_for(struct top *t)
-{
-	uint64_t until = now_ms() + t->seconds * 1000ull, now;
-	struct pollfd p = { .fd = t->screen ? STDIN_FILENO : -1, .events = POLLIN };
-
-	while (!interrupted && (now = now_ms()) < until) {
-		char key = 0;
-		if (poll(&p, 1, (int)(until - now)) != 1)
-			continue;
-		if (read(STDIN_FILENO, &key, 1) != 1)
-			p.fd = -1;
-		if (key == 'q' || key == 'Q' || key == 3)
-			return false;
-	}
-	return !interrupted;
+	screen_frame_end(&t->screen);
 }
 
 static int watch(struct top *t, struct err *e)
@@ -222,14 +102,13 @@ static int watch(struct top *t, struct err *e)
 
 	if (!before)
 		return -1;
-	if (t->screen)
-		screen_begin(t);
-	while (pause_for(t)) {
+	screen_begin(&t->screen);
+	while (screen_pause(&t->screen, t->seconds * 1000)) {
 		struct top_sample s;
 		json_t *now = admin_ask(t->config, "/top", e);
 		if (!now) {
 			json_decref(before);
-			screen_end(t);
+			screen_end(&t->screen);
 			return -1;
 		}
 		top_sample_init(&s, before, now);
@@ -241,7 +120,7 @@ static int watch(struct top *t, struct err *e)
 			break;
 	}
 	json_decref(before);
-	screen_end(t);
+	screen_end(&t->screen);
 	return 0;
 }
 
@@ -264,7 +143,7 @@ static int take_seconds(int *argc, char **argv, unsigned *ret)
 
 static int run(struct config *c, int argc, char **argv)
 {
-	struct top t = { .config = c, .seconds = 2, .colour = colours_wanted(STDOUT_FILENO) };
+	struct top t = { .config = c, .seconds = 2, .screen = { .colour = colours_wanted(STDOUT_FILENO) } };
 	struct err e;
 
 	if (take_output(&command_top, &argc, argv, &t.json) < 0)
@@ -277,7 +156,7 @@ static int run(struct config *c, int argc, char **argv)
 	if (argc != 2 || strcmp(argv[1], "ingress") != 0)
 		return usage_error(&command_top, argc < 2 ? "of what? There is `portico top ingress`" : "unknown argument '%s'",
 				   argv[argc - 1]);
-	t.screen = !t.once && !t.json && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+	t.screen.on = !t.once && !t.json && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
 	return watch(&t, &e) < 0 ? fail(&e) : 0;
 }
 

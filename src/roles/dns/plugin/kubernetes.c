@@ -451,6 +451,16 @@ static bool kubernetes_touches(const struct plugin_instance *i, const struct dns
 	return false;
 }
 
+static bool kubernetes_ready(const struct plugin_instance *i)
+{
+	const struct kubernetes *k = i->settings;
+
+	for (size_t z = 0; z < k->n_zones; z++)
+		if (!k->started[z] || !zone_synced(k->started[z]))
+			return false;
+	return true;
+}
+
 const struct plugin plugin_kubernetes = {
 	.name = NAME,
 	.args = "[ZONES…]",
@@ -489,4 +499,5 @@ const struct plugin plugin_kubernetes = {
 	.stop = kubernetes_stop,
 	.ask = kubernetes_ask,
 	.touches = kubernetes_touches,
+	.ready = kubernetes_ready,
 };

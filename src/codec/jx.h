@@ -16,12 +16,13 @@
  * Of duplicate members the last wins (as Go decodes); strict callers find them with jx_duplicate. */
 json_t *jx_parse(struct str text, size_t max_bytes, struct err *e) must_check;
 /* A member that the caller never reads: `name` in an object that is (or whose array is) the member `of`; "" is the whole.
- * Objects and arrays of these names may be left out, unlooked at but for their brackets. A table of them ends with one that has no name. */
+ * It may be left out, and of its objects and arrays but the brackets looked at. A table of them ends with one that has no
+ * name. */
 struct jx_unread {
 	struct str of, name;
 };
 json_t *jx_parse_read(struct str text, size_t max_bytes, const struct jx_unread *unread, struct err *e) must_check;
-/* Finds the end of an object or array while its text arrives: zeroed, then given the text from its bracket on, piece by
+/* Finds the end of an object, array or string while its text arrives: zeroed, then given the text from its first byte on, piece by
  * piece. Returns the first byte behind it, or NULL while it goes on. Brackets are counted, not matched: what is between
  * them may be anything. */
 struct jx_scan {

@@ -11,6 +11,45 @@
 
 #define INTEGER_DIGITS_MAX 18 /* an int64_t holds every number of so many digits */
 
+/* ---- where a value ends ---- */
+
+static const char *scan_string(struct jx_scan *s, const char *p, const char *end)
+{
+	for (; p < end; p++) {
+		if (s->escaped) {
+			s->escaped = false;
+		} else if (*p == '\\') {
+			s->escaped = true;
+		} else if (*p == '"') {
+			s->in_string = false;
+			return p + 1;
+		}
+	}
+	return end;
+}
+
+const char *jx_scan(struct jx_scan *s, const char *p, const char *end)
+{
+	while (p < end) {
+		if (s->in_string) {
+			p = scan_string(s, p, end);
+			if (!s->in_string && !s->depth)
+				return p;
+			continue;
+		}
+		char c = *p++;
+		if (c == '"')
+			s->in_string = true;
+		else if (c == '{' || c == '[')
+			s->depth++;
+		else if ((c == '}' || c == ']') && --s->depth == 0)
+			return p;
+	}
+	return NULL;
+}
+
+/* ---- plain text ---- */
+
 struct decoder {
 	const char *at, *end;
 	unsigned depth;
@@ -151,14 +190,23 @@ static bool is_unread(const struct decoder *d, struct str name)
 	return false;
 }
 
+static bool skip_number_or_word(struct decoder *d)
+{
+	json_t *v = decode_value(d);
+
+	json_decref(v);
+	return v;
+}
+
 static bool skip_value(struct decoder *d)
 {
 	struct jx_scan s = { 0 };
+	const char *stop;
 
 	skip_space(d);
-	if (d->at == d->end || !strchr("{[", *d->at))
-		return false;
-	const char *stop = jx_scan(&s, d->at, d->end);
+	if (d->at == d->end || !strchr("{[\"", *d->at))
+		return skip_number_or_word(d);
+	stop = jx_scan(&s, d->at, d->end);
 	d->at = stop ? stop : d->end;
 	return stop;
 }
@@ -257,40 +305,7 @@ static json_t *decode_plain(struct str text, const struct jx_unread *unread)
 	return v;
 }
 
-/* ---- where a value ends ---- */
-
-static const char *scan_string(struct jx_scan *s, const char *p, const char *end)
-{
-	for (; p < end; p++) {
-		if (s->escaped) {
-			s->escaped = false;
-		} else if (*p == '\\') {
-			s->escaped = true;
-		} else if (*p == '"') {
-			s->in_string = false;
-			return p + 1;
-		}
-	}
-	return end;
-}
-
-const char *jx_scan(struct jx_scan *s, const char *p, const char *end)
-{
-	while (p < end) {
-		if (s->in_string) {
-			p = scan_string(s, p, end);
-			continue;
-		}
-		char c = *p++;
-		if (c == '"')
-			s->in_string = true;
-		else if (c == '{' || c == '[')
-			s->depth++;
-		else if ((c == '}' || c == ']') && --s->depth == 0)
-			return p;
-	}
-	return NULL;
-}
+/* ---- any text ---- */
 
 /* jansson's own depth limit is a compile-time 2,048: too deep for what walks our trees recursively. */
 static bool too_deep(struct str text)

@@ -93,6 +93,32 @@ static void test_depth(void **state)
 	}
 }
 
+static void test_unread(void **state)
+{
+	static const struct jx_unread unread[] = {
+		{ STR("metadata"), STR("managedFields") }, { STR(""), STR("status") }, { STR("list"), STR("n") }, { STR_NONE, STR_NONE }
+	};
+	static const char *const rows[][2] = {
+		{ "{\"metadata\":{\"managedFields\":[{\"a\":\"]\\\"}\"}],\"name\":\"x\"},\"status\":{}}", "{\"metadata\":{\"name\":\"x\"}}" },
+		{ "{\"metadata\":{\"managedFields\":\"a\\\"b\"},\"status\" : \"\" , \"a\":1}", "{\"metadata\":{},\"a\":1}" },
+		{ "{\"status\":-1,\"a\":{\"status\":null},\"managedFields\":[]}", "{\"a\":{\"status\":null},\"managedFields\":[]}" },
+		{ "{\"list\":[{\"n\":1,\"m\":2},[{\"n\":false}],3],\"status\":true}", "{\"list\":[{\"m\":2},[{}],3]}" },
+		{ "{\"status\":{]}", "{}" }, /* its brackets are counted only */
+		{ "{\"status\":\"a}", NULL }, { "{\"status\":}", NULL }, { "{\"status\":nul}", NULL },
+		{ "{\"status\":[", NULL },
+	};
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_t *v = jx_parse_read(str_of(rows[i][0]), 1000, unread, &e);
+		cleanup(freep) char *text = v ? jx_dump_text(v) : NULL;
+		if (!c_eq(text, rows[i][1]))
+			fail_msg("%s: %s", rows[i][0], text ? text : e.message);
+		json_decref(v);
+	}
+}
+
 static void test_size(void **state)
 {
 	struct err e;
@@ -112,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_as_jansson),
 		cmocka_unit_test(test_cut_short),
 		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_size),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

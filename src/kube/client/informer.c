@@ -93,9 +93,6 @@ static bool list_item(void *ctx, json_t *item)
 
 static const struct list_stream_ops list_ops = { .head = learn_kind, .item = list_item };
 
-/* Written by servers for servers: half of an object's text, where it is kept. */
-static const struct jx_unread unread[] = { { STR("metadata"), STR("managedFields") }, { STR_NONE, STR_NONE } };
-
 static void list_complete(struct informer *i)
 {
 	cache_sweep(i);
@@ -223,7 +220,7 @@ static void watch_line(struct informer *i, struct str line)
 
 	if (!str_trim(line).len)
 		return;
-	cleanup(json_decrefp) json_t *event = jx_parse_read(line, LINE_BYTES_MAX, unread, &e);
+	cleanup(json_decrefp) json_t *event = jx_parse_read(line, LINE_BYTES_MAX, i->unread, &e);
 	if (!event || !json_is_object(event))
 		watch_broken(i, ERR_INTERNAL, event ? "a watch event is no object" : e.message);
 	else
@@ -370,7 +367,7 @@ static void informer_start(struct informer *i)
 	buf_init(&i->in, LINE_BYTES_MAX);
 	list_stream_done(&i->list);
 	if (!watch)
-		list_stream_init(&i->list, &list_ops, i, unread);
+		list_stream_init(&i->list, &list_ops, i, i->unread);
 	i->call = kube_raw_send(
 		i->kube,
 		&(struct kube_raw){ .method = "GET",
@@ -416,6 +413,7 @@ struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr,
 			      const struct informer_options *o, const struct informer_handlers *h,
 			      void *ctx)
 {
+	static const struct jx_unread nothing_else[] = { INFORMER_UNREAD, INFORMER_UNREAD_END };
 	struct informer *i = xcalloc(1, sizeof(*i));
 
 	i->kube = k;
@@ -427,6 +425,7 @@ struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr,
 	i->selectors = selector_query(o);
 	i->metadata_only = o && o->metadata_only;
 	i->handlers_only = o && o->handlers_only;
+	i->unread = o && o->unread ? o->unread : nothing_else;
 	i->group = xstrdup(gvr.group);
 	i->plural = xstrdup(gvr.resource);
 	i->ns = o ? xstrdup(o->ns) : NULL;

@@ -28,7 +28,13 @@ struct informer_options {
 	/* For a role that keeps what it reads in tables of its own: once `added` or `updated` has run, an object is
 	 * cut to its name, namespace, uid and resourceVersion. That is all `old_obj` and `deleted` then hold. */
 	bool handlers_only;
+	/* What the role never reads: it may be left out before there is a tree of it. Begins with INFORMER_UNREAD; the whole
+	 * object is "" in a list, and "object" in a watch. NULL: INFORMER_UNREAD alone. */
+	const struct jx_unread *unread;
 };
+/* Written by servers for servers: half of an object's text, where it is kept. */
+#define INFORMER_UNREAD { STR("metadata"), STR("managedFields") }
+#define INFORMER_UNREAD_END { STR_NONE, STR_NONE }
 /* All strings and tables are borrowed until informer_free. Objects in the cache carry kind and apiVersion. */
 struct informer *informer_new(struct kube_client *k, struct kube_gvr gvr, const struct informer_options *o,
 			      const struct informer_handlers *h, void *ctx);

@@ -18,6 +18,7 @@ struct informer {
 
 	char *path, *selectors; /* selectors: "&labelSelector=…", or "" */
 	bool metadata_only, handlers_only;
+	const struct jx_unread *unread;
 	char *kind, *api_version; /* of items, learnt from the list */
 	char *version;		  /* resourceVersion to watch from */
 	char *next_page;	  /* the list's continue token, or NULL */

@@ -439,9 +439,17 @@ static void on_complain(struct timer *t)
 	timer_start(s->loop, &s->complain, COMPLAIN_MS);
 }
 
+/* Of any of the kinds. What `kubectl apply` keeps is as long as the object. */
+static const struct jx_unread unread[] = { INFORMER_UNREAD,
+					   { STR("annotations"), STR("kubectl.kubernetes.io/last-applied-configuration") },
+					   { STR("metadata"), STR("ownerReferences") },
+					   { STR("metadata"), STR("finalizers") },
+					   { STR("spec"), STR("selector") },
+					   INFORMER_UNREAD_END };
+
 static void start_informer(struct sync *s, size_t i)
 {
-	struct informer_options o = { .handlers_only = true, .ns = i == INF_CLASS ? NULL : s->o.watch_namespace };
+	struct informer_options o = { .handlers_only = true, .unread = unread, .ns = i == INF_CLASS ? NULL : s->o.watch_namespace };
 
 	s->inf[i] = informer_new(s->kube, kinds[i].gvr, &o, &kinds[i].handlers, s);
 }

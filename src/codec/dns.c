@@ -194,7 +194,8 @@ static int take_opt(struct dns_query *q, const uint8_t *rr)
 		return DNS_FORMERR; /* RFC 6891, 6.1.1: there may be one */
 	q->edns = true;
 	q->dnssec_ok = ttl & DNSSEC_OK;
-	q->udp_bytes = MIN(MAX(get_u16(rr + 2), DNS_UDP_BYTES_MIN), DNS_UDP_BYTES_MAX);
+	q->udp_offered = get_u16(rr + 2);
+	q->udp_bytes = MIN(MAX(q->udp_offered, DNS_UDP_BYTES_MIN), DNS_UDP_BYTES_MAX);
 	q->options = (struct str){ (const char *)rr + RR_FIXED_BYTES, get_u16(rr + 8) };
 	if (!dns_edns_valid(q->options))
 		return DNS_FORMERR;
@@ -237,6 +238,7 @@ int dns_query_parse(struct str msg, struct dns_query *ret)
 	ret->question = ret->options = ret->reply_options = STR_NONE;
 	ret->edns = ret->dnssec_ok = false;
 	ret->udp_bytes = DNS_UDP_BYTES_MIN;
+	ret->udp_offered = 0;
 	if (ret->flags & DNS_FLAGS_OPCODE)
 		return DNS_NOTIMP;
 	if (get_u16(p + 4) != 1)

@@ -73,6 +73,7 @@ struct dns_query {
 	struct str question;  /* name, type and class as sent: borrowed from the message */
 	bool edns, dnssec_ok;
 	uint16_t udp_bytes; /* how much the asker takes over UDP, already within our limits */
+	uint16_t udp_offered; /* the same as its OPT says it; 0: has none */
 	struct str options; /* of its OPT, well-formed (dns_edns.h): borrowed from the message */
 	struct str reply_options; /* what the answer's OPT gets; only with edns. Borrowed until the answer is made */
 };

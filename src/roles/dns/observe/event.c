@@ -95,7 +95,7 @@ void event_init(struct dns_event *e, const struct watch_question *q, uint64_t at
 	*e = (struct dns_event){
 		.at_us = at_us, .proto = (uint8_t)q->client->proto, .source = (uint8_t)q->source, .edns = q->query->edns,
 		.dnssec_ok = q->query->dnssec_ok, .id = q->query->id, .question_flags = q->query->flags, .type = q->query->type,
-		.qclass = q->query->class, .rcode = q->rcode, .flags = q->flags, .udp_bytes = q->query->udp_bytes,
+		.qclass = q->query->class, .rcode = q->rcode, .flags = q->flags, .udp_bytes = (uint16_t)MAX(q->query->udp_offered, DNS_UDP_BYTES_MIN),
 		.answers = u16(q->answer, 6), .question_bytes = (uint32_t)q->question_bytes,
 		.answer_bytes = (uint32_t)q->answer_bytes, .duration_us = q->duration_us,
 	};

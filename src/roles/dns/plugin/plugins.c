@@ -21,7 +21,7 @@
 	/* X(dns64) */ \
 	X(any) \
 	X(loadbalance) \
-	/* X(rewrite) */ \
+	X(rewrite) \
 	/* X(autopath) */ \
 	X(acl) \
 	X(cache) \

@@ -72,7 +72,7 @@ static void rules(void **state)
 		    "NOERROR\n30.30.30.10.in-addr.arpa.\t60\tIN\tPTR\tftp-us-west-1.coredns.rocks.\n", NULL } },
 		{ "rewrite name suffix .c.org .consul answer value (.*)\\.consul\\. {1}.c.org.",
 		  { "naptr.c.org", 35, "NOERROR\nnaptr.consul.\t300\tIN\tNAPTR\t1 2 \"u\" \"s\" \"!r!\" x.c.org.\n", "naptr.consul. NAPTR\n" } },
-		{ "rewrite name exact c.org consul answer value ^ns(.*) m{1}",
+		{ "rewrite name exact c.org consul answer value ^ns\\.(.*)\\.$ m.{1}",
 		  { "c.org", DNS_SOA, "NOERROR\nc.org.\t300\tIN\tSOA\tm.c.org. h.consul. 1 2 3 4 5\n", NULL } },
 		{ "rewrite type AAAA A", { "web.default.svc.cluster.local", DNS_AAAA,
 		  "NOERROR\nweb.default.svc.cluster.local.\t30\tIN\tA\t10.96.0.1\n", "web.default.svc.cluster.local. A\n" } },

@@ -163,7 +163,7 @@ static int socket_add(struct supervisor_sockets *s, const char *role, const char
 	} else {
 		fd = socket(a.ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (fd >= 0)
-			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+			setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 		if (fd == -1 || bind(fd, (struct sockaddr *)&a.ss, a.len) == -1) {
 			err_errno(e, errno, "bind %s", address);
 			closep(&fd);
@@ -183,6 +183,18 @@ static int socket_add(struct supervisor_sockets *s, const char *role, const char
 	return err_wrap(e, "--%s", setting);
 }
 
+/* One for each of the role's threads: the kernel spreads clients over them. */
+static int dns_udp_sockets(const struct config *c, struct supervisor_sockets *s, const char *address, struct err *e)
+{
+	static const char *const names[CONFIG_DNS_SOCKETS_MAX] = { "dns-udp",  "dns-udp1", "dns-udp2", "dns-udp3",
+								   "dns-udp4", "dns-udp5", "dns-udp6", "dns-udp7" };
+
+	for (unsigned i = 0; i < MIN(config_workers(c), CONFIG_DNS_SOCKETS_MAX); i++)
+		if (socket_add(s, "dns", names[i], address, SOCK_DGRAM, "node-ip", e) < 0)
+			return -1;
+	return 0;
+}
+
 int preflight_sockets(const struct config *c, struct supervisor_sockets *s, struct err *e)
 {
 	char dns[64], kubelet[64];
@@ -192,10 +204,12 @@ int preflight_sockets(const struct config *c, struct supervisor_sockets *s, stru
 	snprintf(kubelet, sizeof(kubelet), "0.0.0.0:%d", KUBELET_PORT);
 	if (socket_add(s, "apiserver", "api", c->api_address, SOCK_STREAM, "api-address", e) < 0 ||
 	    socket_add(s, "node", "kubelet", kubelet, SOCK_STREAM, "node-ip", e) < 0 ||
-	    socket_add(s, "dns", "dns-udp", dns, SOCK_DGRAM, "node-ip", e) < 0 ||
+	    dns_udp_sockets(c, s, dns, e) < 0 ||
 	    socket_add(s, "dns", "dns-tcp", dns, SOCK_STREAM, "node-ip", e) < 0 ||
 	    socket_add(s, "ingress", "http", c->http_address, SOCK_STREAM, "http-address", e) < 0 ||
 	    socket_add(s, "ingress", "https", c->https_address, SOCK_STREAM, "https-address", e) < 0 ||
+	    (c->dns_admin_address[0] &&
+	     socket_add(s, "dns", "dns-admin", c->dns_admin_address, SOCK_STREAM, "dns-admin-address", e) < 0) ||
 	    (c->ingress_admin_address[0] && socket_add(s, "ingress", "ingress-admin", c->ingress_admin_address, SOCK_STREAM,
 						       "ingress-admin-address", e) < 0))
 		return -1;

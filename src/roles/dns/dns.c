@@ -1,79 +1,66 @@
-/* The DNS role: the cluster's names from the API's objects, all others from the machine's name
- * servers. */
+/* The DNS role: the main thread keeps zones and settings, workers answer. */
 #include "base/log.h"
 #include "kube/client/informer.h"
-#include "net/addr.h"
+#include "roles/config.h"
+#include "roles/dns/config/source.h"
 #include "roles/dns/ensure.h"
-#include "roles/dns/server.h"
-#include "roles/dns/tcp.h"
-#include "roles/dns/udp.h"
+#include "roles/dns/observe/admin.h"
+#include "roles/dns/observe/metrics.h"
+#include "roles/dns/observe/watch.h"
+#include "roles/dns/plugin/listener.h"
+#include "roles/dns/workers.h"
+#include "roles/dns/zone/cluster.h"
 #include "roles/role.h"
 
-#include <errno.h>
+#include <linux/capability.h>
 #include <malloc.h>
-#include <netinet/in.h>
-#include <unistd.h>
 
-#define RECORD_TTL 30 /* seconds; kubeadm's setting */
-/* without a supervisor: above the privileged ports, as the Service's endpoint */
-#define OWN_PORT 10053
-#define UPSTREAM_PORT 53
+/* CoreDNS' startup_timeout: then it serves without the cluster, and says SERVFAIL for its names */
+#define PATIENCE_MS 5000
 #define RESOLV_CONF "/etc/resolv.conf"
-#define TCP_BACKLOG 256
-#define RECEIVE_BUFFER_BYTES (1 << 20) /* some thousand questions, while the objects are read */
-/* For the objects to be there, as questions wait: less than a resolver's 5 s, so that it is
- * answered. */
-#define PATIENCE_MS 4000
+#define ADMIN_BACKLOG 64
 
 struct dns_role {
-	struct dns_server server;
-	struct dns_udp *udp;
-	struct dns_tcp *tcp;
-	int udp_fd, tcp_fd;
-	struct timer patience;
-	struct informer *services, *slices, *namespaces;
+	struct role_ctx *ctx;
+	struct dns_shared shared;
+	struct dns_source *source;
+	struct dns_listen listen;
+	struct dns_admin *admin;
 	struct dns_ensure *ensure;
-	const char *own_ips[3];
-	const struct role_ctx *ctx;
-	uint16_t port;
+	struct timer patience, lameduck;
+	const char *own_ips[2]; /* upstreams that would lead back here; NULL-terminated */
+	bool synced, may_serve;
+	struct err error; /* why the last configuration could not be used */
 };
 
-/* ---- from informers into the zone ---- */
+static void endpoint_added(void *arg, struct dns_endpoint *ep)
+{
+	struct dns_role *d = arg;
+	char text[ADDR_TEXT_BYTES];
 
-#define HANDLERS(what)                                                                             \
-	static void what##_added(void *ctx, const json_t *obj)                                     \
-	{                                                                                          \
-		old_zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
-	}                                                                                          \
-	static void what##_updated(void *ctx, const json_t *old, const json_t *obj)                \
-	{                                                                                          \
-		(void)old;                                                                         \
-		old_zone_put_##what(((struct dns_role *)ctx)->server.zone, obj);                       \
-	}                                                                                          \
-	static void what##_deleted(void *ctx, const json_t *obj)                                   \
-	{                                                                                          \
-		struct dns_role *d = ctx;                                                          \
-		old_zone_del_##what(d->server.zone, obj);                                              \
-		dns_ensure_look(d->ensure);                                                        \
-	}
-HANDLERS(service)
-HANDLERS(slice)
-HANDLERS(namespace)
+	log_info("answering on %s%s", addr_text(&ep->addr, text), ep->tls ? " (TLS)" : "");
+	dns_workers_serve(&d->shared, ep);
+}
 
-/* Questions that came before this have waited in the sockets. */
+static void endpoint_gone(void *arg, struct dns_endpoint *ep)
+{
+	dns_workers_leave(&((struct dns_role *)arg)->shared, ep);
+}
+
+/* Questions that came before this have waited in the supervisor's sockets. */
 static void serve(struct dns_role *d)
 {
 	struct err e;
 
 	timer_stop(&d->patience);
-	if (d->udp)
-		return;
-	d->udp = old_dns_udp_new(d->ctx->loop, d->udp_fd, &d->server, &e);
-	d->tcp = d->udp ? old_dns_tcp_new(d->ctx->loop, d->tcp_fd, &d->server, &e) : NULL;
-	if (d->tcp)
+	d->may_serve = true;
+	if (!d->shared.config)
+		return; /* a ConfigMap that is still to come */
+	if (dns_listen_apply(&d->listen, &d->shared, d->shared.config, endpoint_added, endpoint_gone, d, &e) == 0)
 		return;
 	role_set_error("%s", e.message);
-	loop_stop(d->ctx->loop);
+	if (d->listen.n == 0)
+		loop_stop(d->ctx->loop);
 }
 
 static void on_patience_end(struct timer *t)
@@ -82,125 +69,135 @@ static void on_patience_end(struct timer *t)
 	serve(t->ctx);
 }
 
-static void synced(void *ctx)
+/* Anew after each configuration: the informers may be others. */
+static void ensure_objects(struct dns_role *d)
 {
-	struct dns_role *d = ctx;
 	const struct config *c = d->ctx->config;
+	const struct informer *services = cluster_services(d->shared.cluster), *slices = cluster_slices(d->shared.cluster);
 
-	if (old_zone_synced(d->server.zone) || !d->services || !d->slices || !d->namespaces ||
-	    !informer_synced(d->services) || !informer_synced(d->slices) ||
-	    !informer_synced(d->namespaces))
-		return;
-	old_zone_set_synced(d->server.zone);
-	log_info("serving %s: %zu services, %zu slices, %zu namespaces", c->cluster_domain,
-		 informer_count(d->services), informer_count(d->slices),
-		 informer_count(d->namespaces));
+	dns_ensure_free(TAKE_PTR(d->ensure));
+	if (c->standalone && services && slices)
+		d->ensure = dns_ensure_new(d->ctx->kube, services, slices, c->dns_ip, c->node_ip, dns_listen_port(&d->listen));
+}
+
+static void on_synced(void *arg)
+{
+	struct dns_role *d = arg;
+
+	d->synced = true;
 	malloc_trim(0); /* the lists' pages were many times what stays */
 	serve(d);
 	role_ready();
-	if (c->standalone)
-		d->ensure = dns_ensure_new(d->ctx->kube, d->services, d->slices, c->dns_ip,
-					   c->node_ip, d->port);
+	ensure_objects(d);
 }
 
-static const struct informer_handlers service_handlers = {
-	service_added,
-	service_updated,
-	service_deleted,
-	synced,
-};
-static const struct informer_handlers slice_handlers = {
-	slice_added,
-	slice_updated,
-	slice_deleted,
-	synced,
-};
-static const struct informer_handlers namespace_handlers = {
-	namespace_added,
-	namespace_updated,
-	namespace_deleted,
-	synced,
-};
+/* ---- settings ---- */
 
-static void watch(struct dns_role *d)
+static void on_config_error(void *arg, const char *text)
 {
-	static const struct kube_gvr services = { "", "v1", "services" },
-				     namespaces = { "", "v1", "namespaces" },
-				     slices = { "discovery.k8s.io", "v1", "endpointslices" };
-	static const struct informer_options all = { .handlers_only = true };
-	struct kube_client *k = d->ctx->kube;
-
-	d->namespaces = informer_new(k, namespaces, &all, &namespace_handlers, d);
-	d->services = informer_new(k, services, &all, &service_handlers, d);
-	d->slices = informer_new(k, slices, &all, &slice_handlers, d);
+	(void)arg;
+	role_set_error("%s", text);
 }
 
-/* ---- listening ---- */
-
-static int bind_udp(const struct addr *a, struct err *e)
+static void on_config(void *arg, struct dns_config *config)
 {
-	int fd = socket(a->ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	char text[ADDR_TEXT_BYTES];
+	struct dns_role *d = arg;
 
-	if (fd == -1 || bind(fd, (const struct sockaddr *)&a->ss, a->len) == -1) {
-		err_errno(e, errno, "DNS: listen on UDP %s", addr_text(a, text));
-		closep(&fd);
-		return -1;
+	if (dns_config_publish(&d->shared, config, &d->error) < 0) {
+		dns_config_free(config);
+		if (d->shared.config)
+			role_set_error("the settings before stay: %s", d->error.message);
+		return;
 	}
-	return fd;
+	dns_ensure_free(TAKE_PTR(d->ensure));
+	if (d->may_serve)
+		serve(d);
+	if (d->synced)
+		ensure_objects(d);
 }
 
-static uint16_t port_of(int fd)
-{
-	struct sockaddr_in6 a = { 0 }; /* the port of an IPv4 address is at the same place */
-	socklen_t len = sizeof(a);
+static const struct dns_source_handlers source_handlers = { on_config, on_config_error };
 
-	return getsockname(fd, (struct sockaddr *)&a, &len) == 0 ? ntohs(a.sin6_port) : 0;
+/* ---- the end ---- */
+
+static void on_lameduck_end(struct timer *t)
+{
+	struct dns_role *d = t->ctx;
+
+	loop_stop(d->ctx->loop);
 }
 
-static int open_sockets(struct dns_role *d, const struct addr *own, struct err *e)
+/* Not ready any more, so that nobody new comes; who still asks is answered. */
+static bool dns_stopping(struct role_ctx *ctx)
 {
-	int size = RECEIVE_BUFFER_BYTES;
+	struct dns_role *d = ctx->state;
+	uint64_t ms = d && d->shared.config ? health_lameduck_ms(d->shared.config) : 0;
 
-	d->udp_fd = role_listen_fd("dns-udp");
-	if (d->udp_fd == -1)
-		d->udp_fd = bind_udp(own, e);
-	if (d->udp_fd == -1)
-		return -1;
-	setsockopt(d->udp_fd, SOL_SOCKET, SO_RCVBUF, &size,
-		   sizeof(size)); /* up to net.core.rmem_max */
-	d->port = port_of(d->udp_fd);
-	d->tcp_fd = role_listen_fd("dns-tcp");
-	if (d->tcp_fd == -1)
-		d->tcp_fd = addr_listen(own, TCP_BACKLOG, e);
-	return d->tcp_fd == -1 ? -1 : 0;
+	if (ms == 0)
+		return false;
+	__atomic_store_n(&d->shared.lame, true, __ATOMIC_RELAXED);
+	d->lameduck = (struct timer){ .fire = on_lameduck_end, .ctx = d };
+	timer_start(ctx->loop, &d->lameduck, ms);
+	log_info("answering for %llu ms more", (unsigned long long)ms);
+	return true;
 }
 
 /* ---- the role ---- */
 
+static unsigned n_workers(const struct config *c)
+{
+	unsigned n = config_workers(c);
+
+	return role_listen_fd("dns-tcp") == -1 ? n : MIN(n, CONFIG_DNS_SOCKETS_MAX);
+}
+
+static int open_admin(struct dns_role *d, struct err *e)
+{
+	const char *address = d->ctx->config->dns_admin_address;
+	int fd = role_listen_fd("dns-admin");
+	struct addr a;
+
+	if (fd == -1 && (!address || !address[0]))
+		return 0;
+	if (fd == -1)
+		fd = addr_parse(address, &a, e) < 0 ? -1 : addr_listen(&a, ADMIN_BACKLOG, e);
+	if (fd == -1)
+		return err_wrap(e, "--dns-admin-address");
+	d->admin = dns_admin_new(&d->shared, fd, NULL, e);
+	return d->admin ? 0 : -1;
+}
+
 static int dns_start(struct role_ctx *ctx, struct err *e)
 {
-	const struct config *c = ctx->config;
 	struct dns_role *d = xcalloc(1, sizeof(*d));
-	struct addr own;
+	struct dns_shared *s = &d->shared;
 
 	ctx->state = d;
 	d->ctx = ctx;
-	d->own_ips[0] = c->dns_ip;
-	d->server.zone =
-		old_zone_new(str_of(c->cluster_domain), RECORD_TTL, (uint32_t)(wall_now_ms() / 1000));
-	if (!d->server.zone)
-		return err_set(e, ERR_INVALID, "cluster-domain: '%s' is no domain name",
-			       c->cluster_domain);
-	d->server.forwarder =
-		old_forwarder_new(ctx->loop, &(struct forwarder_config){ .resolv_conf = RESOLV_CONF,
-								     .own_ips = d->own_ips,
-								     .port = UPSTREAM_PORT });
-	if (addr_from_ip(c->node_ip, OWN_PORT, &own, e) < 0 || open_sockets(d, &own, e) < 0)
+	s->main_loop = ctx->loop;
+	s->settings = ctx->config;
+	s->kube = ctx->kube;
+	s->n_workers = n_workers(ctx->config);
+	s->quiesce = quiesce_new(ctx->loop);
+	s->metrics = dns_metrics_new(s->n_workers);
+	s->watch = dns_watch_new(s);
+	s->cluster = cluster_new(ctx->loop, ctx->kube, s->quiesce);
+	if (dns_workers_start(s, e) < 0 || open_admin(d, e) < 0)
 		return -1;
 	d->patience = (struct timer){ .fire = on_patience_end, .ctx = d };
 	timer_start(ctx->loop, &d->patience, PATIENCE_MS);
-	watch(d);
+	d->own_ips[0] = ctx->config->dns_ip;
+	const struct plugin_scope scope = { .cluster_domain = ctx->config->cluster_domain,
+					    .resolv_conf = RESOLV_CONF,
+					    .own_ips = d->own_ips,
+					    .upstream_port = DNS_PORT,
+					    .shared = s };
+	d->source = dns_source_new(s, &scope, &source_handlers, d, e);
+	if (!d->source)
+		return -1;
+	if (!s->config && !ctx->config->dns_configmap)
+		return err_set(e, d->error.reason, "%s", d->error.message);
+	cluster_on_synced(s->cluster, on_synced, d);
 	return 0;
 }
 
@@ -211,20 +208,23 @@ static void dns_stop(struct role_ctx *ctx)
 	if (!d)
 		return;
 	timer_stop(&d->patience);
+	timer_stop(&d->lameduck);
+	dns_source_free(d->source);
 	dns_ensure_free(d->ensure);
-	informer_free(d->services);
-	informer_free(d->slices);
-	informer_free(d->namespaces);
-	old_dns_udp_free(d->udp);
-	old_dns_tcp_free(d->tcp);
-	old_forwarder_free(d->server.forwarder);
-	old_zone_free(d->server.zone);
+	dns_admin_free(d->admin);
+	dns_workers_stop(&d->shared);
+	cluster_free(d->shared.cluster);
+	dns_watch_free(d->shared.watch);
+	dns_metrics_free(d->shared.metrics);
+	quiesce_free(d->shared.quiesce);
 	free(d);
 }
 
 const struct role role_dns = {
 	.name = "dns",
 	.summary = "DNS for the cluster's Services and pods; other names are forwarded.",
+	.caps_keep = 1u << CAP_NET_BIND_SERVICE, /* port 53, and what a changed Corefile adds */
 	.start = dns_start,
 	.stop = dns_stop,
+	.stopping = dns_stopping,
 };

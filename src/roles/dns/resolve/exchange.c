@@ -291,8 +291,8 @@ static void forget_case(struct attempt *a)
 /* The connection could not be had, or ended. */
 static void attempt_unreachable(struct attempt *a)
 {
-	suspect(a);
 	if (!a->case_doubt || !a->tcp) {
+		suspect(a);
 		attempt_failed(a);
 		return;
 	}

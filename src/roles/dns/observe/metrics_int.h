@@ -1,6 +1,7 @@
 /* metrics_int.h - the metrics' memory: one writer for each word, read by whoever scrapes. */
 #pragma once
 
+#include "roles/dns/kernel/kernel.h"
 #include "roles/dns/observe/metrics.h"
 
 #include <pthread.h>
@@ -89,3 +90,5 @@ extern const uint32_t metrics_size_bounds[SIZES - 1];
 void metrics_series_init(struct dns_metrics *m);
 void metrics_series_done(struct dns_metrics *m);
 void metrics_put_process(struct buf *out);
+/* `kernel` NULL: it answers nothing. `c` may be NULL. */
+void metrics_write_with(const struct dns_metrics *m, const struct dns_config *c, const struct kernel_counts *kernel, struct buf *out);

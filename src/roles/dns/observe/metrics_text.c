@@ -2,7 +2,6 @@
 #include "roles/dns/observe/metrics_int.h"
 
 #include "base/version.h"
-#include "roles/dns/kernel/kernel.h"
 
 static void put_head(struct buf *out, const char *name, const char *type, const char *help)
 {
@@ -35,7 +34,6 @@ static uint64_t sum_at(const struct dns_metrics *m, size_t place, size_t at)
 
 struct writer {
 	const struct dns_metrics *m;
-	const struct dns_shared *shared;
 	struct buf *out, labels;
 	const char *kernel_zone, *kernel_server; /* NULL: no kernel answers */
 	struct kernel_counts kernel;
@@ -271,7 +269,6 @@ static void put_kernel(struct writer *w)
 /* The kernel answers for the zone that the first block with a direct path has. */
 static void find_kernel(struct writer *w, const struct dns_config *c)
 {
-	kernel_answers_counts(w->shared->kernel, &w->kernel);
 	for (size_t i = 0; c && i < c->n_blocks; i++)
 		if (c->blocks[i].direct && c->blocks[i].metrics_id) {
 			const struct metrics_place *p = &w->m->places[w->m->runs[c->blocks[i].metrics_id]];
@@ -281,20 +278,30 @@ static void find_kernel(struct writer *w, const struct dns_config *c)
 		}
 }
 
-void dns_metrics_write(struct dns_metrics *m, const struct dns_shared *s, struct buf *out)
+void metrics_write_with(const struct dns_metrics *m, const struct dns_config *c, const struct kernel_counts *kernel, struct buf *out)
 {
-	const struct dns_config *c = s ? __atomic_load_n(&s->config, __ATOMIC_ACQUIRE) : NULL;
-	struct writer w = { .m = m, .shared = s, .out = out };
+	struct writer w = { .m = m, .out = out };
 
 	buf_init(&w.labels, 64u << 10);
-	if (s && s->kernel)
+	if (kernel) {
+		w.kernel = *kernel;
 		find_kernel(&w, c);
+	}
 	put_build(out);
 	put_places(&w);
 	put_plugins(&w, c);
 	put_families(&w);
-	if (s && s->kernel)
+	if (kernel)
 		put_kernel(&w);
 	metrics_put_process(out);
 	buf_done(&w.labels);
+}
+
+void dns_metrics_write(struct dns_metrics *m, const struct dns_shared *s, struct buf *out)
+{
+	struct kernel_counts kernel = { 0 };
+
+	if (s->kernel)
+		kernel_answers_counts(s->kernel, &kernel);
+	metrics_write_with(m, __atomic_load_n(&s->config, __ATOMIC_ACQUIRE), s->kernel ? &kernel : NULL, out);
 }

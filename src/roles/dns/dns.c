@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "kube/client/informer.h"
 #include "roles/config.h"
+#include "roles/dns/commands.h"
 #include "roles/dns/config/source.h"
 #include "roles/dns/ensure.h"
 #include "roles/dns/observe/admin.h"
@@ -151,6 +152,12 @@ static unsigned n_workers(const struct config *c)
 	return role_listen_fd("dns-tcp") == -1 ? n : MIN(n, CONFIG_DNS_SOCKETS_MAX);
 }
 
+/* How long a change took until it is answered. */
+static void on_slice(void *arg, const json_t *slice, bool headless)
+{
+	dns_metrics_programmed(arg, slice, headless);
+}
+
 static int open_admin(struct dns_role *d, struct err *e)
 {
 	const char *address = d->ctx->config->dns_admin_address;
@@ -182,6 +189,7 @@ static int dns_start(struct role_ctx *ctx, struct err *e)
 	s->metrics = dns_metrics_new(s->n_workers);
 	s->watch = dns_watch_new(s);
 	s->cluster = cluster_new(ctx->loop, ctx->kube, s->quiesce);
+	cluster_on_slice(s->cluster, on_slice, s->metrics);
 	if (dns_workers_start(s, e) < 0 || open_admin(d, e) < 0)
 		return -1;
 	d->patience = (struct timer){ .fire = on_patience_end, .ctx = d };
@@ -227,4 +235,5 @@ const struct role role_dns = {
 	.start = dns_start,
 	.stop = dns_stop,
 	.stopping = dns_stopping,
+	.commands = dns_commands,
 };

@@ -7,7 +7,9 @@
 
 #include <linux/types.h>
 
-#define NODELOCAL_TARGETS_MAX 64 /* addresses of the DNS Service and of its endpoints: a cluster has a handful */
+/* Addresses of the DNS Service, and of its endpoints where they matter: a cluster has a handful. Every connect() on the
+ * machine compares with all of them. */
+#define NODELOCAL_TARGETS_MAX 16
 
 struct nodelocal_target {
 	__be32 addr;

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "roles/dns/plugin/bind.h"
+#include "roles/dns/plugin/chaos.h"
 #include "roles/dns/plugin/tls.h"
 
 struct builder {
@@ -139,9 +140,11 @@ static char *server_label(const struct dns_block *k)
 static int settle_block(struct builder *b, struct dns_block *k)
 {
 	const struct plugin_instance *bind = find_instance(k, &plugin_bind), *tls = find_instance(k, &plugin_tls);
+	const struct plugin_instance *chaos = find_instance(k, &plugin_chaos);
 
 	k->bind = bind && bind->settings ? bind_addresses(bind->settings) : NULL;
 	k->tls = tls && tls->settings && k->transport == DNS_TLS ? tls_of_directive(tls->settings) : NULL;
+	k->chaos = chaos ? chaos->settings : NULL;
 	k->metrics = has_plugin(k, "prometheus") || strcmp(b->name, DNS_CONFIG_BUILTIN) == 0;
 	k->server = server_label(k);
 	k->plugins = xrealloc(k->plugins, MAX(k->n_plugins, 1u) * sizeof(*k->plugins));

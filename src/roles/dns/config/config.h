@@ -43,6 +43,7 @@ struct dns_block {
 	size_t n_plugins;
 	const char *const *bind;     /* addresses; NULL: all. NULL-terminated */
 	struct tls *tls;	     /* of its `tls` directive: DNS_TLS only */
+	const void *chaos;	     /* of its `chaos` directive: answers class CH (plugin/chaos.h); NULL: REFUSED */
 	/* The kubernetes plug-in's zone when nothing before it could want to see questions about the zone: such questions
 	 * are answered in the call that read them. NULL: every question goes through the chain. */
 	struct zone *direct;

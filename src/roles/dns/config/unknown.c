@@ -14,7 +14,7 @@ static const struct {
 	{ " proxy ", "CoreDNS removed it as well: forward does its work" },
 	{ " federation upstream ", "CoreDNS removed it as well: leave it out" },
 	{ " pprof trace dnstap on root metadata cancel geoip shed proxyproto ", "leave it out; `portico dns top` and `portico dns log` show what is asked" },
-	{ " k8s_external view erratic whoami header chaos ", "leave it out" },
+	{ " k8s_external view erratic ", "leave it out" },
 };
 
 static const char *hint(const char *name)

@@ -20,6 +20,7 @@
 	X(local) \
 	/* X(dns64) */ \
 	X(any) \
+	X(chaos) \
 	X(loadbalance) \
 	X(rewrite) \
 	/* X(autopath) */ \

@@ -3,6 +3,7 @@
 #include "codec/dns_edns.h"
 #include "roles/dns/observe/metrics.h"
 #include "roles/dns/observe/watch.h"
+#include "roles/dns/plugin/chaos.h"
 #include "roles/dns/serve/answer.h"
 #include "roles/dns/zone/zone.h"
 
@@ -210,6 +211,14 @@ static ssize_t answer_rcode(struct question *qn, int rcode)
 	return (ssize_t)len;
 }
 
+static ssize_t answer_chaos(struct question *qn)
+{
+	size_t len = chaos_answer(qn->block->chaos, &qn->q, qn->out, qn->max);
+
+	seen(qn, len, NULL);
+	return (ssize_t)len;
+}
+
 ssize_t dns_server_ask(struct dns_worker *w, const struct dns_entrance *en, const struct dns_client *c, struct str question,
 		       uint8_t *out, size_t max, const struct dns_asker *asker)
 {
@@ -225,6 +234,8 @@ ssize_t dns_server_ask(struct dns_worker *w, const struct dns_entrance *en, cons
 	if (r > 0)
 		return answer_rcode(&qn, r);
 	qn.block = dns_config_block(dns_config_now(w->shared), en->transport, en->port, &qn.q.name);
+	if (qn.block && qn.block->chaos && qn.q.class == DNS_CLASS_CH)
+		return answer_chaos(&qn);
 	if (!qn.block || !askable(&qn.q))
 		return answer_rcode(&qn, DNS_REFUSED);
 	ssize_t len = guarded(&qn);

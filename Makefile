@@ -129,7 +129,8 @@ $(BUILD)/netns/%: tests/netns/%.c $(LIB)
 $(BUILD)/netns/%: tests/bpf/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -o $@ $< $(LIB) $(LDLIBS_ALL) -lcmocka
-netns: $(BUILD)/netns/dp_load $(BUILD)/netns/peer $(BUILD)/netns/nodelocal_run $(BUILD)/netns/resolve $(BUILD)/netns/test_packets
+netns: $(BUILD)/netns/dp_load $(BUILD)/netns/peer $(BUILD)/netns/nodelocal_run $(BUILD)/netns/resolve $(BUILD)/netns/test_packets \
+		$(BUILD)/netns/test_dns_answers $(BUILD)/netns/dns_node
 	$(BUILD)/netns/test_packets
 	$(BUILD)/netns/test_dns_answers
 	@fail=0; for t in tests/netns/test_*.sh; do BUILD=$(BUILD) bash $$t || fail=1; done; exit $$fail

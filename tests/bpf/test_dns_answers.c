@@ -4,6 +4,7 @@
  * it must leave the packet as it is.
  */
 #include "codec/jx.h"
+#include "roles/dns/kernel/attach.h"
 #include "roles/dns/kernel/entries.h"
 
 #include <arpa/inet.h>
@@ -157,6 +158,7 @@ static int load(void **state)
 	struct err e;
 
 	(void)state;
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
 	if (program_load(&prog, &e) < 0)
 		fail_msg("%s", e.message);
 	cluster();
@@ -658,6 +660,89 @@ static void test_rotation(void **state)
 	assert_int_equal(seen, 0x7e);
 }
 
+/* ---- where it is attached ---- */
+
+#define LO 1
+#define TCX_INGRESS 46 /* BPF_TCX_INGRESS; not in the UAPI header of Debian 12 */
+
+static int other_program(void)
+{
+	const struct bpf_insn pass[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_UNSPEC },
+					 { .code = BPF_JMP | BPF_EXIT } };
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "other", "GPL", pass, ARRAY_LEN(pass), NULL);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static uint32_t program_id(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	return info.id;
+}
+
+/* The programs at the loopback's ingress. */
+static uint32_t attached(uint32_t ids[8])
+{
+	uint32_t flags = 0, n = 8;
+
+	assert_int_equal(bpf_prog_query(LO, TCX_INGRESS, 0, &flags, ids, &n), 0);
+	return n;
+}
+
+static void test_attach_first(void **state)
+{
+	int other = other_program(), link = bpf_link_create(other, LO, TCX_INGRESS, NULL);
+	enum attach_way way = ATTACH_TCX;
+	struct attachment a;
+	uint32_t ids[8];
+	struct err e;
+
+	(void)state;
+	if (link < 0)
+		skip(); /* before Linux 6.6 */
+	assert_int_equal(attach(&a, prog.fd, LO, &way, &e), 0);
+	assert_int_equal(way, ATTACH_TCX);
+	assert_int_equal(attached(ids), 2);
+	assert_int_equal(ids[0], program_id(prog.fd));
+	detach(&a);
+	assert_int_equal(attached(ids), 1);
+	assert_int_equal(ids[0], program_id(other));
+	closep(&link);
+	closep(&other);
+}
+
+static int count_filters(void)
+{
+	FILE *p = popen("tc filter show dev lo ingress | grep -c 'dns_answer.* direct-action'", "r");
+	int n = -1;
+
+	if (fscanf(p, "%d", &n) != 1)
+		n = -1;
+	pclose(p);
+	return n;
+}
+
+/* As on kernels that know no tcx. */
+static void test_attach_clsact(void **state)
+{
+	enum attach_way way = ATTACH_CLSACT;
+	struct attachment a;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(attach(&a, prog.fd, LO, &way, &e), 0);
+	assert_int_equal(count_filters(), 1);
+	detach(&a);
+	assert_int_equal(count_filters(), 0);
+	assert_int_equal(attach(&a, prog.fd, LO, &way, &e), 0); /* the qdisc is there already */
+	detach(&a);
+	assert_int_equal(count_filters(), 0);
+}
+
 /* ---- noise ---- */
 
 static uint32_t rnd(void)
@@ -780,7 +865,7 @@ int main(void)
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_names_with_edns), cmocka_unit_test(test_quirks),
 		cmocka_unit_test(test_long_names),   cmocka_unit_test(test_lease),	     cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_rotation),     cmocka_unit_test(test_made_up_names),   cmocka_unit_test(test_noise),
-		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_attach_first), cmocka_unit_test(test_attach_clsact), cmocka_unit_test(test_time),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);

@@ -84,12 +84,18 @@ one() { # NAME CASE
 	echo "$2 $1 $((answered * $(getconf CLK_TCK) / (ticks ? ticks : 1))) $(jq -r '"\(.p50us) \(.p99us) \(.perSecond) \(.lost) \(.noerror) \(.nxdomain)"' <<< "$out")" >> "$T/results"
 }
 
+servers_down() {
+	local s
+	# shellcheck disable=SC2046
+	for s in "${!pid[@]}"; do kill $(tree "${pid[$s]}") 2> /dev/null; done
+	stack_down
+}
+trap servers_down EXIT
 for s in $SERVERS; do server_up "$s"; done
 for s in $SERVERS; do echo "memory $s $(memory_kib "${pid[$s]}")" >> "$T/results"; done
 for _ in $(seq "$ROUNDS"); do
 	for c in $CASES; do for s in $SERVERS; do one "$s" "$c"; done; done
 done
-for s in $SERVERS; do kill "${pid[$s]}" 2> /dev/null; pkill -P "${pid[$s]}" 2> /dev/null; done
 
 printf '%s Services, %s s a case, %s rounds; %s, kernel %s, load %s\n' "$SERVICES" "$SECONDS_EACH" "$ROUNDS" \
 	"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)" "$(uname -r)" "$(cut -d' ' -f1 /proc/loadavg)"

@@ -9,6 +9,7 @@
 #include "roles/dns/config/config.h"
 #include "roles/dns/config/zones.h"
 #include "roles/dns/plugin/bind.h"
+#include "roles/dns/plugin/kubernetes.h"
 #include "roles/dns/plugin/reload.h"
 #include "roles/dns/plugin/tls.h"
 #include "roles/dns/zone/zone.h"
@@ -78,6 +79,13 @@ static const struct plugin prometheus = { .name = "prometheus", FAKE };
 static const struct plugin last = { .name = "last", FAKE, .ask = fake_ask };
 extern const struct plugin plugin_kubernetes;
 const struct plugin plugin_kubernetes = { .name = "kubernetes", FAKE };
+
+static struct zone_options cluster;
+void kubernetes_options(const struct plugin_instance *i, struct zone_options *ret)
+{
+	(void)i;
+	*ret = cluster;
+}
 
 const struct plugin *const dns_plugins[] = {
 	&plugin_reload, &plugin_bind, &first, &prometheus, &touchy, &busy, &cache, &more, &plugin_tls, &hosts, &plugin_kubernetes, &last, NULL,
@@ -319,13 +327,14 @@ static void lookup(void **state)
 
 static bool is_direct(const char *text)
 {
-	struct zone_options o = { .ttl = 5, .n_reverse = 1 };
+	const struct plugin_instance *obstacle;
 	struct err e;
 	bool direct;
 
-	assert_true(dns_name_from_text(STR("cluster.local"), &o.domain));
-	assert_true(dns_name_from_text(STR("in-addr.arpa"), &o.reverse[0]));
-	struct zone *z = zone_new(&o, 1, NULL);
+	cluster = (struct zone_options){ .ttl = 5, .n_reverse = 1 };
+	assert_true(dns_name_from_text(STR("cluster.local"), &cluster.domain));
+	assert_true(dns_name_from_text(STR("in-addr.arpa"), &cluster.reverse[0]));
+	struct zone *z = zone_new(&cluster, 1, NULL);
 	struct dns_config *c = dns_config_parse(str_of(text), "Corefile", &scope, &e);
 	assert_non_null(c);
 	for (size_t i = 0; i < c->blocks[0].n_plugins; i++)
@@ -334,6 +343,8 @@ static bool is_direct(const char *text)
 	dns_block_find_direct(&c->blocks[0]);
 	direct = c->blocks[0].direct == z;
 	assert_true(direct || !c->blocks[0].direct);
+	assert_true(dns_block_is_direct(&c->blocks[0], &obstacle) == direct);
+	assert_true(!obstacle || !direct);
 	dns_config_free(c);
 	zone_free(z);
 	return direct;

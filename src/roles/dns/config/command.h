@@ -21,7 +21,8 @@ int dns_plugins_command(const struct config *c, int argc, char **argv);
 	{ "plugins", "[NAME] [--output text|json|markdown]", "Lists the plug-ins that a Corefile may name, with their properties.", \
 	  "NAME tells all about one. docs/dns-corefile.md is this list.", dns_plugins_command }
 
-/* { "name", "ok", "errors": [], "warnings": [], "blocks": [ { "server", "zones": [], "plugins": [], "aside": [], "bind": [] } ] } */
+/* { "name", "ok", "errors": [], "warnings": [], "blocks": [ { "server", "zones": [], "plugins": [], "aside": [], "bind": [],
+ *   "clusterNamesAtOnce", "becauseOf" } ] } */
 json_t *dns_check_report(struct str text, const char *name, const struct plugin_scope *scope);
 /* docs/dns-corefile.md */
 void dns_plugins_markdown(struct buf *out);

@@ -28,6 +28,20 @@ static bool takes_part(const struct plugin *p)
 	return p->ask || p->answer || p->guard || p->leave;
 }
 
+/* How the cluster's names are answered, in a block that has them. */
+static void set_way(json_t *out, const struct dns_block *b)
+{
+	const struct plugin_instance *obstacle;
+	bool direct = dns_block_is_direct(b, &obstacle);
+
+	if (direct || obstacle)
+		jx_set_bool(out, "clusterNamesAtOnce", direct);
+	if (obstacle) {
+		jx_set_str(out, "becauseOf", obstacle->plugin->name);
+		jx_set_int(out, "becauseOfLine", obstacle->at.line);
+	}
+}
+
 static json_t *block_report(const struct dns_block *b)
 {
 	json_t *out = json_object(), *zones = json_array(), *chain = json_array(), *aside = json_array();
@@ -45,6 +59,7 @@ static json_t *block_report(const struct dns_block *b)
 	jx_set(out, "aside", aside);
 	if (b->bind)
 		jx_set(out, "bind", texts(b->bind));
+	set_way(out, b);
 	return out;
 }
 
@@ -107,6 +122,11 @@ static void print_block(const json_t *b)
 	print_list("    ", jx_at(b, "plugins"), " > ");
 	print_list("    aside: ", jx_at(b, "aside"), ", ");
 	print_list("    bound to: ", jx_at(b, "bind"), ", ");
+	if (jx_bool(b, "clusterNamesAtOnce", false))
+		printf("    cluster names: answered at once, before all of these\n");
+	else if (jx_str(b, "becauseOf"))
+		printf("    cluster names: through all of these, because `%s` (line %d) may want to see them\n", jx_str(b, "becauseOf"),
+		       (int)jx_int(b, "becauseOfLine", 0));
 }
 
 static void print_lines(const json_t *list, const char *word, const char *colour)

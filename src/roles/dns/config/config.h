@@ -79,6 +79,9 @@ char *dns_config_builtin(const char *cluster_domain);
 void dns_config_free(struct dns_config *c);
 /* The block for a name that came to a port: the longest zone. NULL: none, the answer is REFUSED. Any thread. */
 const struct dns_block *dns_config_block(const struct dns_config *c, enum dns_transport t, uint16_t port, const struct dns_name *name);
+/* Do questions about the cluster need no chain? The first plug-in that wants to see them; NULL: none, or the block has no
+ * kubernetes. */
+bool dns_block_is_direct(const struct dns_block *b, const struct plugin_instance **ret_obstacle);
 /* Sets block->direct, when its plug-ins have been started. Main thread, before anyone else sees the block. */
 void dns_block_find_direct(struct dns_block *b);
 /* The settings of this block's plug-in, NULL: it has none. */

@@ -1,6 +1,6 @@
 /* What is asked of a configuration that is in use. */
 #include "roles/dns/config/config_int.h"
-#include "roles/dns/zone/zone.h"
+#include "roles/dns/plugin/kubernetes.h"
 
 extern const struct plugin plugin_kubernetes;
 
@@ -40,21 +40,34 @@ static bool interferes(const struct plugin_instance *i, const struct zone_option
 	return false;
 }
 
+static const struct plugin_instance *kubernetes_of(const struct dns_block *b)
+{
+	for (size_t i = 0; i < b->n_plugins; i++)
+		if (b->plugins[i].plugin == &plugin_kubernetes)
+			return &b->plugins[i];
+	return NULL;
+}
+
+bool dns_block_is_direct(const struct dns_block *b, const struct plugin_instance **ret_obstacle)
+{
+	const struct plugin_instance *kubernetes = kubernetes_of(b);
+	struct zone_options o;
+
+	*ret_obstacle = NULL;
+	if (!kubernetes)
+		return false;
+	kubernetes_options(kubernetes, &o);
+	for (const struct plugin_instance *i = b->plugins; i < kubernetes && !*ret_obstacle; i++)
+		if (interferes(i, &o))
+			*ret_obstacle = i;
+	return !*ret_obstacle;
+}
+
 void dns_block_find_direct(struct dns_block *b)
 {
-	const struct plugin_instance *kubernetes = NULL;
+	const struct plugin_instance *obstacle;
 
-	b->direct = NULL;
-	for (size_t i = 0; i < b->n_plugins && !kubernetes; i++)
-		if (b->plugins[i].plugin == &plugin_kubernetes && b->plugins[i].started)
-			kubernetes = &b->plugins[i];
-	if (!kubernetes)
-		return;
-	const struct zone_options *o = zone_options(kubernetes->started);
-	for (const struct plugin_instance *i = b->plugins; i < kubernetes; i++)
-		if (interferes(i, o))
-			return;
-	b->direct = kubernetes->started;
+	b->direct = dns_block_is_direct(b, &obstacle) ? kubernetes_of(b)->started : NULL;
 }
 
 /* ---- what has no effect ---- */

@@ -33,6 +33,14 @@ uint64_t kubernetes_startup_timeout_ms(const struct plugin_instance *i)
 	return ((const struct kubernetes *)i->settings)->startup_timeout_ms;
 }
 
+void kubernetes_options(const struct plugin_instance *i, struct zone_options *ret)
+{
+	const struct kubernetes *k = i->settings;
+
+	*ret = k->options;
+	ret->domain = k->zones[0];
+}
+
 static void kubernetes_free(void *settings)
 {
 	struct kubernetes *k = settings;

@@ -2,6 +2,9 @@
 #pragma once
 
 #include "roles/dns/plugin/plugin.h"
+#include "roles/dns/zone/zone.h"
 
 /* How long the first list is waited for before questions are answered (with SERVFAIL until it is there). */
 uint64_t kubernetes_startup_timeout_ms(const struct plugin_instance *i);
+/* Of its first zone; also before it is started. Texts in it are the plug-in's. */
+void kubernetes_options(const struct plugin_instance *i, struct zone_options *ret);

@@ -93,7 +93,7 @@ static void fill(struct zone *z)
 	slice(z, zone_put_slice, "default", "db-1", "db", HTTP_SLICE
 	      "'endpoints':[{'addresses':['10.244.0.7'],'hostname':'db-0'},"
 	      "{'addresses':['10.244.0.8'],'hostname':'db-1','conditions':{'ready':true,'terminating':true}},"
-	      "{'addresses':['10.244.0.9'],'conditions':{'ready':true}},"
+	      "{'addresses':['10.244.0.9'],'conditions':{'ready':true},'targetRef':{'kind':'Pod','name':'pod-9'}},"
 	      "{'addresses':['10.244.0.99'],'hostname':'db-9','conditions':{'ready':false}}]");
 	slice(z, zone_put_slice, "default", "db-2", "db", "'ports':[],'endpoints':[{'addresses':['fd00:244::7'],'hostname':'db-0'}]");
 	service(z, zone_put_service, "default", "idle", "'clusterIP':'None'");
@@ -332,6 +332,48 @@ static void test_names(void **state)
 		{ "web.default A", "10.96.0.1" },
 		{ "cluster.local. AXFR", "REFUSED" },
 		{ "WEB.DEFAULT A", "10.96.0.1" },
+		/* numbers that are the same twice are said once, but weigh twice: CoreDNS' way */
+		{ "kube-dns.kube-system SRV", "0 50 53 kube-dns.kube-system. + 10.96.0.10" },
+		{ "_dns._udp.kube-system SRV", NXDOMAIN },
+		{ "_dns._udp.kube-dns.kube-system SRV", "0 100 53 kube-dns.kube-system. + 10.96.0.10" },
+		{ "_dns-tcp._tcp.kube-dns.kube-system SRV", "0 100 53 kube-dns.kube-system. + 10.96.0.10" },
+		{ "_dns-tcp._sctp.kube-dns.kube-system SRV", NXDOMAIN },
+		{ "_dns-tcp._nonsense.kube-dns.kube-system SRV", NXDOMAIN },
+		{ "_._tcp.web.default SRV", NXDOMAIN },
+		{ "_http.tcp.web.default SRV", "0 100 80 web.default. + 10.96.0.1" },
+		{ "_http._tcp.web.default SOA", NODATA },
+		{ "__http._tcp.web.default SRV", NXDOMAIN },
+		/* ports of an endpoint are its slice's; one without any counts in the weights of all */
+		{ "10-244-0-5.web.default SRV", "0 100 8080 10-244-0-5.web.default. + 10.244.0.5" },
+		{ "10-244-0-5.web.default AAAA", NODATA },
+		{ "10-244-0-5.web.default TXT", NODATA },
+		{ "10-244-0-05.web.default A", NXDOMAIN },
+		{ "10-244-0-5-.web.default A", NXDOMAIN },
+		{ "10-244-0.web.default A", NXDOMAIN },
+		{ "x.10-244-0-5.web.default A", NXDOMAIN },
+		{ "db-0.db.default SRV", "0 50 8080 db-0.db.default. + 10.244.0.7 fd00:244::7" },
+		{ "db.default SRV", "0 25 8080 10-244-0-9.db.default. 0 25 8080 db-0.db.default. 0 25 8080 db-1.db.default. "
+		  "+ 10.244.0.9 10.244.0.7 fd00:244::7 10.244.0.8" },
+		{ "_http._tcp.db.default AAAA", NODATA },
+		{ "_http._udp.db.default A", NXDOMAIN },
+		{ "_https._tcp.db.default A", NXDOMAIN },
+		{ "10-244-0-7.db.default A", NXDOMAIN }, /* it is named db-0 */
+		{ "db.default MX", NODATA },
+		{ "_http._tcp.idle.default SRV", NXDOMAIN },
+		{ "a.idle.default SRV", NXDOMAIN },
+		{ "a.b.c.web.default A", NXDOMAIN },
+		{ "a.b.c.d.e.f.g.h.web.default A", NXDOMAIN },
+		{ "web.default.default A", NXDOMAIN },
+		{ "cluster.local. AAAA", NODATA },
+		{ "cluster.local. ANY", NODATA },
+		{ "svc.cluster.local. SRV", NODATA },
+		{ "ns.dns.cluster.local. AAAA", NODATA },
+		{ "x.ns.dns.cluster.local. A", NXDOMAIN },
+		{ "x.dns.cluster.local. A", NXDOMAIN },
+		{ "local. A", "forward" },
+		{ ". NS", "forward" },
+		{ "xcluster.local. A", "forward" },
+		{ "www.cluster.local.example.com. A", "forward" },
 	};
 	struct zone *z = cluster();
 
@@ -369,6 +411,26 @@ static void test_pods_and_reverse(void **state)
 
 	(void)state;
 	check(z, rows, ARRAY_LEN(rows));
+	/* With reverse zones and without fallthrough, what is not there does not exist. */
+	struct zone_options o = options();
+	o.n_fallthrough = 0;
+	struct zone *strict = cluster_with(&o);
+	assert_string_equal(ask(strict, "99.0.244.10.in-addr.arpa PTR"), "NXDOMAIN ? in-addr.arpa.=soa");
+	assert_string_equal(ask(strict, "244.10.in-addr.arpa PTR"), "NXDOMAIN ? in-addr.arpa.=soa");
+	assert_string_equal(ask(strict, "1.1.1.0.96.10.in-addr.arpa PTR"), "NXDOMAIN ? in-addr.arpa.=soa");
+	assert_string_equal(ask(strict, "x.ip6.arpa PTR"), "NXDOMAIN ? ip6.arpa.=soa");
+	zone_free(strict);
+	/* The longest reverse zone counts. */
+	o.n_reverse = 3;
+	assert_true(dns_name_from_text(STR("10.in-addr.arpa"), &o.reverse[2]));
+	strict = cluster_with(&o);
+	assert_string_equal(ask(strict, "99.0.244.10.in-addr.arpa PTR"), "NXDOMAIN ? 10.in-addr.arpa.=soa");
+	zone_free(strict);
+	/* Without reverse zones nobody is asked. */
+	o.n_reverse = 0;
+	strict = cluster_with(&o);
+	assert_string_equal(ask(strict, "1.0.96.10.in-addr.arpa PTR"), "forward");
+	zone_free(strict);
 	/* A pod in two services has two names. */
 	service(z, zone_put_service, "default", "second", "'clusterIP':'None'");
 	slice(z, zone_put_slice, "default", "second-1", "second", "'endpoints':[{'addresses':['10.244.0.7']}]");
@@ -407,6 +469,265 @@ static void test_external(void **state)
 			    "www.example.com.->a.example.com. 192.0.2.1");
 	assert_true(dns_message_parse((struct str){ nothing, sizeof(nothing) - 1 }, &m));
 	assert_string_equal(ask_as(z, "out.default.svc.cluster.local A", 1, &m), "out.default.->www.example.com.");
+	zone_free(z);
+}
+
+/* What options make different: the same objects, another zone. */
+static void check_option(const struct zone_options *o, const struct row *rows, size_t n)
+{
+	struct zone *z = cluster_with(o);
+
+	check(z, rows, n);
+	zone_free(z);
+}
+#define CHECK(o, ...) check_option(o, (const struct row[]){ __VA_ARGS__ }, sizeof((const struct row[]){ __VA_ARGS__ }) / sizeof(struct row))
+
+static void test_options(void **state)
+{
+	struct zone_options o = options();
+	static const char *const only[] = { "kube-system", "empty", NULL };
+
+	(void)state;
+	o.ignore_empty_service = true;
+	CHECK(&o, { "web.default A", "10.96.0.1" }, { "plain.default A", NXDOMAIN }, { "plain.default SRV", NXDOMAIN },
+	      { "db.default A", "10.244.0.7 10.244.0.8 10.244.0.9" }, { "out.default CNAME", "out.default.->www.example.com." });
+	o = options();
+	o.no_endpoints = true;
+	CHECK(&o, { "web.default A", "10.96.0.1" }, { "db.default A", NXDOMAIN }, { "10-244-0-5.web.default A", NXDOMAIN },
+	      { "5.0.244.10.in-addr.arpa. PTR", "forward" });
+	o = options();
+	o.pods = ZONE_PODS_DISABLED;
+	CHECK(&o, { "10-244-0-5.default.pod.cluster.local. A", NXDOMAIN }, { "default.pod.cluster.local. A", NXDOMAIN },
+	      { "pod.cluster.local. A", NODATA });
+	o = options();
+	o.namespaces = only;
+	CHECK(&o, { "web.default A", NXDOMAIN }, { "default A", NXDOMAIN }, { "empty A", NODATA },
+	      { "kube-dns.kube-system A", "10.96.0.10" }, { "1.0.96.10.in-addr.arpa. PTR", "forward" },
+	      { "10.0.96.10.in-addr.arpa. PTR", "kube-dns.kube-system." }, { "10-0-0-1.default.pod.cluster.local. A", NXDOMAIN });
+	o = options();
+	o.fallthrough[0] = (struct dns_name){ .len = 1 };
+	o.n_fallthrough = 1;
+	CHECK(&o, { "nobody.default A", "forward" }, { "www.cluster.local. A", "forward" }, { "web.default AAAA", NODATA },
+	      { "99.0.244.10.in-addr.arpa. PTR", "forward" });
+	o = options();
+	o.endpoint_pod_names = true;
+	CHECK(&o, { "pod-9.db.default A", "10.244.0.9" }, { "10-244-0-9.db.default A", NXDOMAIN }, { "db-0.db.default A", "10.244.0.7" },
+	      { "9.0.244.10.in-addr.arpa. PTR", "pod-9.db.default." });
+	o = options();
+	assert_true(dns_name_from_text(STR("."), &o.domain));
+	struct zone *z = cluster_with(&o);
+	assert_string_equal(ask(z, "web.default.svc A"), "10.96.0.1");
+	assert_string_equal(ask(z, "example.com A"), "NXDOMAIN ? .=soa");
+	zone_free(z);
+}
+
+static void put_pod(struct zone *z, const char *ns, const char *name, const char *ip, const char *rest)
+{
+	char *text = xasprintf("{'metadata':{'namespace':'%s','name':'%s'%s},'status':{'phase':'Running','podIP':'%s','podIPs':[{'ip':'%s'}]}}",
+			       ns, name, rest, ip, ip);
+
+	with(z, zone_put_pod, text);
+	free(text);
+}
+
+static void test_pods_verified(void **state)
+{
+	struct zone_options o = options();
+	char name[32], ip[32];
+
+	(void)state;
+	o.pods = ZONE_PODS_VERIFIED;
+	struct zone *z = cluster_with(&o);
+	put_pod(z, "default", "a", "10.244.0.5", "");
+	put_pod(z, "empty", "a", "10.244.0.6", "");
+	put_pod(z, "default", "b", "2001:db8::1", "");
+	put_pod(z, "default", "old", "10.244.0.9", ",'deletionTimestamp':'2026-01-01T00:00:00Z'");
+	static const struct row rows[] = {
+		{ "10-244-0-5.default.pod.cluster.local. A", "10.244.0.5" },
+		{ "10-244-0-5.default.pod.cluster.local. AAAA", NODATA },
+		{ "10-244-0-5.empty.pod.cluster.local. A", NXDOMAIN },
+		{ "10-244-0-6.empty.pod.cluster.local. A", "10.244.0.6" },
+		{ "10-244-0-9.default.pod.cluster.local. A", NXDOMAIN },
+		{ "2001-db8--1.default.pod.cluster.local. AAAA", "2001:db8::1" },
+		{ "default.pod.cluster.local. A", NODATA },
+	};
+	check(z, rows, ARRAY_LEN(rows));
+	put_pod(z, "default", "a", "10.244.0.7", ""); /* another address */
+	assert_string_equal(ask(z, "10-244-0-5.default.pod.cluster.local A"), NXDOMAIN);
+	assert_string_equal(ask(z, "10-244-0-7.default.pod.cluster.local A"), "10.244.0.7");
+	with(z, zone_del_pod, "{'metadata':{'namespace':'default','name':'a'}}");
+	assert_string_equal(ask(z, "10-244-0-7.default.pod.cluster.local A"), NXDOMAIN);
+	for (int i = 0; i < 500; i++) {
+		snprintf(name, sizeof(name), "p-%d", i);
+		snprintf(ip, sizeof(ip), "10.9.%d.%d", i / 256, i % 256);
+		put_pod(z, "default", name, ip, "");
+	}
+	assert_string_equal(ask(z, "10-9-1-3.default.pod.cluster.local A"), "10.9.1.3");
+	assert_string_equal(ask(z, "10-9-0-3.default.pod.cluster.local A"), "10.9.0.3");
+	zone_free(z);
+}
+
+static void test_selectors(void **state)
+{
+	struct zone_options o = options();
+
+	(void)state;
+	o.labels = "app in (a, b)";
+	o.namespace_labels = "dns";
+	struct zone *z = cluster_with(&o);
+	with(z, zone_put_namespace, "{'metadata':{'name':'shown','labels':{'dns':''}}}");
+	with(z, zone_put_service, "{'metadata':{'namespace':'shown','name':'a','labels':{'app':'a'}},'spec':{'clusterIP':'10.96.1.1'}}");
+	with(z, zone_put_service, "{'metadata':{'namespace':'shown','name':'c','labels':{'app':'c'}},'spec':{'clusterIP':'10.96.1.2'}}");
+	with(z, zone_put_service, "{'metadata':{'namespace':'default','name':'a','labels':{'app':'a'}},'spec':{'clusterIP':'10.96.1.3'}}");
+	assert_string_equal(ask(z, "a.shown.svc.cluster.local A"), "10.96.1.1");
+	assert_string_equal(ask(z, "c.shown.svc.cluster.local A"), NXDOMAIN);
+	assert_string_equal(ask(z, "a.default.svc.cluster.local A"), NXDOMAIN);
+	assert_string_equal(ask(z, "default.svc.cluster.local A"), NXDOMAIN);
+	assert_string_equal(ask(z, "3.1.96.10.in-addr.arpa PTR"), "forward");
+	/* labels change */
+	with(z, zone_put_namespace, "{'metadata':{'name':'default','labels':{'dns':'x'}}}");
+	assert_string_equal(ask(z, "a.default.svc.cluster.local A"), "10.96.1.3");
+	with(z, zone_put_namespace, "{'metadata':{'name':'shown'}}");
+	assert_string_equal(ask(z, "a.shown.svc.cluster.local A"), NXDOMAIN);
+	with(z, zone_put_service, "{'metadata':{'namespace':'default','name':'a'},'spec':{'clusterIP':'10.96.1.3'}}");
+	assert_string_equal(ask(z, "a.default.svc.cluster.local A"), NXDOMAIN);
+	zone_free(z);
+}
+
+/* Hostnames that several endpoints have, addresses that several slices have, families, spellings. */
+static void test_endpoints(void **state)
+{
+	static const struct row rows[] = {
+		{ "e.default A", "10.1.0.1 10.1.0.2 10.1.0.3" },
+		{ "e.default AAAA", "2001:db8::1 2001:db8::a fe80::" },
+		{ "web.e.default A", "10.1.0.1 10.1.0.2" },
+		{ "web.e.default AAAA", "2001:db8::1" },
+		{ "web.e.default SRV", "0 25 80 web.e.default. + 10.1.0.1 10.1.0.2 2001:db8::1" },
+		{ "_http._tcp.e.default SRV", "0 20 80 10-1-0-3.e.default. 0 20 80 web.e.default. + 10.1.0.3 10.1.0.1 10.1.0.2 2001:db8::1" },
+		{ "10-1-0-1.e.default A", NXDOMAIN },
+		{ "10-1-0-3.e.default A", "10.1.0.3" },
+		{ "fe80--0.e.default AAAA", "fe80::" },
+		{ "2001-db8-0-0-0-0-0-a.e.default AAAA", "2001:db8::a" }, /* spelled as the slice spells it */
+		{ "2001-db8--a.e.default AAAA", NXDOMAIN },
+		{ "1.0.1.10.in-addr.arpa. PTR", "web.e.default." },
+		{ "a.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR", "2001-db8-0-0-0-0-0-a.e.default." },
+		{ "_any._tcp.any.default A", "10.1.0.9" }, /* a port that stands for all: a name, but no SRV */
+		{ "_any._tcp.any.default SRV", NODATA },
+		{ "mapped.default A", "10.1.0.77" },
+	};
+	struct zone *z = cluster();
+
+	(void)state;
+	service(z, zone_put_service, "default", "e", "'clusterIP':'None'");
+	slice(z, zone_put_slice, "default", "e-1", "e", "'ports':[{'name':'http','port':80}],'endpoints':["
+	      "{'addresses':['10.1.0.1','10.1.0.2'],'hostname':'WEB'},{'addresses':['10.1.0.3']}]");
+	slice(z, zone_put_slice, "default", "e-2", "e", "'ports':[{'name':'http','port':80}],'endpoints':["
+	      "{'addresses':['10.1.0.1','2001:db8::1'],'hostname':'web'}]");
+	slice(z, zone_put_slice, "default", "e-3", "e", "'endpoints':[{'addresses':['2001:db8:0:0:0:0:0:a','fe80::']}]");
+	service(z, zone_put_service, "default", "any", "'clusterIP':'None'");
+	slice(z, zone_put_slice, "default", "any-1", "any", "'ports':[{'name':'any'}],'endpoints':[{'addresses':['10.1.0.9']}]");
+	service(z, zone_put_service, "default", "mapped", "'clusterIP':'::ffff:10.1.0.77'");
+	check(z, rows, ARRAY_LEN(rows));
+	zone_free(z);
+}
+
+static void test_external_chains(void **state)
+{
+	struct zone *z = cluster();
+	char name[32], spec[128];
+
+	(void)state;
+	service(z, zone_put_service, "default", "to-pod", "'type':'ExternalName','externalName':'10-0-0-1.default.pod.cluster.local'");
+	service(z, zone_put_service, "default", "to-host", "'type':'ExternalName','externalName':'db-1.db.default.svc.cluster.local'");
+	service(z, zone_put_service, "default", "to-headless", "'type':'ExternalName','externalName':'db.default.svc.cluster.local'");
+	service(z, zone_put_service, "default", "to-itself", "'type':'ExternalName','externalName':'to-itself.default.svc.cluster.local'");
+	service(z, zone_put_service, "default", "to-apex", "'type':'ExternalName','externalName':'cluster.local'");
+	for (int i = 0; i < 12; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		snprintf(spec, sizeof(spec), "'type':'ExternalName','externalName':'%s%d.default.svc.cluster.local'", i == 11 ? "web" : "c", i + 1);
+		service(z, zone_put_service, "default", name, i == 11 ? "'clusterIP':'10.96.5.5'" : spec);
+	}
+	static const struct row rows[] = {
+		{ "to-pod.default A", "to-pod.default.->10-0-0-1.default.pod.cluster.local. 10.0.0.1" },
+		{ "to-pod.default SRV", NODATA },
+		{ "to-host.default A", "to-host.default.->db-1.db.default. 10.244.0.8" },
+		{ "to-headless.default AAAA", "to-headless.default.->db.default. fd00:244::7" },
+		{ "to-itself.default A", NODATA },
+		{ "to-apex.default A", NODATA },
+		{ "to-apex.default SOA", NODATA },
+		{ "x.to-pod.default A", NXDOMAIN },
+		{ "_a._tcp.to-pod.default A", NXDOMAIN },
+		{ "c0.default CNAME", "c0.default.->c1.default." },
+		{ "c10.default A", "c10.default.->c11.default. 10.96.5.5" },
+	};
+	check(z, rows, ARRAY_LEN(rows));
+	assert_non_null(strstr(ask(z, "c0.default.svc.cluster.local A"), "c10.default.->c11.default. 10.96.5.5")); /* eleven links */
+	service(z, zone_put_service, "default", "c11", "'type':'ExternalName','externalName':'web.default.svc.cluster.local'");
+	assert_string_equal(ask(z, "c0.default.svc.cluster.local A"), NODATA); /* twelve */
+	assert_non_null(strstr(ask(z, "c1.default.svc.cluster.local A"), "10.96.0.1"));
+	zone_free(z);
+}
+
+/* The same objects in any order make the same zone, and what is put again changes nothing. */
+static void test_same_again(void **state)
+{
+	struct zone *z = cluster();
+	const char *soa = "cluster.local SOA";
+
+	(void)state;
+	(void)soa;
+	uint8_t query[600], out[2][1232];
+	struct dns_query q;
+	struct zone_answer a[2];
+	assert_int_equal(dns_query_parse((struct str){ (char *)query, query_bytes("cluster.local SOA", query, 1, false) }, &q), 0);
+	zone_answer(z, &q, out[0], sizeof(out[0]), 0, &a[0]);
+	fill(z); /* all again: the serial stays */
+	zone_answer(z, &q, out[1], sizeof(out[1]), 0, &a[1]);
+	assert_int_equal(a[0].len, a[1].len);
+	assert_memory_equal(out[0], out[1], a[0].len);
+	with(z, zone_put_namespace, "{'metadata':{'name':'new'}}");
+	zone_answer(z, &q, out[1], sizeof(out[1]), 0, &a[1]);
+	assert_memory_not_equal(out[0], out[1], a[0].len);
+	zone_free(z);
+}
+
+/* Thousands of names come and go: every one is found while it is there and not afterwards. */
+static void test_many(void **state)
+{
+	struct zone_options o = options();
+	struct zone *z = zone_new(&o, 1, NULL);
+	char name[64], text[256];
+
+	(void)state;
+	zone_set_synced(z);
+	with(z, zone_put_namespace, "{'metadata':{'name':'many'}}");
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 2000; i++) {
+			snprintf(name, sizeof(name), "s-%d", i);
+			snprintf(text, sizeof(text), "'clusterIP':'10.%d.%d.%d','ports':[{'name':'http','port':80}]", 50 + round, i / 200, i % 200);
+			service(z, zone_put_service, "many", name, text);
+			snprintf(text, sizeof(text), "'endpoints':[{'addresses':['10.%d.%d.%d']}]", 80 + round, i / 200, i % 200);
+			slice(z, zone_put_slice, "many", name, name, text);
+		}
+		for (int i = 0; i < 2000; i += 7) {
+			snprintf(text, sizeof(text), "s-%d.many.svc.cluster.local A", i);
+			snprintf(name, sizeof(name), "10.%d.%d.%d", 50 + round, i / 200, i % 200);
+			assert_string_equal(ask(z, text), name);
+			snprintf(text, sizeof(text), "%d.%d.%d.10.in-addr.arpa PTR", i % 200, i / 200, 80 + round);
+			snprintf(name, sizeof(name), "10-%d-%d-%d.s-%d.many.", 80 + round, i / 200, i % 200, i);
+			assert_string_equal(ask(z, text), name);
+			snprintf(text, sizeof(text), "%d.%d.%d.10.in-addr.arpa PTR", i % 200, i / 200, 79 + round);
+			assert_string_equal(ask(z, text), "forward");
+		}
+		for (int i = 0; i < 2000; i += 2 - (round == 2)) {
+			snprintf(name, sizeof(name), "s-%d", i);
+			service(z, zone_del_service, "many", name, "");
+			slice(z, zone_del_slice, "many", name, name, "'endpoints':[]");
+			snprintf(text, sizeof(text), "s-%d.many.svc.cluster.local A", i);
+			assert_string_equal(ask(z, text), NXDOMAIN);
+		}
+	}
+	assert_int_equal(zone_names(z), 1); /* the namespace */
 	zone_free(z);
 }
 
@@ -515,6 +836,19 @@ static void test_large_headless(void **state)
 	assert_true(dns_message_parse((struct str){ (char *)out, a.len }, &m));
 	assert_false(m.flags & DNS_FLAG_TC);
 	assert_int_equal(m.counts[1], 1000);
+	/* Rotation: every address comes first once. */
+	bool seen[10][100] = { { false } };
+	for (uint32_t pick = 0; pick < 1000; pick++) {
+		assert_int_equal(zone_answer(z, &q, out, sizeof(out), pick, &a), ZONE_ANSWERED);
+		const uint8_t *first = out + DNS_HEADER_BYTES + q.question.len + 12;
+		assert_false(seen[first[2]][first[3]]);
+		seen[first[2]][first[3]] = true;
+	}
+	/* SRV: what does not fit sets TC; what does is whole. */
+	n = query_bytes("big.default.svc.cluster.local SRV", query, 1, false);
+	assert_int_equal(dns_query_parse((struct str){ (char *)query, n }, &q), 0);
+	assert_int_equal(zone_answer(z, &q, out, q.udp_bytes, 3, &a), ZONE_ANSWERED);
+	assert_true(dns_message_parse((struct str){ (char *)out, a.len }, &m));
 	zone_free(z);
 }
 
@@ -524,7 +858,10 @@ int main(void)
 		cmocka_unit_test(test_names),	      cmocka_unit_test(test_pods_and_reverse),
 		cmocka_unit_test(test_external),      cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_before_sync),   cmocka_unit_test(test_odd_objects),
-		cmocka_unit_test(test_large_headless),
+		cmocka_unit_test(test_large_headless), cmocka_unit_test(test_options),
+		cmocka_unit_test(test_pods_verified), cmocka_unit_test(test_selectors),
+		cmocka_unit_test(test_endpoints),     cmocka_unit_test(test_external_chains),
+		cmocka_unit_test(test_same_again),    cmocka_unit_test(test_many),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

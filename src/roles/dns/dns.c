@@ -5,6 +5,7 @@
 #include "roles/dns/commands.h"
 #include "roles/dns/config/source.h"
 #include "roles/dns/ensure.h"
+#include "roles/dns/nodelocal/nodelocal.h"
 #include "roles/dns/observe/admin.h"
 #include "roles/dns/observe/metrics.h"
 #include "roles/dns/observe/watch.h"
@@ -28,8 +29,9 @@ struct dns_role {
 	struct dns_listen listen;
 	struct dns_admin *admin;
 	struct dns_ensure *ensure;
+	struct nodelocal *nodelocal; /* NULL: not asked for */
 	struct timer patience, lameduck;
-	const char *own_ips[2]; /* upstreams that would lead back here; NULL-terminated */
+	const char *own_ips[3]; /* upstreams that would lead back here; NULL-terminated */
 	bool synced, may_serve;
 	struct err error; /* why the last configuration could not be used */
 };
@@ -88,6 +90,7 @@ static void on_synced(void *arg)
 	d->synced = true;
 	malloc_trim(0); /* the lists' pages were many times what stays */
 	serve(d);
+	nodelocal_serving(d->nodelocal, d->listen.n > 0);
 	role_ready();
 	ensure_objects(d);
 }
@@ -134,6 +137,8 @@ static bool dns_stopping(struct role_ctx *ctx)
 	struct dns_role *d = ctx->state;
 	uint64_t ms = d && d->shared.config ? health_lameduck_ms(d->shared.config) : 0;
 
+	if (d)
+		nodelocal_serving(d->nodelocal, false);
 	if (ms == 0)
 		return false;
 	__atomic_store_n(&d->shared.lame, true, __ATOMIC_RELAXED);
@@ -174,13 +179,23 @@ static int open_admin(struct dns_role *d, struct err *e)
 	return d->admin ? 0 : -1;
 }
 
-static int dns_start(struct role_ctx *ctx, struct err *e)
+static int dns_prepare(struct role_ctx *ctx, struct err *e)
 {
 	struct dns_role *d = xcalloc(1, sizeof(*d));
-	struct dns_shared *s = &d->shared;
 
 	ctx->state = d;
 	d->ctx = ctx;
+	if (!ctx->config->node_local || !ctx->config->node_local[0])
+		return 0;
+	d->nodelocal = nodelocal_prepare(ctx->config, e);
+	return d->nodelocal ? 0 : -1;
+}
+
+static int dns_start(struct role_ctx *ctx, struct err *e)
+{
+	struct dns_role *d = ctx->state;
+	struct dns_shared *s = &d->shared;
+
 	s->main_loop = ctx->loop;
 	s->settings = ctx->config;
 	s->kube = ctx->kube;
@@ -195,6 +210,7 @@ static int dns_start(struct role_ctx *ctx, struct err *e)
 	d->patience = (struct timer){ .fire = on_patience_end, .ctx = d };
 	timer_start(ctx->loop, &d->patience, PATIENCE_MS);
 	d->own_ips[0] = ctx->config->dns_ip;
+	d->own_ips[1] = ctx->config->node_local;
 	const struct plugin_scope scope = { .cluster_domain = ctx->config->cluster_domain,
 					    .resolv_conf = RESOLV_CONF,
 					    .own_ips = d->own_ips,
@@ -206,6 +222,8 @@ static int dns_start(struct role_ctx *ctx, struct err *e)
 	if (!s->config && !ctx->config->dns_configmap)
 		return err_set(e, d->error.reason, "%s", d->error.message);
 	cluster_on_synced(s->cluster, on_synced, d);
+	if (d->nodelocal)
+		nodelocal_start(d->nodelocal, ctx->loop, ctx->kube);
 	return 0;
 }
 
@@ -215,6 +233,7 @@ static void dns_stop(struct role_ctx *ctx)
 
 	if (!d)
 		return;
+	nodelocal_serving(d->nodelocal, false);
 	timer_stop(&d->patience);
 	timer_stop(&d->lameduck);
 	dns_source_free(d->source);
@@ -225,6 +244,7 @@ static void dns_stop(struct role_ctx *ctx)
 	dns_watch_free(d->shared.watch);
 	dns_metrics_free(d->shared.metrics);
 	quiesce_free(d->shared.quiesce);
+	nodelocal_free(d->nodelocal);
 	free(d);
 }
 
@@ -232,6 +252,7 @@ const struct role role_dns = {
 	.name = "dns",
 	.summary = "DNS for the cluster's Services and pods; other names are forwarded.",
 	.caps_keep = 1u << CAP_NET_BIND_SERVICE, /* port 53, and what a changed Corefile adds */
+	.prepare = dns_prepare,
 	.start = dns_start,
 	.stop = dns_stop,
 	.stopping = dns_stopping,

@@ -172,13 +172,13 @@ static int want_block(struct wanted *w, const struct dns_block *b, struct err *e
 	return want(w, b, "0.0.0.0", false, e) < 0 ? -1 : want(w, b, "::", true, e);
 }
 
-/* One address of the command line's in place of all plain ones at port 53. */
-static int want_address(struct wanted *w, const char *address, struct err *e)
+/* An address of the command line's in place of all plain ones at port 53. */
+static int want_address(struct wanted *w, const char *address, const char *setting, struct err *e)
 {
 	struct dns_endpoint ep = { .entrance = { DNS_PLAIN, DNS_PORT } };
 
 	if (addr_parse(address, &ep.asked, e) < 0)
-		return err_wrap(e, "--listen");
+		return err_wrap(e, "%s", setting);
 	w->at[w->n++] = ep;
 	return 0;
 }
@@ -188,20 +188,26 @@ static char *own_address(const struct config *c)
 {
 	if (c->dns_address && c->dns_address[0])
 		return xstrdup(c->dns_address);
-	if (c->node_local && c->node_local[0])
-		return xasprintf(strchr(c->node_local, ':') ? "[%s]:%d" : "%s:%d", c->node_local, DNS_PORT);
 	return c->standalone ? xasprintf(strchr(c->node_ip, ':') ? "[%s]:%d" : "%s:%d", c->node_ip, STANDALONE_PORT) : NULL;
+}
+
+/* The node-local one comes with whatever else there is. NULL: none. On the heap. */
+static char *node_address(const struct config *c)
+{
+	return c->node_local && c->node_local[0] ? xasprintf("%s:%d", c->node_local, DNS_PORT) : NULL;
 }
 
 static int want_all(struct wanted *w, const struct dns_shared *s, const struct dns_config *c, bool have_inherited, struct err *e)
 {
-	cleanup(freep) char *own = own_address(s->settings);
+	cleanup(freep) char *own = own_address(s->settings), *node = node_address(s->settings);
 
-	if (own && !have_inherited && want_address(w, own, e) < 0)
+	if (own && !have_inherited && want_address(w, own, "--listen", e) < 0)
+		return -1;
+	if (node && want_address(w, node, "--node-local", e) < 0)
 		return -1;
 	for (size_t i = 0; i < c->n_blocks; i++) {
 		const struct dns_block *b = &c->blocks[i];
-		if ((own || have_inherited) && b->transport == DNS_PLAIN && b->port == DNS_PORT)
+		if ((own || node || have_inherited) && b->transport == DNS_PLAIN && b->port == DNS_PORT)
 			continue;
 		if (want_block(w, b, e) < 0)
 			return -1;

@@ -192,5 +192,55 @@ kill -KILL "$RUN"; gone "$RUN"
 expect "beside the data plane: killed" 10.0.0.3 "$(dig_at pod1 @$VIP)"
 nothing_left || bad "the address" "$(address)"
 
+# The role itself, from manifests: it answers, ends, is killed, and comes again.
+kill "$PID_local"; gone "$PID_local"
+chmod -R a+rX "$T"
+NAME=who.default.svc.cluster.local
+cat > "$T/manifests/who.yaml" <<Y
+apiVersion: v1
+kind: Namespace
+metadata: {name: default}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: who, namespace: default}
+spec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}
+Y
+kill "$PID_central"; gone "$PID_central"
+sed -i "\$a\  local-data: \"$NAME. 5 A 10.0.0.3\"" "$T/unbound-central.conf"
+start pod3 "$T/central.log" unbound -d -c "$T/unbound-central.conf"
+PID_central=$STARTED
+wait_line "$T/central.log" "start of service"
+role_start() {
+	start host "$T/role.log" unshare -C -m sh -c 'umount -l -a -t cgroup2; mount -t cgroup2 none "$0" && exec "$@"' "$CG_ROOT" \
+		"$BUILD/portico" dns --node-local $LOCAL --run-dir "$T/run" --data-dir "$T/data" --from "$T/manifests" --workers 1 \
+		--dns-admin-address 127.0.0.1:9153
+	ROLE=$STARTED
+	wait_line "$T/role.log" ' ready$'
+	wait_line "$T/role.log" 'reach this instance'
+}
+asked() { in_ns "$1" dig +short +time=1 +tries=2 "${@:2}" $NAME 2>&1; }
+expect "the role: not there yet" 10.0.0.3 "$(asked pod1 @$VIP)"
+role_start
+expect "the role: UDP" 10.0.0.1 "$(asked pod1 @$VIP)"
+expect "the role: TCP" 10.0.0.1 "$(asked pod1 +tcp @$VIP)"
+expect "the role: from the host" 10.0.0.1 "$(asked host @$VIP)"
+expect "the role: its process is nobody special" 'Uid: [1-9][0-9]* .*' "$(grep Uid: /proc/$ROLE/status | tr -s '\t' ' ')"
+kill -STOP "$PID_central"
+expect "the role: the central instance stands still" 10.0.0.1 "$(asked pod1 @$VIP)"
+kill -CONT "$PID_central"
+start pod2 "$T/loop2" unshare -m sh -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$T/resolv.conf" "$BUILD/netns/resolve" $NAME. loop
+wait_line "$T/loop2" '^10.0.0.1$'
+kill -KILL "$ROLE"; gone "$ROLE"
+wait_line "$T/loop2" '^10.0.0.3$'
+: > "$T/role.log"
+role_start
+wait_line "$T/loop2" '^10.0.0.1$' 2
+kill -TERM "$ROLE"
+wait_line "$T/loop2" '^10.0.0.3$' 2
+gone "$ROLE" && ok "the role: ends"
+if nothing_left; then ok "the role: address and rules are gone"; else bad "the role: address and rules are gone" "$(address) $(table)"; fi
+expect "the role: what resolvers saw meanwhile" "(10\.0\.0\.[13]\|?)+" "$(cat "$T/loop2")"
+
 [ $failed = 0 ] && echo "node-local DNS: all passed" || echo "node-local DNS: $failed failed"
 exit $failed

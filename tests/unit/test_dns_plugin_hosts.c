@@ -65,6 +65,8 @@ static void what_it_touches(void **state)
 		{ "hosts /nonexistent/h test {\n 10.0.0.1 web.test\n}", "cluster.local", false },
 		{ "hosts /nonexistent/h {\n 10.0.0.1 web.test\n fallthrough\n}", "in-addr.arpa", true },
 		{ "hosts /nonexistent/h {\n 10.0.0.1 web.test\n fallthrough\n no_reverse\n}", "in-addr.arpa", false },
+		{ "hosts /nonexistent/h {\n 127.0.0.1 localhost\n ::1 localhost\n fe00::0 n\n fallthrough\n}", "in-addr.arpa", false },
+		{ "hosts /nonexistent/h {\n fd00::1 localhost\n fallthrough\n}", "ip6.arpa", true },
 		{ "hosts /nonexistent/h {\n 10.0.0.1 web.test\n fallthrough\n}", "96.10.in-addr.arpa", false },
 	};
 

@@ -197,6 +197,16 @@ static struct dns_name reverse_name(const uint8_t *ip)
 	return n;
 }
 
+/* Loopback, unspecified, multicast: what every /etc/hosts has, and no cluster. */
+static bool is_everyones(const uint8_t *ip)
+{
+	static const uint8_t zeros[15];
+
+	if (net_ip_is_4(ip))
+		return ip[12] == 127 || ip[12] == 0 || ip[12] >= 224;
+	return ip[0] == 0xff || (ip[0] == 0xfe && ip[1] == 0) || (memcmp(ip, zeros, sizeof(zeros)) == 0 && ip[15] <= 1);
+}
+
 bool hosts_table_under(const struct hosts_table *t, const struct dns_name *zone)
 {
 	for (struct map_iter it = { 0 }; map_next(&t->names, &it);) {
@@ -207,7 +217,7 @@ bool hosts_table_under(const struct hosts_table *t, const struct dns_name *zone)
 	}
 	for (struct map_iter it = { 0 }; map_next(&t->ips, &it);) {
 		struct dns_name n = reverse_name((const uint8_t *)it.key.ptr);
-		if (dns_name_under(&n, zone))
+		if (!is_everyones((const uint8_t *)it.key.ptr) && dns_name_under(&n, zone))
 			return true;
 	}
 	return false;

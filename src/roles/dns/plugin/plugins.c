@@ -23,7 +23,7 @@
 	X(chaos) \
 	X(loadbalance) \
 	X(rewrite) \
-	/* X(autopath) */ \
+	X(autopath) \
 	X(acl) \
 	X(cache) \
 	X(header) \

@@ -123,12 +123,12 @@ json_t *dns_plugins_json(void)
 /* Broken at spaces, each line behind `indent` blanks. */
 static void print_wrapped(const char *text, int indent)
 {
-	int column = WIDTH;
+	int column = 0;
 
 	while (text && *text) {
 		size_t len = strcspn(text, " ");
-		if (column + 1 + (int)len > WIDTH) {
-			printf("%s%*s", column == WIDTH ? "" : "\n", indent, "");
+		if (!column || column + 1 + (int)len > WIDTH) {
+			printf("%s%*s", column ? "\n" : "", indent, "");
 			column = indent;
 		} else {
 			putchar(' ');

@@ -134,12 +134,12 @@ static void path_of(struct buf *path, const char *name, const char *type, const 
 
 int dns_query_command(const struct config *c, int argc, char **argv)
 {
-	const char *from = NULL;
+	const char *from = c->from; /* a setting of that name is there already: a role's folder of manifests */
 	struct dns_command d;
 	struct buf path;
 	struct err e;
 
-	if (dns_command_start(&d, "query", c, &argc, argv) < 0 || dns_command_option(&d, &argc, argv, "--from", &from) < 0)
+	if (dns_command_start(&d, "query", c, &argc, argv) < 0)
 		return 2;
 	for (int i = 1; i < argc; i++)
 		if (argv[i][0] == '-')

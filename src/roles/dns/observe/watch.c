@@ -57,30 +57,43 @@ void dns_watch_see(struct dns_worker *w, const struct watch_question *q)
 }
 
 /* ---- main thread ---- */
-static bool drain_ring(struct dns_watch *w, struct ring *r)
+/* The oldest event that any worker has put there; NULL: none. */
+static struct ring *oldest(struct dns_watch *w)
 {
-	uint32_t tail = r->tail, head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
-	bool any = tail != head;
+	struct ring *best = NULL;
 
-	for (; tail != head; tail++) {
-		list_for(n, tmp, &w->taps) {
-			struct watch_tap *t = list_entry(n, struct watch_tap, link_);
-			t->event(t->ctx, &r->at[tail % RING_EVENTS]);
-		}
-		__atomic_store_n(&r->tail, tail + 1, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < w->n_rings; i++) {
+		struct ring *r = &w->rings[i];
+		if (r->tail == __atomic_load_n(&r->head, __ATOMIC_ACQUIRE))
+			continue;
+		if (!best || r->at[r->tail % RING_EVENTS].at_us < best->at[best->tail % RING_EVENTS].at_us)
+			best = r;
 	}
-	return any;
+	return best;
+}
+
+static void tell(struct dns_watch *w, const struct dns_event *e)
+{
+	list_for(n, tmp, &w->taps) {
+		struct watch_tap *t = list_entry(n, struct watch_tap, link_);
+		t->event(t->ctx, e);
+	}
 }
 
 void dns_watch_drain(struct dns_watch *w)
 {
+	size_t left = (size_t)w->n_rings * RING_EVENTS; /* those that come meanwhile are the next turn's */
+	struct ring *r;
 	bool any = false;
 
 	if (w->draining)
 		return;
 	w->draining = true;
-	for (unsigned i = 0; i < w->n_rings; i++)
-		any |= drain_ring(w, &w->rings[i]);
+	for (; left && (r = oldest(w)); left--) {
+		tell(w, &r->at[r->tail % RING_EVENTS]);
+		__atomic_store_n(&r->tail, r->tail + 1, __ATOMIC_RELEASE);
+		any = true;
+	}
 	list_for(n, tmp, &w->taps) {
 		struct watch_tap *t = list_entry(n, struct watch_tap, link_);
 		if (any && t->drained)

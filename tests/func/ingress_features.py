@@ -403,7 +403,9 @@ def tls_certificates(s):
         check(f"TLS: {version.name} is {'spoken' if good else 'refused'}", (a.status == 200) == good, a)
     with socket.create_connection(("127.0.0.1", s.proxy.https), timeout=5) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: site.test\r\n\r\n")
-        check("plain HTTP to the TLS port: the end of the connection", not read_until(sock, b"HTTP/1.1"))
+        answer = read_until(sock, b"</html>")
+        check("plain HTTP to the TLS port: nginx's page", answer.startswith(b"HTTP/1.1 400 Bad Request\r\n") and
+              b"<title>400 The plain HTTP request was sent to HTTPS port</title>" in answer and b"\r\nConnection: close\r\n" in answer, answer)
 
 
 @special

@@ -651,6 +651,12 @@ row("denylist-source-range", """
 row("whitelist-bad", """
     nginx.ingress.kubernetes.io/whitelist-source-range: "ten"
 """, "GET /\n= 503")
+row("whitelist-nobody", """
+    nginx.ingress.kubernetes.io/whitelist-source-range: " , "
+""", "GET /\n= 503")
+row("whitelist-comma-last", """
+    nginx.ingress.kubernetes.io/whitelist-source-range: "127.0.0.0/8,"
+""", "GET /\n= 200")
 for kind in ("apr1", "sha", "crypt-sha512", "bcrypt"):
     row(f"auth-{kind}", f"""
     nginx.ingress.kubernetes.io/auth-type: basic

@@ -347,6 +347,33 @@ static void idle_connections_end_with_their_worker(void **state)
 	SSL_CTX_free(ctx);
 }
 
+/* ---- plain text where TLS is spoken ---- */
+
+static void plain_text_is_told_of_tls(void **state)
+{
+	static const char *const said[][2] = {
+		{ "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", "The plain HTTP request was sent to HTTPS port" },
+		{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 505 " },
+		{ "hello\r\n\r\n", "HTTP/1.1 400 " },
+	};
+
+	(void)state;
+	for (size_t passes = 0; passes < 2; passes++) { /* also where ClientHellos are read */
+		start(false, passes, false);
+		for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+			int fd = dial(rig.https_port);
+			size_t len = 0;
+			say_all(fd, said[i][0], strlen(said[i][0]));
+			for (ssize_t n; (n = recv(fd, answer + len, sizeof(answer) - len - 1, 0)) > 0;)
+				len += (size_t)n;
+			answer[len] = '\0';
+			assert_contains(answer, said[i][1]);
+			close(fd);
+		}
+		stop();
+	}
+}
+
 /* ---- passing through ---- */
 
 /* The upstream sends back what it got: the client sees its own ClientHello. */
@@ -527,6 +554,7 @@ int main(void)
 		cmocka_unit_test(tls_follows_a_proxy_header),
 		cmocka_unit_test(strangers_are_not_believed),
 		cmocka_unit_test(idle_connections_end_with_their_worker),
+		cmocka_unit_test(plain_text_is_told_of_tls),
 		cmocka_unit_test(hosts_are_passed_through_unread),
 		cmocka_unit_test(an_endpoint_may_be_told_who_it_is),
 		cmocka_unit_test(a_long_transfer_arrives),

@@ -240,7 +240,7 @@ static void values(void **state)
 		{ "app-root", "/app", "/app" }, { "app-root", "http://a/", NULL }, { "app-root", "/a b", NULL },
 		{ "default-backend", "errors-1", "errors-1" }, { "default-backend", "Errors", NULL }, { "default-backend", "-a", NULL },
 		{ "server-alias", "a.test, b.test,,*.c.test", "a.test,b.test,*.c.test" }, { "server-alias", "~^www\\d", NULL },
-		{ "whitelist-source-range", "10.0.0.0/8, 192.0.2.1", "10.0.0.0/8,192.0.2.1/32" }, { "whitelist-source-range", "10.0.0.0/33", NULL },
+		{ "whitelist-source-range", "10.0.0.0/8, 192.0.2.1", "10.0.0.0/8,192.0.2.1/32" }, { "whitelist-source-range", "10.0.0.0/33", NULL }, { "whitelist-source-range", " , ", NULL },
 		{ "whitelist-source-range", "2001:db8::/32", "2001:db8::/32" }, { "denylist-source-range", "nobody", NULL },
 		{ "custom-http-errors", "404, 503", "404,503" }, { "custom-http-errors", "200", NULL }, { "custom-http-errors", "4o4", NULL },
 		{ "backend-protocol", "grpcs", "GRPCS" }, { "backend-protocol", "h2", NULL },

@@ -315,6 +315,8 @@ static int parse_cidrs(struct str v, struct cidr_list *at, struct err *e)
 
 	if (cidr_list_parse(v, &l, e) < 0)
 		return -1;
+	if (v.len && !l.n) /* taken for an empty list, it would let everybody in */
+		return err_set(e, ERR_INVALID, "\"" STR_FMT "\" holds no address", STR_ARG(v));
 	cidr_list_done(at);
 	*at = l;
 	return 0;

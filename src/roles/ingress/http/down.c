@@ -172,14 +172,36 @@ static void start_relay(struct greeting *g, const struct host *h)
 	relay_start(from.worker, &from, h->passthrough_backend, &o);
 }
 
-/* What is no ClientHello is OpenSSL's to answer. */
+/* A handshake record, or what may be SSL 2's: nginx looks no further, either. */
+static bool may_be_tls(uint8_t first)
+{
+	return first == 0x16 || first & 0x80;
+}
+
+static bool peeks(const struct worker *w)
+{
+	return w->shared->routes && routes_pass_through(w->shared->routes);
+}
+
+/* The beginning of TLS, or of a request that has come to the wrong port and is told so. What is no ClientHello is OpenSSL's
+ * to answer. */
 static size_t on_hello_bytes(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct greeting *g = ctx;
 	struct client_hello hello;
-	int r = client_hello_parse(bytes, len, &hello);
 
 	(void)c;
+	if (!may_be_tls(bytes[0])) {
+		g->d.https = false;
+		g->d.plain_to_tls = true;
+		start_http(g);
+		return 0;
+	}
+	if (!peeks(g->d.worker)) {
+		start_tls(g);
+		return 0;
+	}
+	int r = client_hello_parse(bytes, len, &hello);
 	if (r == 0 && len < HELLO_PEEK_BYTES_MAX)
 		return 0;
 	struct host *h = r > 0 && hello.server_name[0] ? routes_host(g->d.worker->shared->routes, str_of(hello.server_name)) : NULL;
@@ -192,11 +214,6 @@ static size_t on_hello_bytes(struct conn *c, void *ctx, const uint8_t *bytes, si
 }
 
 static const struct conn_ops hello_ops = { .data = on_hello_bytes, .eof = on_eof, .failed = on_failed };
-
-static bool peeks(const struct worker *w)
-{
-	return w->shared->routes && routes_pass_through(w->shared->routes);
-}
 
 /* ---- PROXY header ---- */
 
@@ -217,10 +234,8 @@ static size_t on_proxy_bytes(struct conn *c, void *ctx, const uint8_t *bytes, si
 	down_believe(&g->d, &h);
 	if (!g->d.https)
 		start_http(g);
-	else if (peeks(g->d.worker))
-		conn_set_ops(c, &hello_ops, g);
 	else
-		start_tls(g);
+		conn_set_ops(c, &hello_ops, g);
 	return (size_t)n;
 }
 
@@ -298,9 +313,8 @@ void down_accept(struct worker *w, int fd, const struct addr *peer, bool https)
 
 	if (!down_admit(&d, fd, peer))
 		return;
-	const struct conn_ops *ops = proxy ? &proxy_ops : https && peeks(w) ? &hello_ops : https ? &tls_ops : NULL;
-	struct tls *tls = ops == &tls_ops ? tls_context(w->shared) : NULL;
-	struct conn *c = conn_accept(w->loop, fd, tls, &proxy_ops, NULL, &e);
+	const struct conn_ops *ops = proxy ? &proxy_ops : https ? &hello_ops : NULL;
+	struct conn *c = conn_accept(w->loop, fd, NULL, &proxy_ops, NULL, &e);
 	if (!c)
 		return;
 	if (ops)

@@ -22,6 +22,7 @@ struct down_conn {
 	struct worker *worker;
 	struct conn *conn;
 	bool https, proxied, closing;
+	bool plain_to_tls;	  /* HTTP where TLS is spoken: its first request gets nginx's 497 */
 	bool h2, greeting, relay; /* which record this is the first member of */
 	uint8_t peer_len;
 	uint8_t peer_bytes[DOWN_PEER_BYTES]; /* the socket's peer, as accept(2) gave it: a struct addr would be five times that */

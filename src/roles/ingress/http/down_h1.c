@@ -343,6 +343,13 @@ static int long_line(const struct http1_head *h, size_t head_bytes, uint64_t max
 	return 0;
 }
 
+static int refused_head(const struct down_h1 *d, size_t head_bytes)
+{
+	if (d->d.plain_to_tls)
+		return 497;
+	return long_line(&d->now->head, head_bytes, globals_now(d->d.worker->shared)->client_header_buffer_bytes);
+}
+
 /* Bytes used; 0: more are needed. */
 static size_t take_head(struct down_h1 *d, const uint8_t *bytes, size_t len)
 {
@@ -356,9 +363,9 @@ static size_t take_head(struct down_h1 *d, const uint8_t *bytes, size_t len)
 	if (buf_put(&r->text, bytes, look) < 0)
 		return 0;
 	ssize_t n = http1_head_parse(&r->head, r->text.ptr, look, &e);
-	int too_long = n > 0 ? long_line(&r->head, (size_t)n, globals_now(d->d.worker->shared)->client_header_buffer_bytes) : 0;
-	if (too_long) {
-		refuse(d, too_long);
+	int refused = n > 0 ? refused_head(d, (size_t)n) : 0;
+	if (refused) {
+		refuse(d, refused);
 		return len;
 	}
 	if (n > 0) {
@@ -376,7 +383,7 @@ static size_t take_head(struct down_h1 *d, const uint8_t *bytes, size_t len)
 /* 1: this is HTTP/2; 0: it may be, more is needed; -1: it is not. */
 static int preface(const struct down_h1 *d, const uint8_t *bytes, size_t len)
 {
-	if (d->requests || d->now || bytes[0] != 'P' || !globals_now(d->d.worker->shared)->http2)
+	if (d->requests || d->now || d->d.plain_to_tls || bytes[0] != 'P' || !globals_now(d->d.worker->shared)->http2)
 		return -1;
 	size_t n = MIN(len, sizeof(PREFACE) - 1);
 	if (memcmp(bytes, PREFACE, n) != 0)

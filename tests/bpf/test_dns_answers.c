@@ -644,6 +644,30 @@ static void test_changes(void **state)
 	assert_int_equal(map_count(prog.large), large);
 }
 
+/* Another zone, and back: nothing of the one before is left. */
+static void test_other_zone(void **state)
+{
+	const struct zone_mirror m = { on_put, on_gone, on_changed, &entries };
+	const size_t names_before = map_count(prog.names), large = map_count(prog.large);
+	const struct answer_target t = target(SERVER, 53);
+	struct dns_name other;
+
+	(void)state;
+	zone_set_mirror(zone, NULL);
+	assert_true(dns_name_from_text(STR("example.org"), &other));
+	assert_true(entries_start(&entries, &prog, &other));
+	entries_targets(&entries, &t, 1);
+	assert_int_equal(map_count(prog.names) + map_count(prog.medium) + map_count(prog.large), 0);
+	ask("web.default.svc.cluster.local", DNS_A, &(struct quirk){ 0 }, PASSED);
+	ask("web.default.svc.example.org", DNS_A, &(struct quirk){ 0 }, PASSED);
+	assert_true(entries_start(&entries, &prog, &zone_options(zone)->domain));
+	zone_set_mirror(zone, &m);
+	entries_targets(&entries, &t, 1);
+	ask("web.default.svc.cluster.local", DNS_A, &(struct quirk){ 0 }, ANSWERED);
+	assert_int_equal(map_count(prog.names), names_before);
+	assert_int_equal(map_count(prog.large), large);
+}
+
 /* Every order of a rotation comes. */
 static void test_rotation(void **state)
 {
@@ -865,7 +889,7 @@ int main(void)
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_names_with_edns), cmocka_unit_test(test_quirks),
 		cmocka_unit_test(test_long_names),   cmocka_unit_test(test_lease),	     cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_rotation),     cmocka_unit_test(test_made_up_names),   cmocka_unit_test(test_noise),
-		cmocka_unit_test(test_attach_first), cmocka_unit_test(test_attach_clsact), cmocka_unit_test(test_time),
+		cmocka_unit_test(test_other_zone),	     cmocka_unit_test(test_attach_first), cmocka_unit_test(test_attach_clsact), cmocka_unit_test(test_time),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);

@@ -126,13 +126,20 @@ static void key_del(struct entries *m, const struct answer_key *k)
 	m->whole_names -= k->scope == ANSWER_WHOLE_NAME;
 }
 
+/* From a key that is still there the kernel finds the next one without beginning anew. */
 static void map_clear(int fd, size_t key_bytes)
 {
-	struct answer_key key;
+	struct answer_key keys[2];
+	int at = 0;
 
-	assert(key_bytes <= sizeof(key));
-	while (bpf_map_get_next_key(fd, NULL, &key) == 0 && bpf_map_delete_elem(fd, &key) == 0)
-		;
+	assert(key_bytes <= sizeof(keys[0]));
+	bool more = bpf_map_get_next_key(fd, NULL, &keys[at]) == 0;
+	while (more) {
+		more = bpf_map_get_next_key(fd, &keys[at], &keys[!at]) == 0;
+		if (bpf_map_delete_elem(fd, &keys[at]) < 0)
+			return;
+		at = !at;
+	}
 }
 
 /* ---- the settings ---- */

@@ -31,7 +31,7 @@ void screen_begin(struct screen *s)
 		return;
 	}
 	raw = s->before_;
-	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG); /* ^C is a key like q */
 	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);

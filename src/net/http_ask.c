@@ -13,7 +13,9 @@ struct asked {
 	bool (*line)(void *ctx, struct str line); /* NULL: the body is wanted as a whole */
 	void *ctx;
 	struct err *e;
+	int fd;	    /* -1: nobody interrupts */
 	int status; /* 0: failed */
+	bool interrupted;
 };
 
 static void on_response(void *ctx, int status, struct http_headers headers)
@@ -58,25 +60,49 @@ static void on_done(void *ctx, const struct err *e, struct http_headers trailers
 	loop_stop(a->loop);
 }
 
+static void on_key(struct io *io, uint32_t events)
+{
+	struct asked *a = io->ctx;
+
+	(void)events;
+	io_stop(io);
+	a->interrupted = true;
+	loop_stop(a->loop);
+}
+
 static int ask(struct asked *a, const struct addr *to, const char *path, uint64_t timeout_ms)
 {
+	struct io key = { .fd = a->fd, .ready = on_key, .ctx = a };
+
 	static const struct http_call_ops ops = { .response = on_response, .data = on_data, .done = on_done };
 
 	a->loop = loop_new(a->e);
 	if (!a->loop)
 		return -1;
+	if (a->fd != -1 && io_watch(a->loop, &key, EPOLLIN, a->e) < 0) {
+		loop_free(a->loop);
+		return -1;
+	}
 	struct http_client *client = http_client_new(a->loop, &(struct http_client_config){ .to = *to, .authority = "localhost",
 											    .connect_timeout_ms = CONNECT_MS });
 	http_client_send(client, &(struct http_call_request){ .method = "GET", .path = path, .timeout_ms = timeout_ms }, &ops, a);
 	loop_run(a->loop);
 	http_client_free(client);
+	io_stop(&key);
 	loop_free(a->loop);
+	if (a->interrupted)
+		return 0;
 	return a->status ? a->status : -1;
 }
 
 int http_ask(const struct addr *to, const char *path, uint64_t timeout_ms, struct buf *ret_body, struct err *e)
 {
-	struct asked a = { .body = ret_body, .e = e };
+	return http_ask_until(to, path, timeout_ms, -1, ret_body, e);
+}
+
+int http_ask_until(const struct addr *to, const char *path, uint64_t timeout_ms, int fd, struct buf *ret_body, struct err *e)
+{
+	struct asked a = { .body = ret_body, .e = e, .fd = fd };
 
 	return ask(&a, to, path, timeout_ms);
 }
@@ -84,7 +110,7 @@ int http_ask(const struct addr *to, const char *path, uint64_t timeout_ms, struc
 int http_ask_lines(const struct addr *to, const char *path, bool (*line)(void *ctx, struct str line), void *ctx, struct err *e)
 {
 	struct buf body;
-	struct asked a = { .body = &body, .line = line, .ctx = ctx, .e = e };
+	struct asked a = { .body = &body, .line = line, .ctx = ctx, .e = e, .fd = -1 };
 
 	buf_init(&body, LINE_BYTES_MAX);
 	int status = ask(&a, to, path, 0);

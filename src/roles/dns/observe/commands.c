@@ -103,7 +103,7 @@ static void nobody(const struct dns_command *d, struct err *e)
 	snprintf(e->message + n, sizeof(e->message) - n, "; is it running (`portico status`)? Another address is given with --server");
 }
 
-json_t *dns_command_ask(const struct dns_command *d, const char *path, uint64_t timeout_ms, struct err *e)
+json_t *dns_command_ask(const struct dns_command *d, const char *path, uint64_t timeout_ms, bool *ret_key, struct err *e)
 {
 	struct buf body;
 	struct addr to;
@@ -112,12 +112,14 @@ json_t *dns_command_ask(const struct dns_command *d, const char *path, uint64_t 
 	if (http_ask_address(d->server, "--server", &to, e) < 0)
 		return NULL;
 	buf_init(&body, ANSWER_BYTES_MAX);
-	int status = http_ask(&to, path, timeout_ms, &body, e);
+	int status = http_ask_until(&to, path, timeout_ms, ret_key ? STDIN_FILENO : -1, &body, e);
+	if (ret_key)
+		*ret_key = status == 0;
 	if (status < 0)
 		nobody(d, e);
-	else if (status != 200)
+	else if (status != 0 && status != 200)
 		err_set(e, err_reason_of_http(status), "%.*s", (int)MIN(body.len, 400u), body.ptr ? body.ptr : "");
-	else
+	else if (status == 200)
 		doc = jx_parse(buf_str(&body), ANSWER_BYTES_MAX, e);
 	buf_done(&body);
 	return doc;

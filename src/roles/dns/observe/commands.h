@@ -50,8 +50,9 @@ int dns_command_option(const struct dns_command *d, int *argc, char **argv, cons
 bool dns_command_flag(int *argc, char **argv, const char *name);
 int dns_command_usage(const struct dns_command *d, const char *fmt, ...) printf_like(2, 3); /* returns 2 */
 int dns_command_fail(const struct err *e);						    /* returns 1 */
-/* As http_ask, with the body as JSON; NULL with an error that says what to do. */
-json_t *dns_command_ask(const struct dns_command *d, const char *path, uint64_t timeout_ms, struct err *e) must_check;
+/* As http_ask_until, with the body as JSON; NULL with an error that says what to do, or (ret_key not NULL) with *ret_key when
+ * a key was pressed. */
+json_t *dns_command_ask(const struct dns_command *d, const char *path, uint64_t timeout_ms, bool *ret_key, struct err *e) must_check;
 /* The same for what goes on. -1 with an error. */
 int dns_command_follow(const struct dns_command *d, const char *path, bool (*line)(void *ctx, struct str line), void *ctx,
 		       struct err *e) must_check;

@@ -148,7 +148,7 @@ int dns_query_command(const struct config *c, int argc, char **argv)
 		return dns_command_usage(&d, argc < 2 ? "which name?" : "one name and one type");
 	buf_init(&path, PATH_BYTES_MAX);
 	path_of(&path, argv[1], argc > 2 ? argv[2] : NULL, from);
-	cleanup(json_decrefp) json_t *doc = dns_command_ask(&d, path.ptr, ANSWER_MS, &e);
+	cleanup(json_decrefp) json_t *doc = dns_command_ask(&d, path.ptr, ANSWER_MS, NULL, &e);
 	buf_done(&path);
 	if (!doc)
 		return dns_command_fail(&e);

@@ -114,23 +114,25 @@ static void show(struct top *t, const json_t *v)
 	screen_frame_end(&t->screen);
 }
 
-/* The role collects while we wait for its answer, so a key is looked for between pictures. */
+/* The role collects while we wait for its answer, or for a key. */
 static int watch(struct top *t, struct err *e)
 {
 	cleanup(freep) char *path = xasprintf("/top?seconds=%llu", (unsigned long long)t->seconds);
-	bool begun = false;
+	bool key = false;
 
+	screen_begin(&t->screen);
+	if (t->screen.on) {
+		printf("\033[Hcounting for %llu s", (unsigned long long)t->seconds);
+		fflush(stdout);
+	}
 	do {
-		json_t *v = dns_command_ask(&t->d, path, (t->seconds + 15) * 1000, e);
-		if (!v) {
-			if (begun)
-				screen_end(&t->screen);
+		json_t *v = dns_command_ask(&t->d, path, (t->seconds + 15) * 1000, t->screen.on ? &key : NULL, e);
+		if (!v && !key) {
+			screen_end(&t->screen);
 			return -1;
 		}
-		if (!begun)
-			screen_begin(&t->screen);
-		begun = true;
-		show(t, v);
+		if (v)
+			show(t, v);
 		json_decref(v);
 	} while (!t->once && screen_pause(&t->screen, 1));
 	screen_end(&t->screen);

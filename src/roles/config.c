@@ -43,12 +43,14 @@ static const struct setting {
 	ROW(watch_ingress_without_class, "watch-ingress-without-class", NULL, "true: Ingresses without a class are served as well; with --from they are."),
 	ROW(watch_namespace, "watch-namespace", NULL, "The only namespace whose Ingresses are served; all if not set."),
 	ROW(configmap, "configmap", "ingress-nginx/ingress-nginx-controller", "ConfigMap with the ingress proxy's global settings."),
+	ROW(tcp_services_configmap, "tcp-services-configmap", NULL, "NAMESPACE/NAME of the ConfigMap with TCP ports to pass on; ingress-nginx/tcp-services if not set."),
+	ROW(udp_services_configmap, "udp-services-configmap", NULL, "The same for UDP; ingress-nginx/udp-services if not set."),
 	ROW(default_backend_service, "default-backend-service", NULL, "NAMESPACE/NAME of the Service for requests that match nothing; 404 if not set."),
 	ROW(default_ssl_certificate, "default-ssl-certificate", NULL, "NAMESPACE/NAME of the Secret for names without a certificate; a self-signed one if not set."),
 	ROW(publish_status_address, "publish-status-address", NULL, "Addresses that Ingresses show as theirs, comma-separated."),
 	ROW(publish_service, "publish-service", NULL, "NAMESPACE/NAME of the Service whose addresses Ingresses show as theirs."),
 	ROW(handover, "handover", NULL, "Name by which an ingress proxy run by hand gives its sockets to the next one."),
-	ROW(kubeconfig, "kubeconfig", NULL, "Run a single role against the cluster that this file names."),
+	ROW(kubeconfig, "kubeconfig", NULL, "Run a single role against the cluster that this file names; in-cluster: as the ServiceAccount of its pod."),
 	ROW(from, "from", NULL, "Run a single role without a cluster, from the manifests in this folder."),
 	ROW(log_level, "log-level", "info", "error, warn, info or debug."),
 #undef ROW
@@ -217,7 +219,8 @@ int config_check(const struct config *c, struct err *e)
 		return err_set(e, ERR_INVALID, "--watch-ingress-without-class '%s' must be true or false", c->watch_ingress_without_class);
 	const struct { const char *name, *value; } objects[] = { { "configmap", c->configmap },
 		{ "default-backend-service", c->default_backend_service }, { "default-ssl-certificate", c->default_ssl_certificate },
-		{ "publish-service", c->publish_service } };
+		{ "publish-service", c->publish_service }, { "tcp-services-configmap", c->tcp_services_configmap },
+		{ "udp-services-configmap", c->udp_services_configmap } };
 	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
 		if (objects[i].value && !strchr(objects[i].value, '/'))
 			return err_set(e, ERR_INVALID, "--%s '%s' must be NAMESPACE/NAME", objects[i].name, objects[i].value);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define NOTIFY_TEXT_BYTES 256
+#define IN_CLUSTER "in-cluster" /* in place of a kubeconfig: the pod's own ServiceAccount */
 
 /* PORTICO_NOTIFY_FD: a datagram socket to the supervisor; -1 when started by hand. */
 static int notify_fd(void)
@@ -137,9 +138,11 @@ static int open_client(struct role_ctx *ctx, const struct role *r, struct err *e
 	if (ctx->config->from)
 		return open_files(ctx, e);
 	if (!ctx->config->kubeconfig && access(own, F_OK) == -1)
-		return err_set(e, ERR_INVALID, "which cluster? Give --kubeconfig FILE, or --from DIR with manifests to do without one; "
-			       "`portico up` starts one on this machine");
-	if (kube_config_load(ctx->config->kubeconfig ? ctx->config->kubeconfig : own, &kc, e) < 0)
+		return err_set(e, ERR_INVALID, "which cluster? Give --kubeconfig FILE (in a pod: --kubeconfig " IN_CLUSTER "), or --from DIR with "
+			       "manifests to do without one; `portico up` starts one on this machine");
+	int rc = c_eq(ctx->config->kubeconfig, IN_CLUSTER) ? kube_config_in_cluster(&kc, e) :
+			 kube_config_load(ctx->config->kubeconfig ? ctx->config->kubeconfig : own, &kc, e);
+	if (rc < 0)
 		return -1;
 	ctx->kube = kube_client_new(ctx->loop, &kc, agent, e);
 	kube_config_done(&kc);

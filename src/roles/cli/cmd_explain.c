@@ -328,7 +328,8 @@ const struct command command_explain = {
 	"portico explain env POD [-n NAMESPACE] [--container NAME] [--show-secrets]\n"
 	"Every environment variable of a container with what it comes from (its own value, a ConfigMap's or Secret's key, a\n"
 	"field, a Service) and what it hides; Services that are left out, and why; what cannot be resolved. Asks the cluster of\n"
-	"--kubeconfig, $KUBECONFIG or ~/.kube/config. The exit status is 1 when something cannot be resolved.\n\n"
+	"--kubeconfig, $KUBECONFIG or ~/.kube/config. What the image and the runtime add (PATH, HOME, HOSTNAME) no cluster knows.\n"
+	"The exit status is 1 when something cannot be resolved.\n\n"
 	"  -n NAMESPACE       the pod's [default]\n"
 	"  --container NAME   which one [the pod's default, else its first]\n"
 	"  --show-secrets     show values that come from Secrets, or were made with them",

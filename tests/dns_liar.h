@@ -33,6 +33,7 @@ enum lie {
 };
 
 #define LIAR_CONNS_MAX 16
+#define LIAR_LATE_MAX 8
 struct liar {
 	enum lie udp_lie, tcp_lie;
 	unsigned rcode;
@@ -51,10 +52,13 @@ struct liar {
 	uint16_t from_port; /* of the last question over UDP */
 	uint16_t id, type;
 	struct timer timer;
-	uint8_t late[1024];
-	size_t late_len;
-	struct sockaddr_storage late_to;
-	socklen_t late_to_len;
+	struct liar_late {
+		uint8_t bytes[1024];
+		size_t len;
+		struct sockaddr_storage to;
+		socklen_t to_len;
+	} late[LIAR_LATE_MAX];
+	size_t n_late;
 };
 
 liar_own void liar_put(struct dns_writer *w, enum dns_section s, const char *const *records)
@@ -144,7 +148,9 @@ liar_own void liar_late(struct timer *t)
 {
 	struct liar *l = t->ctx;
 
-	liar_send(l, l->late, l->late_len, &l->late_to, l->late_to_len);
+	for (size_t i = 0; i < l->n_late; i++)
+		liar_send(l, l->late[i].bytes, l->late[i].len, &l->late[i].to, l->late[i].to_len);
+	l->n_late = 0;
 }
 
 liar_own void liar_udp(struct io *io, uint32_t events)
@@ -171,11 +177,12 @@ liar_own void liar_udp(struct io *io, uint32_t events)
 	if (l->udp_lie == LIE_FLOOD)
 		return;
 	if (l->delay_ms) {
-		memcpy(l->late, out, len);
-		l->late_len = len;
-		l->late_to = from;
-		l->late_to_len = from_len;
-		timer_start(l->loop, &l->timer, l->delay_ms);
+		struct liar_late *late = &l->late[l->n_late++];
+		assert_true(l->n_late < LIAR_LATE_MAX && len <= sizeof(late->bytes));
+		*late = (struct liar_late){ .len = len, .to = from, .to_len = from_len };
+		memcpy(late->bytes, out, len);
+		if (!timer_active(&l->timer))
+			timer_start(l->loop, &l->timer, l->delay_ms);
 		return;
 	}
 	liar_send(l, out, len, &from, from_len);

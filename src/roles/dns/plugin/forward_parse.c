@@ -309,10 +309,21 @@ static struct tls *make_tls(struct reading *r, struct pems *p)
 	return t;
 }
 
+/* The system's authorities are two hundred certificates: not read for nothing. */
+static bool needs_tls(const struct reading *r)
+{
+	for (size_t i = 2; i < r->d->head.n; i++)
+		if (str_starts(str_of(r->d->head.words[i]), STR("tls://")))
+			return true;
+	return r->tls;
+}
+
 static int read_certificates(struct reading *r)
 {
 	struct pems p;
 
+	if (!needs_tls(r))
+		return 0;
 	buf_init(&p.cert, PEM_BYTES_MAX);
 	buf_init(&p.key, PEM_BYTES_MAX);
 	buf_init(&p.ca, PEM_BYTES_MAX);

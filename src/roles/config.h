@@ -27,6 +27,7 @@ struct config {
 	/* The ingress proxy's, by ingress-nginx's names and with its meaning; NULL: not given */
 	char *ingress_class, *controller_class, *watch_namespace, *watch_ingress_without_class, *configmap;
 	char *default_backend_service, *default_ssl_certificate, *publish_status_address, *publish_service;
+	char *tcp_services_configmap, *udp_services_configmap;
 	char *handover;	     /* of the ingress proxy: see roles/ingress/handover.h; NULL: none */
 	char *from;	     /* for a role that is run without a cluster: a folder of manifests; NULL otherwise */
 	char *log_level;

@@ -74,7 +74,7 @@ void dns_block_find_direct(struct dns_block *b)
 
 static bool is_accepted_only(const char *doc)
 {
-	return doc && strncmp(doc, "accepted; ", 10) == 0;
+	return doc && (doc[0] == 'a' || doc[0] == 'A') && strncmp(doc + 1, "ccepted; ", 9) == 0;
 }
 
 static void warn_of_properties(const struct plugin *p, const struct directive *d, dns_config_tell_fn *tell, void *ctx)

@@ -92,7 +92,6 @@ struct opt {
 struct question {
 	__u32 message_len;
 	__u32 name_len, n_labels;
-	__u64 starts[2];  /* a bit for each offset in the name where a label starts */
 	__u32 underscores; /* a bit for each label that starts with one, the first is bit 0 */
 	__u32 below;	  /* how much of the name is before the zone's */
 	__u16 type, flags;
@@ -119,6 +118,8 @@ struct work {
 	struct question q;
 	struct sections s;
 	__u64 fence;
+	__u32 turn;			  /* counts questions */
+	__u32 starts[ANSWER_NAME_BYTES + 1]; /* the turn in which a label started at this place of the name */
 };
 MAP(answer_work, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct work, 1, 0);
 
@@ -205,29 +206,31 @@ static __always_inline bool read_header(struct work *w)
 	       m[10] == 0 && m[11] <= 1;
 }
 
+/* 1 if they are equal, without a branch: the verifier follows all of them through all labels. */
+static __always_inline __u32 equal(__u8 a, __u8 b)
+{
+	return ((__u32)(a ^ b) - 1) >> 31;
+}
+
 /* Where the labels are; pointers are no labels. */
 static __always_inline bool walk(struct work *w)
 {
-	struct question *q = &w->q;
 	const __u8 *name = w->message + DNS_HEADER_BYTES;
-	__u32 at = 0;
+	__u32 at = 0, underscores = 0, turn = ++w->turn;
 
 	for (int i = 0; i < LABELS_MAX; i++) {
 		__u8 len = name[at];
 
 		if (len == 0) {
-			q->name_len = at + 1;
-			q->n_labels = i;
-			return DNS_HEADER_BYTES + at + 1 + QUESTION_TAIL_BYTES <= q->message_len;
+			w->q.underscores = underscores;
+			w->q.name_len = at + 1;
+			w->q.n_labels = i;
+			return DNS_HEADER_BYTES + at + 1 + QUESTION_TAIL_BYTES <= w->q.message_len;
 		}
 		if (len > LABEL_BYTES_MAX)
 			return false;
-		if (name[at + 1] == '_' && i < 32)
-			q->underscores |= 1u << i;
-		if (at < 64)
-			q->starts[0] |= 1ull << at;
-		else if (at < 128)
-			q->starts[1] |= 1ull << (at - 64);
+		underscores |= equal(name[at + 1], '_') << (i & 31);
+		w->starts[at] = turn;
 		at += len + 1;
 		if (at >= ANSWER_NAME_BYTES)
 			return false;
@@ -235,9 +238,9 @@ static __always_inline bool walk(struct work *w)
 	return false;
 }
 
-static __always_inline bool starts_label(const struct question *q, __u32 at)
+static __always_inline bool starts_label(const struct work *w, __u32 at)
 {
-	return at < 64 ? q->starts[0] >> at & 1 : at < 128 && q->starts[1] >> (at - 64) & 1;
+	return at < ANSWER_NAME_BYTES && w->starts[at] == w->turn;
 }
 
 /* Ours is the same but for the size. */
@@ -328,7 +331,7 @@ static __always_inline bool in_zone(struct work *w)
 
 	if (q->name_len < c->zone_len || below > ANSWER_KEY_NAME_BYTES)
 		return false;
-	if (below && (q->n_labels <= c->zone_labels || !starts_label(q, below)))
+	if (below && (q->n_labels <= c->zone_labels || !starts_label(w, below)))
 		return false;
 	for (int i = 0; i < ANSWER_ZONE_BYTES / 8; i++) {
 		if (i * 8 >= c->zone_len)
@@ -462,7 +465,7 @@ static __always_inline bool may_be_known(const struct work *w)
 
 	if (q->below == 0 || (before == 0 && label_is(name, "\13dns-version", 12)))
 		return true;
-	if (q->below < 4 || last >= ANSWER_KEY_NAME_BYTES || !starts_label(q, last))
+	if (q->below < 4 || last >= ANSWER_KEY_NAME_BYTES || !starts_label(w, last))
 		return false;
 	if (label_is(name + last, "\3svc", 4))
 		return before == 0 || may_be_port(w, before);
@@ -641,6 +644,6 @@ int dns_answer(struct __sk_buff *skb)
 	if (bpf_ktime_get_coarse_ns() < *(const volatile __u64 *)&answer_control.until_ns && load(skb, w) && read_question(w) &&
 	    look_up(w) == REPLY)
 		verdict = send_back(skb, w);
-	count(verdict == TC_ACT_UNSPEC ? ANSWER_PASSED : w->s.authority ? ANSWER_DENIED : ANSWER_ANSWERED);
+	count(verdict == TC_ACT_UNSPEC ? ANSWER_PASSED : w->s.rcode ? ANSWER_DENIED : ANSWER_ANSWERED);
 	return verdict;
 }

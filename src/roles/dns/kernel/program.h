@@ -11,7 +11,7 @@
 struct program {
 	int fd; /* of the program; -1 once program_close_code was called */
 	int names, medium, large, targets, counters;
-	size_t names_max; /* and as many sections of either kind */
+	size_t names_max;
 	struct answer_control *control; /* memory shared with the program */
 };
 int program_load(struct program *p, struct err *e) must_check;

@@ -236,7 +236,7 @@ int dns_query_parse(struct str msg, struct dns_query *ret)
 	ret->id = get_u16(p);
 	ret->flags = get_u16(p + 2);
 	ret->question = ret->options = ret->reply_options = STR_NONE;
-	ret->edns = ret->dnssec_ok = false;
+	ret->edns = ret->dnssec_ok = ret->cookie = false;
 	ret->udp_bytes = DNS_UDP_BYTES_MIN;
 	ret->udp_offered = 0;
 	if (ret->flags & DNS_FLAGS_OPCODE)

@@ -76,6 +76,7 @@ struct dns_query {
 	uint16_t udp_offered; /* the same as its OPT says it; 0: has none */
 	struct str options; /* of its OPT, well-formed (dns_edns.h): borrowed from the message */
 	struct str reply_options; /* what the answer's OPT gets; only with edns. Borrowed until the answer is made */
+	bool cookie; /* the asker has shown that it gets what is sent to its address (dns_cookie.h): set by who checks it */
 };
 /* 0: answer it. Above 0: answer with this rcode (what could be read is in *ret). -1: never answer
  * (too short, or itself an answer). */

@@ -2,9 +2,9 @@
 #include "roles/dns/plugin/plugin.h"
 
 #define PLUGINS(X) \
-	/* X(cookies) */ \
-	/* X(ratelimit) */ \
-	/* X(rrl) */ \
+	X(cookies) \
+	X(ratelimit) \
+	X(rrl) \
 	X(timeouts) \
 	X(multisocket) \
 	X(reload) \

@@ -103,6 +103,8 @@ static ssize_t guarded(struct question *qn)
 		if (v == PLUGIN_ANSWERED)
 			return refuse(qn, &with);
 	}
+	if (qn->client->proto == DNS_UDP)
+		qn->max = MIN(qn->max, (size_t)qn->q.udp_bytes); /* a guard may have made it less */
 	return 0;
 }
 

@@ -19,6 +19,9 @@ char LICENSE[] SEC("license") = "GPL"; /* the kernel's word for programs that us
 
 /* Kernels before 6.1 do not say which process runs to these programs. */
 const volatile bool knows_process = true;
+/* The Service's port is 53; its endpoints', which matter behind another proxy only, may be any. Otherwise whoever took the
+ * role over could call other connections to it. */
+const volatile bool any_port = false;
 struct nodelocal_shared shared;
 
 struct asked {
@@ -78,7 +81,7 @@ static __always_inline void translate(struct bpf_sock_addr *ctx, struct dest *d)
 
 	if (ctx->protocol != IPPROTO_UDP && ctx->protocol != IPPROTO_TCP)
 		return;
-	if (is_self(ctx) || !alive())
+	if (is_self(ctx) || !alive() || (!any_port && d->port != DNS_PORT))
 		return;
 	if (d->addr == shared.local && d->port == DNS_PORT) { /* asked for by its own name: that is its name now */
 		asked = bpf_sk_storage_get(&nodelocal_asked, ctx->sk, 0, 0);

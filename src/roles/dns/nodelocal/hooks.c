@@ -123,12 +123,13 @@ static int load_failed(struct err *e, int error, const char *what)
 	return err_errno(e, error, "%s (%s)", what, last_line[0] ? last_line : "no details");
 }
 
-static int load(struct hooks *h, bool knows_process, struct err *e)
+static int load(struct hooks *h, bool knows_process, bool any_port, struct err *e)
 {
 	h->skel = nodelocal__open();
 	if (!h->skel)
 		return load_failed(e, errno, "open the socket programs");
 	h->skel->rodata->knows_process = knows_process;
+	h->skel->rodata->any_port = any_port;
 	int rc = nodelocal__load(h->skel);
 	if (rc == 0)
 		return 0;
@@ -197,6 +198,26 @@ static int show_self(struct hooks *h, struct err *e)
 	return 0;
 }
 
+static int start(struct hooks *h, const char *cgroup, __be32 local, bool any_port, struct err *e)
+{
+	if (load(h, true, any_port, e) < 0 && (e->sys_errno != EINVAL || load(h, false, any_port, e) < 0))
+		return -1;
+	hooks_shared(h)->local = local;
+	hooks_shared(h)->beat_max_ns = ALIVE_MAX_NS;
+	return attach_all(h, cgroup, e);
+}
+
+static void stop(struct hooks *h)
+{
+	/* In the opposite order. */
+	for (size_t i = ARRAY_LEN(all); i-- > 0;) {
+		closep(&h->links[i]);
+		h->links[i] = -1;
+	}
+	nodelocal__destroy(h->skel);
+	h->skel = NULL;
+}
+
 struct hooks *hooks_new(const char *cgroup, __be32 local, struct err *e)
 {
 	struct hooks *h = xcalloc(1, sizeof(*h));
@@ -205,12 +226,12 @@ struct hooks *hooks_new(const char *cgroup, __be32 local, struct err *e)
 	memset(h->links, 0xff, sizeof(h->links));
 	h->first = true;
 	last_line[0] = '\0';
-	bool ok = load(h, true, e) == 0 || (e->sys_errno == EINVAL && load(h, false, e) == 0);
-	if (ok) {
-		hooks_shared(h)->local = local;
-		hooks_shared(h)->beat_max_ns = ALIVE_MAX_NS;
-		ok = attach_all(h, cgroup, e) == 0 && show_self(h, e) == 0;
+	bool ok = start(h, cgroup, local, false, e) == 0;
+	if (ok && !h->first) {
+		stop(h);
+		ok = start(h, cgroup, local, true, e) == 0;
 	}
+	ok = ok && show_self(h, e) == 0;
 	libbpf_set_print(print);
 	if (ok)
 		return h;
@@ -222,10 +243,7 @@ void hooks_free(struct hooks *h)
 {
 	if (!h)
 		return;
-	/* In the opposite order. */
-	for (size_t i = ARRAY_LEN(all); i-- > 0;)
-		closep(&h->links[i]);
-	nodelocal__destroy(h->skel);
+	stop(h);
 	free(h);
 }
 

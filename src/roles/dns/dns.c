@@ -5,6 +5,7 @@
 #include "roles/dns/commands.h"
 #include "roles/dns/config/source.h"
 #include "roles/dns/ensure.h"
+#include "roles/dns/kernel/choose.h"
 #include "roles/dns/nodelocal/nodelocal.h"
 #include "roles/dns/observe/admin.h"
 #include "roles/dns/observe/metrics.h"
@@ -30,6 +31,7 @@ struct dns_role {
 	struct dns_admin *admin;
 	struct dns_ensure *ensure;
 	struct nodelocal *nodelocal; /* NULL: not asked for */
+	struct kernel_choice *kernel; /* NULL: user space answers everything */
 	struct timer patience, lameduck;
 	const char *own_ips[3]; /* upstreams that would lead back here; NULL-terminated */
 	bool synced, may_serve;
@@ -93,6 +95,7 @@ static void on_synced(void *arg)
 	nodelocal_serving(d->nodelocal, d->listen.n > 0);
 	role_ready();
 	ensure_objects(d);
+	kernel_choice_look(d->kernel);
 }
 
 /* ---- settings ---- */
@@ -116,8 +119,10 @@ static void on_config(void *arg, struct dns_config *config)
 	dns_ensure_free(TAKE_PTR(d->ensure));
 	if (d->may_serve)
 		serve(d);
-	if (d->synced)
-		ensure_objects(d);
+	if (!d->synced)
+		return;
+	ensure_objects(d);
+	kernel_choice_look(d->kernel);
 }
 
 static const struct dns_source_handlers source_handlers = { on_config, on_config_error };
@@ -182,9 +187,13 @@ static int open_admin(struct dns_role *d, struct err *e)
 static int dns_prepare(struct role_ctx *ctx, struct err *e)
 {
 	struct dns_role *d = xcalloc(1, sizeof(*d));
+	struct err why;
 
 	ctx->state = d;
 	d->ctx = ctx;
+	d->shared.kernel = kernel_answers_prepare(ctx->config, &why);
+	if (!d->shared.kernel)
+		log_info("the kernel answers no questions of pods: %s", why.message);
 	if (!ctx->config->node_local || !ctx->config->node_local[0])
 		return 0;
 	d->nodelocal = nodelocal_prepare(ctx->config, e);
@@ -205,6 +214,7 @@ static int dns_start(struct role_ctx *ctx, struct err *e)
 	s->watch = dns_watch_new(s);
 	s->cluster = cluster_new(ctx->loop, ctx->kube, s->quiesce);
 	cluster_on_slice(s->cluster, on_slice, s->metrics);
+	d->kernel = kernel_choice_new(s, &d->listen);
 	if (dns_workers_start(s, e) < 0 || open_admin(d, e) < 0)
 		return -1;
 	d->patience = (struct timer){ .fire = on_patience_end, .ctx = d };
@@ -234,6 +244,7 @@ static void dns_stop(struct role_ctx *ctx)
 	if (!d)
 		return;
 	nodelocal_serving(d->nodelocal, false);
+	kernel_choice_free(d->kernel);
 	timer_stop(&d->patience);
 	timer_stop(&d->lameduck);
 	dns_source_free(d->source);
@@ -242,6 +253,7 @@ static void dns_stop(struct role_ctx *ctx)
 	dns_workers_stop(&d->shared);
 	cluster_free(d->shared.cluster);
 	dns_watch_free(d->shared.watch);
+	kernel_answers_free(d->shared.kernel);
 	dns_metrics_free(d->shared.metrics);
 	quiesce_free(d->shared.quiesce);
 	nodelocal_free(d->nodelocal);
@@ -252,6 +264,7 @@ const struct role role_dns = {
 	.name = "dns",
 	.summary = "DNS for the cluster's Services and pods; other names are forwarded.",
 	.caps_keep = 1u << CAP_NET_BIND_SERVICE, /* port 53, and what a changed Corefile adds */
+	.bpf_maps = true, /* kernel/ */
 	.prepare = dns_prepare,
 	.start = dns_start,
 	.stop = dns_stop,

@@ -168,6 +168,7 @@ void kernel_answers_serve(struct kernel_answers *k, struct loop *l, struct zone 
 	if (k->zone)
 		entries_targets(&k->entries, t, n_t);
 	look_at_limits(k);
+	lease_set(k);
 }
 
 void kernel_answers_pause(struct kernel_answers *k, bool paused)

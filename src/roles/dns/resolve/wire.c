@@ -209,7 +209,7 @@ static bool additional_counts(const struct reading *rd, const struct dns_record 
 
 static bool record_counts(const struct reading *rd, const struct dns_record *r, unsigned *n_additional)
 {
-	if (r->class != rd->q->class)
+	if (r->class != rd->q->class || r->type == DNS_OPT)
 		return false;
 	switch (r->section) {
 	case DNS_ANSWER:
@@ -255,6 +255,71 @@ static uint16_t flags_of(const struct reading *rd)
 			  (rd->m->flags & (DNS_FLAG_AD | DNS_FLAGS_RCODE)));
 }
 
+/* ---- compression pointers: only to where a name, or the end of one, was written before ---- */
+
+struct name_map {
+	struct str msg;
+	uint8_t starts[DNS_MESSAGE_BYTES_MAX / 8 + 1]; /* a bit for each byte at which a label begins */
+};
+
+static bool name_written(struct name_map *nm, size_t at, size_t *ret_end)
+{
+	const uint8_t *p = (const uint8_t *)nm->msg.ptr;
+
+	for (; at < nm->msg.len; at += 1 + (size_t)p[at]) {
+		if (p[at] >= 0xc0) {
+			size_t to = at + 1 < nm->msg.len ? (size_t)(p[at] & 0x3f) << 8 | p[at + 1] : 0;
+			*ret_end = at + 2;
+			return nm->starts[to / 8] >> to % 8 & 1;
+		}
+		nm->starts[at / 8] |= (uint8_t)(1u << at % 8);
+		if (p[at] == 0) {
+			*ret_end = at + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Where names begin in rdata, and how many: RFC 1035's types, SRV and DNAME (others do not compress: RFC 3597, 4). */
+static unsigned rdata_names(uint16_t type, size_t *ret_offset)
+{
+	*ret_offset = type == DNS_MX ? 2 : type == DNS_SRV ? 6 : 0;
+	switch (type) {
+	case DNS_SOA:
+		return 2;
+	case DNS_NS:
+	case DNS_CNAME:
+	case DNS_PTR:
+	case DNS_DNAME:
+	case DNS_MX:
+	case DNS_SRV:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* Otherwise a name might be made of numbers that are still to change: TTLs. */
+static bool names_are_sound(const struct dns_message *m)
+{
+	struct name_map nm = { .msg = m->bytes };
+	size_t end;
+
+	if (!name_written(&nm, DNS_HEADER_BYTES, &end))
+		return false;
+	for (struct dns_record r = dns_records(m); dns_record_next(m, &r);) {
+		size_t offset, at;
+		unsigned n = rdata_names(r.type, &offset);
+		if (!name_written(&nm, r.at, &end))
+			return false;
+		for (at = r.rdata_at + offset; n; n--)
+			if (!name_written(&nm, at, &at))
+				return false;
+	}
+	return true;
+}
+
 /* The question has the same length as ours, so that every pointer still leads where it did. */
 static size_t copy_bytes(const struct reading *rd, const struct census *c, uint8_t *out)
 {
@@ -278,7 +343,7 @@ static size_t copy_records(const struct reading *rd, uint8_t *out)
 	q.edns = false;
 	dns_answer_start(&w, out, DNS_MESSAGE_BYTES_MAX, &q);
 	for (struct dns_record r = dns_records(rd->m); dns_record_next(rd->m, &r);)
-		if (r.type != DNS_OPT && record_counts(rd, &r, &n_additional))
+		if (record_counts(rd, &r, &n_additional))
 			dns_put_copy(&w, r.section, rd->m, &r);
 	if (w.truncated)
 		return 0; /* names written out made it too long for any transport */
@@ -300,7 +365,8 @@ size_t upstream_reply_clean(const struct dns_query *q, const struct dns_name *fr
 	struct census c = count_records(&rd);
 	if (m->counts[DNS_ANSWER] && !c.answers)
 		return 0;
-	len = c.dropped || !c.opt_last ? copy_records(&rd, out) : copy_bytes(&rd, &c, out);
+	bool as_it_is = !c.dropped && c.opt_last && names_are_sound(m);
+	len = as_it_is ? copy_bytes(&rd, &c, out) : copy_records(&rd, out);
 	if (len)
 		put_be16(out + 2, flags_of(&rd));
 	return len;

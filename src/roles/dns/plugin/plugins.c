@@ -18,7 +18,7 @@
 	X(errors) \
 	X(log) \
 	X(local) \
-	/* X(dns64) */ \
+	X(dns64) \
 	X(any) \
 	X(chaos) \
 	X(loadbalance) \

@@ -755,6 +755,43 @@ def checking(s):
     check("portico ingress annotations NAME", status == 0 and "413" in text, text)
 
 
+@special
+def one_namespace(s):
+    """What options name is found outside the namespace that is watched; a third proxy over the same folder."""
+    tcp = backends.free_port()
+    s.proxy.put("elsewhere", service("there", s.port["v2"], ns="elsewhere") + configmap("ports", {str(tcp): "elsewhere/there:80"}) +
+                configmap("settings", {"add-headers": "default/answers"}) + "\n---" + service("nowhere", s.port["v3"]) + """
+---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata:
+  name: third
+spec:
+  controller: example.com/third
+---""" + ingress("watched", "", {"paths": table.paths(("/", "Prefix", "there"))}).replace("ingressClassName: nginx", "ingressClassName: third")
+                .replace("  name: watched\n", "  name: watched\n  namespace: elsewhere\n") + "---" +
+                ingress("unwatched", "", {}).replace("ingressClassName: nginx", "ingressClassName: third"))
+    other = kit.Proxy(s.proxy.program, s.work + "/third", "--controller-class=example.com/third", "--watch-namespace=elsewhere",
+                      "--configmap=default/settings", "--tcp-services-configmap=default/ports", "--default-backend-service",
+                      "default/nowhere", "--default-ssl-certificate=default/wild")
+    other.folder = s.proxy.folder
+    try:
+        check("--watch-namespace: it starts", other.start(), other.log()[-500:])
+        a = ask(other, "GET", "/", "watched.test")
+        check("--watch-namespace: its Ingress, and settings from elsewhere", a.by == "v2" and ("X-Custom", "from-configmap") in a.headers, a)
+        check("--watch-namespace: no other namespace's Ingress; the default backend is elsewhere",
+              ask(other, "GET", "/", "unwatched.test").by == "v3")
+        with socket.create_connection(("127.0.0.1", other.https), timeout=5) as raw, \
+                kit.tls_context().wrap_socket(raw, server_hostname="unknown.test") as sock:
+            subject = openssl("x509", "-inform", "DER", "-noout", "-subject", data=sock.getpeercert(True)).decode()
+        check("--watch-namespace: the default certificate is elsewhere", "CN = wild" in subject, subject)
+        with socket.create_connection(("127.0.0.1", tcp), timeout=5) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            check("--tcp-services-configmap", b'"by": "v2"' in read_until(sock, b"}"))
+    finally:
+        other.stop()
+
+
 ARGUMENTS = [  # flags in place of the stage's, what standard error must say, status
     (["--from", "/nonexistent"], r"/nonexistent.*No such file or directory", 1),
     (["--from", "/etc/passwd"], r"/etc/passwd.*Not a directory", 1),

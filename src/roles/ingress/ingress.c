@@ -16,10 +16,10 @@
 
 #define BACKLOG 4096
 
-#define L4_NAMESPACE "ingress-nginx"
-#define L4_CONFIGMAPS ARRAY_LEN(l4_names)
+#define L4_CONFIGMAPS 4
 /* By ingress-nginx's manifests, and by its Helm chart; TCP and UDP in turn. The first that is there counts. */
-static const char *const l4_names[] = { "tcp-services", "udp-services", "ingress-nginx-tcp", "ingress-nginx-udp" };
+static const char *const l4_usual[L4_CONFIGMAPS] = { "ingress-nginx/tcp-services", "ingress-nginx/udp-services",
+						     "ingress-nginx/ingress-nginx-tcp", "ingress-nginx/ingress-nginx-udp" };
 
 enum { SOCKET_HTTP, SOCKET_HTTPS, SOCKET_ADMIN, N_SOCKETS };
 
@@ -31,6 +31,7 @@ struct ingress {
 	struct admin *admin;
 	struct observe *observe;
 	struct l4 *l4;
+	const char *l4_keys[L4_CONFIGMAPS];   /* "ns/name"; NULL: not looked for */
 	json_t *l4_configmaps[L4_CONFIGMAPS]; /* NULL: there is none */
 	struct handover_socket sockets[HANDOVER_SOCKETS_MAX];
 	int before; /* the connection to the process whose sockets were taken over; -1: none */
@@ -156,12 +157,25 @@ static void l4_update(struct ingress *in)
 	l4_set(in->l4, cm[0] ? cm[0] : cm[2], cm[1] ? cm[1] : cm[3]);
 }
 
+static void l4_find_keys(struct ingress *in)
+{
+	const char *const given[] = { in->role->config->tcp_services_configmap, in->role->config->udp_services_configmap };
+
+	memcpy(in->l4_keys, l4_usual, sizeof(in->l4_keys));
+	for (size_t i = 0; i < ARRAY_LEN(given); i++)
+		if (given[i]) {
+			in->l4_keys[i] = given[i];
+			in->l4_keys[i + 2] = NULL;
+		}
+}
+
 static void configmap_changed(void *arg, const char *ns, const char *name, const json_t *obj)
 {
 	struct ingress *in = arg;
+	cleanup(freep) char *key = xasprintf("%s/%s", ns, name);
 
 	for (size_t i = 0; i < L4_CONFIGMAPS; i++) {
-		if (!c_eq(ns, L4_NAMESPACE) || !c_eq(name, l4_names[i]))
+		if (!c_eq(key, in->l4_keys[i]))
 			continue;
 		json_decref(in->l4_configmaps[i]);
 		in->l4_configmaps[i] = json_incref((json_t *)(uintptr_t)obj);
@@ -261,6 +275,7 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 		return -1;
 	in->l4 = l4_new(&(struct l4_options){ .shared = &in->shared, .backend = l4_backend, .problem = l4_problem, .arg = in });
 	const struct config *c = ctx->config;
+	l4_find_keys(in);
 	in->sync = sync_new(ctx, &in->shared, &(struct sync_options){ .first_sync = first_sync, .arg = in,
 								      .controller = c->controller_class,
 								      .class_name = c->ingress_class,
@@ -273,6 +288,8 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 								      .globals_changed = globals_changed,
 								      .server_tls = server_tls,
 								      .configmap_changed = configmap_changed,
+								      .configmaps = in->l4_keys,
+								      .n_configmaps = L4_CONFIGMAPS,
 								      /* Manifests of one's own seldom bring an IngressClass. */
 								      .watch_without_class = c->watch_ingress_without_class ?
 									      c_eq(c->watch_ingress_without_class, "true") : c->from != NULL,

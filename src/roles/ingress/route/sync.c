@@ -28,6 +28,7 @@ struct sync {
 	struct lookups *lookups;
 	struct health *health;
 	struct informer *inf[N_INF];
+	struct list named; /* struct named: outside o.watch_namespace */
 	struct wants *wants;
 	struct tls *fallback_tls; /* without --default-ssl-certificate */
 	struct defer update;
@@ -55,14 +56,6 @@ static void got(void *ctx, enum model_kind kind, const char *ns, const char *nam
 	else
 		model_del_configmap(s->model, ns, name);
 	loop_defer(s->loop, &s->update);
-}
-
-static bool op_exists(void *ctx, enum model_kind kind, const char *ns, const char *name)
-{
-	struct sync *s = ctx;
-	const struct informer *i = s->inf[kind == MODEL_SECRET ? INF_SECRET : INF_CONFIGMAP];
-
-	return i && informer_get(i, ns, name);
 }
 
 static void op_problem(void *ctx, const struct model_object *o, const char *annotation, const char *reason, const char *message)
@@ -172,6 +165,7 @@ static void announce(struct sync *s)
 	timer_stop(&s->first);
 	timer_stop(&s->complain);
 	__atomic_store_n(&s->shared->synced, true, __ATOMIC_RELEASE);
+	named_complain(&s->named);
 	malloc_trim(0); /* the lists' text is many times what is kept of it */
 	s->o.first_sync(s->o.arg);
 }
@@ -195,7 +189,7 @@ static void on_update(struct defer *d)
 		return;
 	if (s->status && !s->first_look)
 		status_check_all(s->status);
-	if (!model_waits(s->model))
+	if (!model_waits(s->model) && named_synced(&s->named))
 		announce(s);
 	else if (!s->first_look)
 		timer_start(s->loop, &s->first, FIRST_SYNC_MS);
@@ -454,6 +448,37 @@ static void start_informer(struct sync *s, size_t i)
 	s->inf[i] = informer_new(s->kube, kinds[i].gvr, &o, &kinds[i].handlers, s);
 }
 
+/* If the informers do not see it. */
+static void start_named(struct sync *s, int kind, const char *key)
+{
+	named_start(&s->named, s->kube,
+		    &(struct named_options){ kind, kinds[kind].gvr, key, s->o.watch_namespace, unread, &kinds[kind].handlers, s });
+}
+
+/* Asked when something first refers to it. */
+static bool op_exists(void *ctx, enum model_kind kind, const char *ns, const char *name)
+{
+	struct sync *s = ctx;
+	int n = kind == MODEL_SECRET ? INF_SECRET : INF_CONFIGMAP;
+	cleanup(freep) char *key = xasprintf("%s/%s", ns, name);
+
+	start_named(s, n, key);
+	return (s->inf[n] && informer_get(s->inf[n], ns, name)) || named_exists(&s->named, n, ns, name);
+}
+
+static void start_all_named(struct sync *s)
+{
+	const struct sync_options *o = &s->o;
+
+	start_named(s, INF_CONFIGMAP, o->configmap ? o->configmap : CONFIGMAP);
+	for (size_t i = 0; i < o->n_configmaps; i++)
+		start_named(s, INF_CONFIGMAP, o->configmaps[i]);
+	start_named(s, INF_SECRET, o->default_ssl_certificate);
+	start_named(s, INF_SERVICE, o->default_backend_service);
+	start_named(s, INF_SLICE, o->default_backend_service);
+	start_named(s, INF_SERVICE, o->publish_service);
+}
+
 /* ---- life ---- */
 
 static struct model *make_model(struct sync *s)
@@ -492,6 +517,7 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 	struct sync *s = xcalloc(1, sizeof(*s));
 
 	*s = (struct sync){ .role = ctx, .loop = ctx->loop, .kube = ctx->kube, .shared = sh, .o = *o, .update.run = on_update };
+	list_init(&s->named);
 	s->wants = wants_new(s->loop, s->kube, got, s);
 	s->resync = (struct timer){ .fire = on_resync, .ctx = s };
 	s->sweep = (struct timer){ .fire = on_sweep, .ctx = s };
@@ -507,6 +533,7 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 	}
 	for (size_t i = 0; i < INF_SECRET; i++)
 		start_informer(s, i);
+	start_all_named(s);
 	timer_start(s->loop, &s->resync, RESYNC_MS);
 	timer_start(s->loop, &s->sweep, SWEEP_MS);
 	timer_start(s->loop, &s->complain, COMPLAIN_MS);
@@ -519,6 +546,7 @@ void sync_free(struct sync *s)
 		return;
 	for (size_t i = 0; i < N_INF; i++)
 		informer_free(s->inf[i]);
+	named_free(&s->named);
 	timer_stop(&s->resync);
 	timer_stop(&s->sweep);
 	timer_stop(&s->first);

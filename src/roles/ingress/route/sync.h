@@ -15,7 +15,7 @@ struct sync_options {
 	const char *controller;		       /* IngressClass.spec.controller; NULL: k8s.io/ingress-nginx */
 	const char *class_name;		       /* of kubernetes.io/ingress.class; NULL: nginx */
 	bool watch_without_class;
-	const char *watch_namespace;	       /* NULL: all */
+	const char *watch_namespace;	       /* NULL: all; what other options name is watched wherever it is */
 	const char *configmap;		       /* "ns/name"; NULL: ingress-nginx/ingress-nginx-controller */
 	const char *default_backend_service;   /* "ns/name"; NULL: built in */
 	const char *default_ssl_certificate;   /* "ns/name"; NULL: shared->default_tls stays what it is */
@@ -24,7 +24,10 @@ struct sync_options {
 	bool no_status, no_events;	       /* writes nothing to the cluster: objects that come from files */
 	/* Everything is there for the first time: listen now. */
 	void (*first_sync)(void *arg);
-	/* Other readers of ConfigMaps (tcp-services): each object as it comes, NULL when it is deleted. May be NULL. */
+	/* Other readers of ConfigMaps (tcp-services): each object as it comes, NULL when it is deleted. May be NULL. Those of
+	 * the keys "ns/name" come from outside watch_namespace, too; NULLs are passed over. */
+	const char *const *configmaps;
+	size_t n_configmaps;
 	void (*configmap_changed)(void *arg, const char *ns, const char *name, const json_t *obj);
 	/* New global settings are in shared->globals. May be NULL. */
 	void (*globals_changed)(void *arg, const struct globals *g);

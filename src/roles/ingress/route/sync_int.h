@@ -1,5 +1,5 @@
 /* sync_int.h - sync.c reads the cluster; status.c writes Ingresses' addresses; lookup.c resolves names;
- * want.c asks for content that was not kept. */
+ * want.c asks for content that was not kept; named.c watches objects outside the namespace that is watched. */
 #pragma once
 
 #include "kube/client/informer.h"
@@ -33,3 +33,20 @@ struct wants *wants_new(struct loop *l, struct kube_client *k,
 void wants_free(struct wants *ws); /* what is under way ends unheard */
 /* Answers later, never within this call; asks again for as long as the API server does not answer. */
 void want_start(struct wants *ws, enum model_kind kind, const char *ns, const char *name);
+
+/* An object (of EndpointSlices: those of the Service) that is watched by its name; `all` is the list of these. */
+struct named_options {
+	int kind;	   /* the caller's, for named_exists */
+	struct kube_gvr gvr;
+	const char *key;   /* "ns/name"; NULL: nothing is watched */
+	const char *watched_ns; /* a namespace whose objects are watched already; NULL: all are */
+	const struct jx_unread *unread; /* borrowed, as are the handlers */
+	const struct informer_handlers *handlers;
+	void *ctx;
+};
+/* What is watched by its name already stays as it is. */
+void named_start(struct list *all, struct kube_client *k, const struct named_options *o);
+bool named_synced(const struct list *all);
+void named_complain(const struct list *all); /* logs why those that are not synced are not */
+bool named_exists(const struct list *all, int kind, const char *ns, const char *name);
+void named_free(struct list *all);

@@ -86,7 +86,8 @@ void dns_endpoint_free(struct dns_endpoint *ep)
 	free(ep);
 }
 
-static struct dns_endpoint *endpoint_open(const struct dns_endpoint *wanted, unsigned n_workers, struct err *e)
+/* `before` listens there with another certificate: the socket is the same, so that no connection is refused in between. */
+static struct dns_endpoint *endpoint_open(const struct dns_endpoint *wanted, const struct dns_endpoint *before, unsigned n_workers, struct err *e)
 {
 	struct dns_endpoint *ep = xmalloc(sizeof(*ep));
 
@@ -98,7 +99,9 @@ static struct dns_endpoint *endpoint_open(const struct dns_endpoint *wanted, uns
 		tls_ref(ep->tls);
 	if (ep->entrance.transport == DNS_PLAIN && open_udp(ep, n_workers, e) < 0)
 		goto fail;
-	ep->tcp_fd = bind_one(&ep->addr, SOCK_STREAM, e);
+	ep->tcp_fd = before ? fcntl(before->tcp_fd, F_DUPFD_CLOEXEC, 0) : bind_one(&ep->addr, SOCK_STREAM, e);
+	if (ep->tcp_fd == -1 && before)
+		err_errno(e, errno, "another certificate");
 	if (ep->tcp_fd == -1)
 		goto fail;
 	learn_port(ep->tcp_fd, &ep->addr);
@@ -227,13 +230,21 @@ static bool is_open(struct dns_listen *l, const struct dns_endpoint *wanted)
 	return false;
 }
 
+static const struct dns_endpoint *open_otherwise(const struct dns_listen *l, const struct dns_endpoint *wanted)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (wanted->tls && same_place(l->at[i], wanted))
+			return l->at[i];
+	return NULL;
+}
+
 static int open_missing(struct dns_listen *l, const struct wanted *w, const struct dns_shared *s, struct dns_listen *fresh,
 			struct err *e)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		if (is_open(l, &w->at[i]))
 			continue;
-		struct dns_endpoint *ep = endpoint_open(&w->at[i], s->n_workers, e);
+		struct dns_endpoint *ep = endpoint_open(&w->at[i], open_otherwise(l, &w->at[i]), s->n_workers, e);
 		if (!ep && !w->optional[i])
 			return -1;
 		if (!ep) {

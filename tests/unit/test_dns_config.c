@@ -186,8 +186,11 @@ static void errors(void **state)
 	} rows[] = {
 		{ "", "Corefile:1: no server block: write at least `. { }`" },
 		{ ". {\n etcd\n}", "Corefile:2: plug-in 'etcd' is not part of portico; names come from the Kubernetes API only: forward the zone to a server that has it" },
-		{ ". {\n\n firsst\n}", "Corefile:3: plug-in 'firsst' is not part of portico; there are reload, bind, first, prometheus, touchy, busy, cache, more, tls, "
-				       "hosts, kubernetes, last" },
+		{ ". {\n\n firsst\n}", "Corefile:3: plug-in 'firsst' is not part of portico; is first meant?" },
+		{ ". {\n kubernets\n}", "Corefile:2: plug-in 'kubernets' is not part of portico; is kubernetes meant?" },
+		{ ". {\n zz\n}", "Corefile:2: plug-in 'zz' is not part of portico; `portico dns plugins` lists what is" },
+		{ ". {\n averylongnameofaplug-inthatnobodyhas\n}",
+		  "Corefile:2: plug-in 'averylongnameofaplug-inthatnobodyhas' is not part of portico; `portico dns plugins` lists what is" },
 		{ ". {\n cache {\n  sucess 5\n }\n}", "Corefile:3: cache: 'sucess' is none of its properties, which are success, denial" },
 		{ ". {\n first {\n  x\n }\n}", "Corefile:3: first: it takes no braces" },
 		{ ". {\n first\n first\n}", "Corefile:3: first: a second one in this block; the first is in line 2" },
@@ -236,8 +239,7 @@ static void all_errors(void **state)
 	buf_init(&told, 1 << 16);
 	c = dns_config_check(STR(". {\n nosuch\n first wrong\n cache\n}\nb..c {\n}\ntls://. { last }\n"), "C", &scope, note, &told);
 	assert_null(c);
-	assert_string_equal(told.ptr, "C:2: plug-in 'nosuch' is not part of portico; there are reload, bind, first, prometheus, touchy, busy, cache, more, tls, "
-				      "hosts, kubernetes, last\n"
+	assert_string_equal(told.ptr, "C:2: plug-in 'nosuch' is not part of portico; `portico dns plugins` lists what is\n"
 				      "C:3: first: wrong\n"
 				      "C:6: 'b..c' is no zone: expected a name such as a.org, a network such as 10.0.0.0/8, or .\n"
 				      "C:8: tls:// needs a certificate: add `tls CERTIFICATE KEY` to this block\n");

@@ -29,7 +29,7 @@ static int import_file(struct arena *a, const struct corefile_line *at, const ch
 	token_list_add(files, &name);
 	buf_init(&text, COREFILE_BYTES_MAX);
 	if (read_regular(path, &text, &why) < 0)
-		rc = directive_error(e, at, "import", "%s", why.message);
+		rc = directive_file_error(e, at, "import", &why);
 	else
 		rc = corefile_lex(a, buf_str(&text), name.text, out, e);
 	buf_done(&text);

@@ -1,6 +1,8 @@
 #include "roles/dns/config/directive.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 int directive_error(struct err *e, const struct corefile_line *at, const char *plugin, const char *fmt, ...)
 {
@@ -11,6 +13,13 @@ int directive_error(struct err *e, const struct corefile_line *at, const char *p
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	return err_set(e, ERR_INVALID, "%s:%u: %s%s%s", at->file, at->line, plugin ? plugin : "", plugin ? ": " : "", text);
+}
+
+int directive_file_error(struct err *e, const struct corefile_line *at, const char *plugin, const struct err *why)
+{
+	if (why->sys_errno == EACCES)
+		return directive_error(e, at, plugin, "%s, as user %u", why->message, (unsigned)geteuid());
+	return directive_error(e, at, plugin, "%s", why->message);
 }
 
 bool directive_number(const char *word, uint64_t min, uint64_t max, uint64_t *ret_value)

@@ -23,3 +23,5 @@ int directive_error(struct err *e, const struct corefile_line *at, const char *p
 /* For numbers and durations ("5s", "1h30m", "0.5s"; a bare number is seconds): false when malformed or outside min…max. */
 bool directive_number(const char *word, uint64_t min, uint64_t max, uint64_t *ret_value) must_check;
 bool directive_duration_ms(const char *word, uint64_t max_ms, uint64_t *ret_ms) must_check;
+/* For a file that could not be read, with the reason: names the user id when it is about rights, as the role has one of its own. */
+int directive_file_error(struct err *e, const struct corefile_line *at, const char *plugin, const struct err *why);

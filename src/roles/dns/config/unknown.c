@@ -1,7 +1,8 @@
 /* What to do about a directive that is none of ours. */
 #include "roles/dns/config/config_int.h"
 
-#include "base/buf.h"
+#define NAME_BYTES_MAX 32 /* longer than any */
+#define SLIPS_MAX 2
 
 /* CoreDNS' own, and what serves instead. */
 static const struct {
@@ -27,17 +28,49 @@ static const char *hint(const char *name)
 	return NULL;
 }
 
+/* How many letters must be added, dropped or changed (Levenshtein 1966). Names are short: others are far from all of ours. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[NAME_BYTES_MAX + 1], n = strlen(a), m = strlen(b);
+
+	if (n > NAME_BYTES_MAX || m > NAME_BYTES_MAX)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= m; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= n; i++) {
+		size_t corner = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= m; j++) {
+			size_t changed = corner + (a[i - 1] != b[j - 1]);
+			corner = row[j];
+			row[j] = MIN(changed, MIN(row[j], row[j - 1]) + 1);
+		}
+	}
+	return row[m];
+}
+
+static const char *similar(const char *name)
+{
+	const char *best = NULL;
+	size_t least = SLIPS_MAX + 1;
+
+	for (size_t i = 0; dns_plugins[i]; i++) {
+		size_t d = distance(name, dns_plugins[i]->name);
+		if (d < least && d < strlen(name)) {
+			least = d;
+			best = dns_plugins[i]->name;
+		}
+	}
+	return best;
+}
+
 int dns_config_unknown(struct err *e, const struct corefile_line *at)
 {
-	const char *name = at->words[0], *instead = hint(name);
-	struct buf names;
+	const char *name = at->words[0], *instead = hint(name), *meant = similar(name);
 
 	if (instead)
 		return directive_error(e, at, NULL, "plug-in '%.64s' is not part of portico; %s", name, instead);
-	buf_init(&names, ERR_MESSAGE_BYTES);
-	for (size_t i = 0; dns_plugins[i]; i++)
-		buf_printf(&names, "%s%s", i ? ", " : "", dns_plugins[i]->name);
-	directive_error(e, at, NULL, "plug-in '%.64s' is not part of portico; there are %s", name, names.ptr ? names.ptr : "none");
-	buf_done(&names);
-	return -1;
+	if (meant)
+		return directive_error(e, at, NULL, "plug-in '%.64s' is not part of portico; is %s meant?", name, meant);
+	return directive_error(e, at, NULL, "plug-in '%.64s' is not part of portico; `portico dns plugins` lists what is", name);
 }

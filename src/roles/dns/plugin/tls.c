@@ -39,7 +39,7 @@ static int read_files(const struct corefile_line *l, struct buf pem[3], struct e
 
 	for (size_t i = 1; i < l->n; i++)
 		if (file_read(l->words[i], &pem[i - 1], &why) < 0)
-			return directive_error(e, l, "tls", "%s", why.message);
+			return directive_file_error(e, l, "tls", &why);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <linux/pkt_cls.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -684,6 +685,92 @@ static void test_rotation(void **state)
 	assert_int_equal(seen, 0x7e);
 }
 
+/* ---- while names change ---- */
+
+#define FLIPS 4
+#define RECORD_BYTES 16
+#define RACE_MS 1500
+
+static bool race_over;
+
+/* flip-N has up to 27 addresses, all 10.N.V.V: V changes, and how many there are. */
+static void flip_put(unsigned n, uint8_t value, unsigned addresses)
+{
+	uint8_t bytes[27 * RECORD_BYTES];
+	struct zone_sections a = { .type = DNS_A, .answers = (uint16_t)addresses, .len = (uint16_t)(addresses * RECORD_BYTES),
+				   .bytes = bytes };
+	struct dns_name name;
+	char text[64];
+
+	snprintf(text, sizeof(text), "flip-%u.default.svc.cluster.local", n);
+	assert_true(dns_name_from_text(str_of(text), &name));
+	for (unsigned i = 0; i < addresses; i++) {
+		memcpy(bytes + i * RECORD_BYTES, "\xc0\x0c\0\1\0\1\0\0\0\36\0\4\12", 13);
+		bytes[i * RECORD_BYTES + 13] = (uint8_t)n;
+		bytes[i * RECORD_BYTES + 14] = bytes[i * RECORD_BYTES + 15] = value;
+	}
+	entries_put(&entries, &(struct zone_name){ .key = name.wire, .key_len = name.len, .sets = &a, .n_sets = 1 });
+}
+
+static void *flip(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; !__atomic_load_n(&race_over, __ATOMIC_RELAXED); i++)
+		flip_put(i % FLIPS, (uint8_t)i, 1 + i * 7 % 27);
+	return NULL;
+}
+
+/* What came back is whole, of one moment, and of this name. */
+static void check_flip(unsigned n, const struct bytes *out)
+{
+	const uint8_t *m = out->at + DNS, *r = m + 12 + strlen("flip-0.default.svc.cluster.local") + 2 + 4;
+	unsigned answers = get16(m + 6);
+
+	assert_int_equal(out->at + out->len - r, answers * RECORD_BYTES);
+	for (unsigned i = 0; i < answers; i++) {
+		const uint8_t *ip = r + i * RECORD_BYTES + 12;
+		if (ip[1] != n || ip[2] != ip[3] || ip[2] != r[14]) {
+			show("torn", m, out->len - DNS);
+			fail_msg("flip-%u: record %u of %u", n, i, answers);
+		}
+	}
+}
+
+static void test_race(void **state)
+{
+	unsigned asked = 0, answered = 0;
+	struct timespec from, now;
+	pthread_t t;
+
+	(void)state;
+	for (unsigned n = 0; n < FLIPS; n++)
+		flip_put(n, 1, 1);
+	assert_int_equal(pthread_create(&t, NULL, flip, NULL), 0);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	do {
+		char name[64];
+		unsigned n = asked++ % FLIPS;
+		snprintf(name, sizeof(name), "flip-%u.default.svc.cluster.local", n);
+		struct bytes in = packet(name, DNS_A, &(struct quirk){ 0 }), out;
+		if (run(&in, &out) == TC_ACT_REDIRECT) {
+			check_flip(n, &out);
+			answered++;
+		}
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < RACE_MS);
+	race_over = true;
+	pthread_join(t, NULL);
+	print_message("%u of %u answered\n", answered, asked);
+	assert_true(answered > asked / 2);
+	for (unsigned n = 0; n < FLIPS; n++) {
+		struct dns_name name;
+		char text[64];
+		snprintf(text, sizeof(text), "flip-%u.default.svc.cluster.local", n);
+		assert_true(dns_name_from_text(str_of(text), &name));
+		entries_gone(&entries, name.wire, name.len);
+	}
+}
+
 /* ---- where it is attached ---- */
 
 #define LO 1
@@ -889,7 +976,7 @@ int main(void)
 		cmocka_unit_test(test_names),	     cmocka_unit_test(test_names_with_edns), cmocka_unit_test(test_quirks),
 		cmocka_unit_test(test_long_names),   cmocka_unit_test(test_lease),	     cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_rotation),     cmocka_unit_test(test_made_up_names),   cmocka_unit_test(test_noise),
-		cmocka_unit_test(test_other_zone),	     cmocka_unit_test(test_attach_first), cmocka_unit_test(test_attach_clsact), cmocka_unit_test(test_time),
+		cmocka_unit_test(test_other_zone),	     cmocka_unit_test(test_race),	     cmocka_unit_test(test_attach_first), cmocka_unit_test(test_attach_clsact), cmocka_unit_test(test_time),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);

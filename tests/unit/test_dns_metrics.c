@@ -270,8 +270,8 @@ static void test_kernel(void **state)
 
 	(void)state;
 	setup(&r);
-	r.blocks[0].direct = (struct zone *)&r;
-	metrics_write_with(r.m, &r.config, &(struct kernel_counts){ .answered = 1000, .denied = 500, .passed = 7 }, &r.out);
+	metrics_write_with(r.m, &r.config, &(struct kernel_counts){ .answered = 1000, .denied = 500, .passed = 7 },
+			   &r.blocks[0], &r.out);
 	assert_line(&r, "portico_dns_kernel_answers_total{result=\"passed\"} 7");
 	assert_line(&r, "coredns_dns_requests_total{server=\"dns://:53\",zone=\".\",view=\"\",proto=\"udp\",family=\"1\",type=\"other\"} 1500");
 	assert_line(&r, "coredns_dns_responses_total{server=\"dns://:53\",zone=\".\",view=\"\",rcode=\"NXDOMAIN\",plugin=\"kernel\"} 500");

@@ -90,5 +90,6 @@ extern const uint32_t metrics_size_bounds[SIZES - 1];
 void metrics_series_init(struct dns_metrics *m);
 void metrics_series_done(struct dns_metrics *m);
 void metrics_put_process(struct buf *out);
-/* `kernel` NULL: it answers nothing. `c` may be NULL. */
-void metrics_write_with(const struct dns_metrics *m, const struct dns_config *c, const struct kernel_counts *kernel, struct buf *out);
+/* `kernel` NULL: it answers nothing; `kernel_for`: of which block it answers the zone. `c` may be NULL. */
+void metrics_write_with(const struct dns_metrics *m, const struct dns_config *c, const struct kernel_counts *kernel,
+			const struct dns_block *kernel_for, struct buf *out);

@@ -2,6 +2,7 @@
 #include "roles/dns/observe/metrics_int.h"
 
 #include "base/version.h"
+#include "roles/dns/kernel/choose.h"
 
 static void put_head(struct buf *out, const char *name, const char *type, const char *help)
 {
@@ -266,26 +267,17 @@ static void put_kernel(struct writer *w)
 	put_u64(w->out, name, "", "result=\"passed\"", w->kernel.passed);
 }
 
-/* The kernel answers for the zone that the first block with a direct path has. */
-static void find_kernel(struct writer *w, const struct dns_config *c)
-{
-	for (size_t i = 0; c && i < c->n_blocks; i++)
-		if (c->blocks[i].direct && c->blocks[i].metrics_id) {
-			const struct metrics_place *p = &w->m->places[w->m->runs[c->blocks[i].metrics_id]];
-			w->kernel_zone = p->zone;
-			w->kernel_server = p->server;
-			return;
-		}
-}
-
-void metrics_write_with(const struct dns_metrics *m, const struct dns_config *c, const struct kernel_counts *kernel, struct buf *out)
+void metrics_write_with(const struct dns_metrics *m, const struct dns_config *c, const struct kernel_counts *kernel,
+			const struct dns_block *kernel_for, struct buf *out)
 {
 	struct writer w = { .m = m, .out = out };
 
 	buf_init(&w.labels, 64u << 10);
-	if (kernel) {
+	if (kernel)
 		w.kernel = *kernel;
-		find_kernel(&w, c);
+	if (kernel && kernel_for && kernel_for->metrics_id) {
+		w.kernel_zone = m->places[m->runs[kernel_for->metrics_id]].zone;
+		w.kernel_server = m->places[m->runs[kernel_for->metrics_id]].server;
 	}
 	put_build(out);
 	put_places(&w);
@@ -299,9 +291,10 @@ void metrics_write_with(const struct dns_metrics *m, const struct dns_config *c,
 
 void dns_metrics_write(struct dns_metrics *m, const struct dns_shared *s, struct buf *out)
 {
+	const struct dns_config *c = __atomic_load_n(&s->config, __ATOMIC_ACQUIRE);
 	struct kernel_counts kernel = { 0 };
 
 	if (s->kernel)
 		kernel_answers_counts(s->kernel, &kernel);
-	metrics_write_with(m, __atomic_load_n(&s->config, __ATOMIC_ACQUIRE), s->kernel ? &kernel : NULL, out);
+	metrics_write_with(m, c, s->kernel ? &kernel : NULL, s->kernel && c ? kernel_block(c) : NULL, out);
 }

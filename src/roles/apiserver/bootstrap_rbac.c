@@ -134,7 +134,7 @@ const struct rbac_rule_row rbac_rule_rows[] = {
 	{ "system:portico:controllers", "create", "coordination.k8s.io", "leases", NULL },
 	{ "system:portico:proxy", VIEW, "core", "services", NULL },
 	{ "system:portico:proxy", VIEW, "discovery.k8s.io", "endpointslices", NULL },
-	{ "system:portico:dns", VIEW, "core", "services namespaces", NULL },
+	{ "system:portico:dns", VIEW, "core", "services namespaces pods", NULL },
 	{ "system:portico:dns", VIEW, "discovery.k8s.io", "endpointslices", NULL },
 	{ "system:portico:dns", "create", "core", "services", NULL },
 	{ "system:portico:dns", "create", "discovery.k8s.io", "endpointslices", NULL },

@@ -3,8 +3,19 @@
 
 #include "base/file.h"
 #include "net/tls.h"
+#include "roles/dns/config/config.h"
+#include "roles/dns/worker.h"
+
+#include <openssl/evp.h>
 
 #define PEM_BYTES_MAX (1u << 20) /* a bundle of all public authorities has a quarter of it */
+
+#define DIGEST_BYTES 32	 /* SHA-256 */
+
+struct directive_tls {
+	struct tls *tls;
+	uint8_t digest[DIGEST_BYTES]; /* of all that it was made from */
+};
 
 enum client_auth { CLIENT_NOCERT, CLIENT_IF_GIVEN, CLIENT_REQUIRED };
 
@@ -60,12 +71,37 @@ static struct tls *make(const struct corefile_line *l, enum client_auth auth, co
 	return t;
 }
 
+static bool digest_of(enum client_auth auth, const struct buf pem[3], uint8_t out[DIGEST_BYTES])
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, &auth, sizeof(auth));
+
+	for (size_t i = 0; i < 3 && ok; i++)
+		ok = EVP_DigestUpdate(md, &pem[i].len, sizeof(pem[i].len)) && (!pem[i].len || EVP_DigestUpdate(md, pem[i].ptr, pem[i].len));
+	ok = ok && EVP_DigestFinal_ex(md, out, NULL);
+	EVP_MD_CTX_free(md);
+	return ok;
+}
+
+/* The one in use, when it was made from the same: connections over it stay when the rest of the Corefile changes. */
+static struct tls *in_use(const struct plugin_scope *scope, const uint8_t digest[DIGEST_BYTES])
+{
+	const struct dns_config *c = scope->shared ? dns_config_now(scope->shared) : NULL;
+
+	for (size_t i = 0; c && i < c->n_blocks; i++) {
+		const struct directive_tls *t = dns_block_settings(&c->blocks[i], &plugin_tls);
+		if (t && t->tls && memcmp(t->digest, digest, DIGEST_BYTES) == 0)
+			return tls_ref(t->tls);
+	}
+	return NULL;
+}
+
 static int tls_parse(const struct directive *d, const struct plugin_scope *scope, void **settings, struct err *e)
 {
+	struct directive_tls *t = *settings = xcalloc(1, sizeof(*t));
 	enum client_auth auth = CLIENT_NOCERT;
 	struct buf pem[3];
 
-	(void)scope;
 	if (d->head.n < 3 || d->head.n > 4)
 		return directive_error(e, &d->head, "tls", "needs the files of a certificate and its key, and may have one of authorities: "
 				       "tls CERTIFICATE KEY [AUTHORITIES]");
@@ -75,21 +111,25 @@ static int tls_parse(const struct directive *d, const struct plugin_scope *scope
 		return directive_error(e, &d->head, "tls", "client_auth needs AUTHORITIES to check by: tls CERTIFICATE KEY AUTHORITIES");
 	for (size_t i = 0; i < ARRAY_LEN(pem); i++)
 		buf_init(&pem[i], PEM_BYTES_MAX);
-	if (read_files(&d->head, pem, e) == 0)
-		*settings = make(&d->head, auth, pem, e);
+	if (read_files(&d->head, pem, e) == 0) {
+		t->tls = digest_of(auth, pem, t->digest) ? in_use(scope, t->digest) : NULL;
+		if (!t->tls)
+			t->tls = make(&d->head, auth, pem, e);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(pem); i++)
 		buf_done(&pem[i]);
-	return *settings ? 0 : -1;
+	return t->tls ? 0 : -1;
 }
 
 static void tls_free(void *settings)
 {
-	tls_unref(settings);
+	tls_unref(((struct directive_tls *)settings)->tls);
+	free(settings);
 }
 
 struct tls *tls_of_directive(const void *settings)
 {
-	return (struct tls *)(uintptr_t)settings;
+	return ((const struct directive_tls *)settings)->tls;
 }
 
 static const struct plugin_property properties[] = {

@@ -360,10 +360,12 @@ static void connected(struct conn *c)
 		return;
 	}
 	c->connecting = false;
-	if (c->tls)
-		handshake(c);
-	else
+	if (!c->tls)
 		established(c);
+	else if (conn_tls_send_ahead(c, &e) < 0)
+		conn_fail(c, &e);
+	else
+		handshake(c);
 }
 
 static void broke_unread(struct conn *c)

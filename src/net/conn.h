@@ -43,6 +43,9 @@ struct conn *conn_connect(struct loop *l, const struct addr *to, struct tls *tls
 void conn_set_ops(struct conn *c, const struct conn_ops *ops,
 		  void *ctx); /* protocol switch; kept bytes are offered anew */
 void conn_write(struct conn *c, const void *data, size_t len);
+/* Before anything else and before conn_connect's socket is connected: with TLS, plain bytes that go ahead of the handshake
+ * (a PROXY header). Few: they have to fit into a new socket's buffer. */
+void conn_write_ahead(struct conn *c, const void *data, size_t len);
 void conn_write_shared(struct conn *c, struct str data, void (*release)(void *ctx),
 		       void *ctx); /* no copy; released when sent or closed */
 /* Room for `len` bytes at the end of the queue, to be filled and committed before any other call: no copy. The

@@ -41,6 +41,7 @@ struct conn_tls {
 	SSL *ssl;		  /* NULL: the records are ours */
 	struct tls_record record;
 	struct tls_secrets *secrets; /* of a handshake that may become ours */
+	struct buf *ahead;	  /* conn_write_ahead's, until the socket is connected; NULL: none */
 	struct buf *in;		  /* records that were received and not read yet; NULL: none */
 	struct buf *out;	  /* records the socket has not taken; NULL: none */
 	const uint8_t *feed;	  /* bytes that OpenSSL is to read now */
@@ -91,6 +92,7 @@ bool conn_tls_more(const struct conn *c); /* there is input that epoll does not 
 void conn_tls_quiet(struct conn *c);
 void conn_tls_bye(struct conn *c); /* close_notify, if it can be sent at once */
 void conn_tls_free(struct conn *c);
+int conn_tls_send_ahead(struct conn *c, struct err *e) must_check;
 void conn_tls_keep(struct buf **b, const uint8_t *bytes, size_t len);
 
 /* conn_records.c: connections whose records are ours. */

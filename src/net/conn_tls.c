@@ -180,6 +180,7 @@ void conn_tls_free(struct conn *c)
 	SSL_free(t->ssl);
 	secrets_free(t);
 	tls_unref(t->context);
+	kept_free(&t->ahead);
 	kept_free(&t->in);
 	kept_free(&t->out);
 	X509_free(t->info.peer);
@@ -205,6 +206,27 @@ void conn_tls_bye(struct conn *c)
 }
 
 /* ---- handshake ---- */
+
+void conn_write_ahead(struct conn *c, const void *data, size_t len)
+{
+	if (c->tls)
+		conn_tls_keep(&c->tls->ahead, data, len);
+	else
+		conn_write(c, data, len);
+}
+
+int conn_tls_send_ahead(struct conn *c, struct err *e)
+{
+	const struct buf *b = c->tls->ahead;
+	ssize_t n = b ? send(c->io.fd, b->ptr, b->len, MSG_NOSIGNAL) : 0;
+
+	if (n < 0)
+		return err_errno(e, errno, "send");
+	if (b && (size_t)n < b->len)
+		return err_set(e, ERR_UNAVAILABLE, "send: what goes ahead of TLS does not fit");
+	kept_free(&c->tls->ahead);
+	return 0;
+}
 
 /* Turns what SSL_* returned into one of the CONN_ codes. */
 static int tls_result(struct conn *c, int r, bool *wants_other, int other, const char *what,

@@ -560,6 +560,14 @@ def proxy_protocol(s):
     wait_for(lambda: s.ask("/", "proxy-protocol.test").status == 204)
     first = [t["bytes"] for by, t in backends.seen if by == "first"]
     check("portico.io/proxy-protocol: v2 to the upstream", first and first[0].startswith(b"\r\n\r\n\0\r\nQUIT\n\x21\x11"), first)
+    backends.seen.clear()
+    manifests(s, "proxy-protocol-tls", ingress("proxy-protocol-tls", """
+    portico.io/proxy-protocol: "true"
+    nginx.ingress.kubernetes.io/backend-protocol: HTTPS
+""", {"paths": table.paths(("/", "Prefix", "first"))}))
+    wait_for(lambda: s.ask("/", "proxy-protocol-tls.test").status == 502)  # it speaks no TLS
+    first = [t["bytes"] for by, t in backends.seen if by == "first"]
+    check("portico.io/proxy-protocol: ahead of TLS", first and re.match(rb"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c.{12}\x16\x03", first[0], re.S), first)
     s.globals({"use-proxy-protocol": "true"})
     v1 = b"PROXY TCP4 1.2.3.4 5.6.7.8 1000 80\r\n"
     v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([4, 3, 2, 1, 5, 6, 7, 8]) + struct.pack(">HH", 1000, 80)

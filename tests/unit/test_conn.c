@@ -265,6 +265,39 @@ static void tls_both_ways_with_client_certificate(void **state)
 	tls_unref(t);
 }
 
+static struct tls *behind_ahead;
+
+static size_t ahead_then_tls(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	static const char ahead[] = "ahead";
+
+	if (len < strlen(ahead))
+		return 0;
+	assert_memory_equal(bytes, ahead, strlen(ahead));
+	assert_int_equal(conn_start_tls(c, behind_ahead, &e), 0);
+	conn_set_ops(c, &pump_ops, ctx);
+	return strlen(ahead);
+}
+
+static void bytes_go_ahead_of_tls(void **state)
+{
+	static const struct conn_ops ahead_ops = {.data = ahead_then_tls};
+	struct tls *t = make_tls(false, &client_pki, &ca);
+	struct addr a = listen_here();
+
+	(void)state;
+	behind_ahead = make_tls(true, &server_pki, &ca);
+	server_ops = &ahead_ops;
+	client.conn = conn_connect(loop, &a, t, "server.test", &pump_ops, &client, &e);
+	conn_write_ahead(client.conn, "ahe", 3);
+	conn_write_ahead(client.conn, "ad", 2);
+	setsockopt(conn_fd(client.conn), SOL_SOCKET, SO_SNDBUF, &(int){65536}, sizeof(int));
+	loop_run(loop);
+	check_both_got_all();
+	tls_unref(behind_ahead);
+	tls_unref(t);
+}
+
 static void bytes_not_used_are_offered_again(void **state)
 {
 	(void)state;
@@ -519,6 +552,7 @@ int main(void)
 		T(plain_both_ways_with_half_close),
 		T(tls_both_ways_with_client_certificate),
 		T(bytes_not_used_are_offered_again),
+		T(bytes_go_ahead_of_tls),
 		T(tls_bytes_not_used_are_offered_again),
 		T(pause_holds_the_sender_back),
 		T(what_openssl_holds_is_read_after_a_pause),

@@ -58,5 +58,5 @@ void up_h1_write_proxy_header(struct conn *c, struct exchange *x)
 {
 	char text[PROXY_HEADER_WRITE_BYTES];
 
-	conn_write(c, text, proxy_header_write(2, &x->req.client.ss, &x->endpoint->addr.ss, text));
+	conn_write_ahead(c, text, proxy_header_write(2, &x->req.client.ss, &x->endpoint->addr.ss, text));
 }

@@ -255,7 +255,7 @@ static void put_proxy_header(struct up_h2 *c, const struct exchange *x)
 {
 	char text[PROXY_HEADER_WRITE_BYTES];
 
-	conn_write(c->conn, text, proxy_header_write(2, &x->req.client.ss, &x->endpoint->addr.ss, text));
+	conn_write_ahead(c->conn, text, proxy_header_write(2, &x->req.client.ss, &x->endpoint->addr.ss, text));
 	up_h2_retire(c);
 }
 

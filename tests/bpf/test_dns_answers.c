@@ -98,6 +98,8 @@ static void headless(const char *name, unsigned endpoints, bool hostnames)
 
 #define LONG_NAME "a-service-with-a-name-that-is-as-long-as-only-few-others-are-0"
 
+#define LONG_HEADLESS "a-headless-service-whose-name-makes-it-too-much" /* for 512 bytes with 27 addresses */
+
 static void cluster(void)
 {
 	struct zone_options o = { .ttl = 30, .pods = ZONE_PODS_INSECURE };
@@ -119,6 +121,8 @@ static void cluster(void)
 	headless("six", 6, false);
 	headless("many", 27, false);
 	headless("crowd", 200, false);
+	headless(LONG_HEADLESS, 27, false);
+	service("default", "zaz", "'clusterIP':'10.96.0.4','clusterIPs':['10.96.0.4'],'ports':[{'name':'http','port':80}]");
 	headless("nobody", 0, false);
 	zone_set_synced(zone);
 }
@@ -465,6 +469,8 @@ static const struct {
 	{ "six.default.svc.cluster.local", DNS_SRV, PASSED }, /* with six targets: more than 512 bytes */
 	{ "many.default.svc.cluster.local", DNS_A, ANSWERED },
 	{ "crowd.default.svc.cluster.local", DNS_A, PASSED },
+	{ LONG_HEADLESS ".default.svc.cluster.local", DNS_A, PASSED },
+	{ "ZaZ.default.svc.cluster.local", DNS_A, ANSWERED },
 	{ "outside.default.svc.cluster.local", DNS_A, PASSED },
 	{ "10-244-0-5.default.pod.cluster.local", DNS_A, PASSED },
 	{ "dns-version.cluster.local", DNS_TXT, PASSED },
@@ -483,6 +489,19 @@ static void test_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		ask(names[i].name, names[i].type, &(struct quirk){ 0 }, names[i].x);
+}
+
+/* What is too large without EDNS is not with it. */
+static void test_sizes(void **state)
+{
+	static const struct {
+		uint16_t edns;
+		enum expected x;
+	} rows[] = { { 0, PASSED }, { 512, PASSED }, { 530, PASSED }, { 600, ANSWERED }, { 1232, ANSWERED }, { 65535, ANSWERED } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		ask(LONG_HEADLESS ".default.svc.cluster.local", DNS_A, &(struct quirk){ .edns = rows[i].edns }, rows[i].x);
 }
 
 static void test_names_with_edns(void **state)
@@ -973,7 +992,7 @@ static void test_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),	     cmocka_unit_test(test_names_with_edns), cmocka_unit_test(test_quirks),
+		cmocka_unit_test(test_names), cmocka_unit_test(test_sizes),	     cmocka_unit_test(test_names_with_edns), cmocka_unit_test(test_quirks),
 		cmocka_unit_test(test_long_names),   cmocka_unit_test(test_lease),	     cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_rotation),     cmocka_unit_test(test_made_up_names),   cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_other_zone),	     cmocka_unit_test(test_race),	     cmocka_unit_test(test_attach_first), cmocka_unit_test(test_attach_clsact), cmocka_unit_test(test_time),

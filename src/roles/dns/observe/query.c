@@ -319,16 +319,22 @@ static void begin(struct query *q)
 	ask_next(q);
 }
 
+/* Lists with one item at most: CoreDNS' ClusterRole has no `get`. */
 static void on_pod(void *ctx, int status, const json_t *obj, const struct err *e)
 {
 	struct query *q = ctx;
-	const json_t *pod = jx_at(obj, "items") ? json_array_get(jx_at(obj, "items"), 0) : obj;
+	const json_t *pod = json_array_get(jx_at(obj, "items"), 0);
 	char text[ERR_MESSAGE_BYTES + 64];
 
+	(void)status;
 	q->call = NULL;
 	if (e && !q->by_ip) {
 		snprintf(text, sizeof(text), "the pod cannot be read: %s", e->message);
-		refuse(q, status == 404 ? 404 : 502, text);
+		refuse(q, 502, text);
+		return;
+	}
+	if (!pod && !q->by_ip) {
+		refuse(q, 404, "there is no such pod");
 		return;
 	}
 	if (pod && !e)
@@ -365,9 +371,9 @@ static int read_parameters(struct query *q, struct http_exchange *x, char **ret_
 		return admin_reply_text(x, 400, "client is an IP address"), -1;
 	if (pod) {
 		struct str ns = str_cut(str_of(pod), '/', &rest);
-		if (!rest.len || !ns.len || strpbrk(rest.ptr, "/?#%&") || memchr(ns.ptr, '?', ns.len) || memchr(ns.ptr, '%', ns.len))
+		if (!rest.len || !ns.len || strchr(rest.ptr, '/') || pod[strspn(pod, "abcdefghijklmnopqrstuvwxyz0123456789.-/")])
 			return admin_reply_text(x, 400, "pod is NAMESPACE/NAME"), -1;
-		*ret_path = xasprintf("/api/v1/namespaces/" STR_FMT "/pods/" STR_FMT, STR_ARG(ns), STR_ARG(rest));
+		*ret_path = xasprintf("/api/v1/namespaces/" STR_FMT "/pods?fieldSelector=metadata.name%%3D" STR_FMT, STR_ARG(ns), STR_ARG(rest));
 	} else if (client) {
 		q->by_ip = true;
 		*ret_path = xasprintf("/api/v1/pods?fieldSelector=status.podIP%%3D%s", client);

@@ -79,7 +79,7 @@ static void on_event(void *ctx, const struct dns_event *e)
 /* ---- telling ---- */
 static json_t *entry_json(const struct topk_entry *e)
 {
-	return json_pack("{s:I, s:I, s:I}", "count", (json_int_t)e->count, "denied", (json_int_t)e->extra[EXTRA_DENIED], "failed",
+	return json_pack("{s:I, s:I, s:I, s:I}", "count", (json_int_t)topk_sure(e), "atMost", (json_int_t)e->count, "denied", (json_int_t)e->extra[EXTRA_DENIED], "failed",
 			 (json_int_t)e->extra[EXTRA_FAILED]);
 }
 

@@ -113,8 +113,8 @@ static int more(const void *a, const void *b)
 {
 	const struct topk_entry *x = *(const struct topk_entry *const *)a, *y = *(const struct topk_entry *const *)b;
 
-	if (x->count != y->count)
-		return x->count < y->count ? 1 : -1;
+	if (topk_sure(x) != topk_sure(y))
+		return topk_sure(x) < topk_sure(y) ? 1 : -1;
 	size_t n = MIN(x->len, y->len);
 	int c = memcmp(x->key, y->key, n);
 	return c ? c : (int)x->len - (int)y->len;

@@ -26,5 +26,9 @@ void topk_init(struct topk *t, uint32_t capacity);
 void topk_done(struct topk *t);
 /* Counts it once; never NULL. Valid until the next call. */
 struct topk_entry *topk_count(struct topk *t, const void *key, size_t len);
-/* The most frequent first. `ret` has room for t->n. */
+static inline uint64_t topk_sure(const struct topk_entry *e) /* that often at least; `extra` is of these */
+{
+	return e->count - e->over;
+}
+/* The most frequent first, by what is sure. `ret` has room for t->n. */
 void topk_sorted(const struct topk *t, const struct topk_entry **ret);

@@ -37,13 +37,12 @@ static uint16_t flags_of(const uint8_t *message)
 	return (uint16_t)(message[2] << 8 | message[3]);
 }
 
-/* `r` is NULL on the direct path. */
-static void seen(const struct question *qn, size_t len, const struct request *r)
+/* `r` is NULL without plug-ins: `source` is who answered then. */
+static void seen(const struct question *qn, size_t len, const struct request *r, enum request_source source)
 {
 	const uint16_t flags = flags_of(qn->out);
 	const uint64_t start = r ? r->start_us : qn->start_us, us = start ? loop_fresh_us() - start : 0;
 	const enum dns_rcode rcode = (enum dns_rcode)(flags & DNS_FLAGS_RCODE);
-	const enum request_source source = r ? r->source : FROM_ZONE;
 
 	if (qn->w->metrics)
 		dns_metrics_count(qn->w->metrics, &(struct metrics_question){
@@ -138,7 +137,7 @@ static void on_done(void *ctx, struct request *r)
 	if (r->answer.len) {
 		len = leaving(qn, (ssize_t)answer_render(r, &qn->q, qn->out, qn->max));
 		if (len > 0)
-			seen(qn, (size_t)len, r);
+			seen(qn, (size_t)len, r, r->source);
 	}
 	p->done = true;
 	p->len = len;
@@ -193,7 +192,7 @@ static ssize_t ask_block(struct question *qn, const struct dns_asker *asker)
 	if (qn->block->direct && zone_answer(qn->block->direct, &qn->q, qn->out, qn->max, qn->w->pick++, &a) == ZONE_ANSWERED) {
 		ssize_t len = leaving(qn, (ssize_t)a.len);
 		if (len > 0)
-			seen(qn, (size_t)len, NULL);
+			seen(qn, (size_t)len, NULL, FROM_ZONE);
 		return len;
 	}
 	return ask_plugins(qn, asker);
@@ -209,7 +208,7 @@ static ssize_t answer_rcode(struct question *qn, int rcode)
 {
 	size_t len = dns_answer_error(qn->out, qn->max, &qn->q, (enum dns_rcode)rcode);
 
-	seen(qn, len, NULL);
+	seen(qn, len, NULL, FROM_NOBODY);
 	return (ssize_t)len;
 }
 
@@ -217,7 +216,7 @@ static ssize_t answer_chaos(struct question *qn)
 {
 	size_t len = chaos_answer(qn->block->chaos, &qn->q, qn->out, qn->max);
 
-	seen(qn, len, NULL);
+	seen(qn, len, NULL, FROM_NOBODY);
 	return (ssize_t)len;
 }
 
@@ -244,6 +243,6 @@ ssize_t dns_server_ask(struct dns_worker *w, const struct dns_entrance *en, cons
 	if (len == 0)
 		return ask_block(&qn, asker);
 	if (len > 0)
-		seen(&qn, (size_t)len, NULL);
+		seen(&qn, (size_t)len, NULL, FROM_NOBODY);
 	return len;
 }

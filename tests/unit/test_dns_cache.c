@@ -283,6 +283,25 @@ static void test_prefetch(void **state)
 	answer_cache_free(c);
 }
 
+static void test_one_worker_asks(void **state)
+{
+	struct answer_cache *c = answer_cache_new(&small);
+	struct dns_query q = question("a.example", DNS_A), other = question("b.example", DNS_A);
+
+	(void)state;
+	assert_true(answer_cache_claim(c, &q, 0, 1000));
+	assert_true(answer_cache_claim(c, &q, 0, 1001)); /* the same one may */
+	assert_false(answer_cache_claim(c, &q, 1, 1002));
+	assert_true(answer_cache_claim(c, &other, 1, 1002));
+	answer_cache_release(c, &q);
+	assert_true(answer_cache_claim(c, &q, 1, 1003));
+	assert_false(answer_cache_claim(c, &q, 0, 1004));
+	put(c, &q, &good, 60, 1005);
+	assert_true(answer_cache_claim(c, &q, 0, 1006));
+	assert_true(answer_cache_claim(c, &q, 1, 1006 + ANSWER_CACHE_CLAIM_MS)); /* it never came */
+	answer_cache_free(c);
+}
+
 #define THREADS 4
 static void *hammer(void *arg)
 {
@@ -545,6 +564,41 @@ static void test_prefetch_behind_a_hit(void **state)
 	kit_close(&k);
 }
 
+/* What another worker asks for is waited for; when that one gets nothing that can be kept, this one asks. */
+static void test_another_worker_asks(void **state)
+{
+	struct dns_query q = question("a.example", DNS_A);
+	struct answer_cache_change ch;
+	struct answer_cache *c;
+	unsigned done = 0;
+
+	(void)state;
+	begin("cache", &better);
+	k.shared.n_workers = 2;
+	c = *(struct answer_cache **)k.instances[0].started; /* its first member */
+	assert_true(answer_cache_claim(c, &q, 1, loop_now_ms(k.worker->loop)));
+	request_start(k.worker, &k.block, &k.client, &q, NULL, held_done, &done);
+	pause_ms(20);
+	assert_int_equal(done, 0);
+	struct dns_message m = message(&q, &good);
+	answer_cache_put(c, &q, &m, ANSWER_SUCCESS, 60, loop_now_ms(k.worker->loop), &ch);
+	pause_ms(20);
+	assert_int_equal(done, 1);
+	assert_int_equal(last.asked, 0);
+	assert_string_equal(ask("a.example"), A1(60));
+
+	q = question("b.example", DNS_A);
+	assert_true(answer_cache_claim(c, &q, 1, loop_now_ms(k.worker->loop)));
+	last.says.answer = "b.example. 60 A 192.0.2.2";
+	request_start(k.worker, &k.block, &k.client, &q, NULL, held_done, &done);
+	answer_cache_release(c, &q);
+	pause_ms(20);
+	assert_int_equal(done, 2);
+	assert_int_equal(last.asked, 1);
+	k.shared.n_workers = 1;
+	kit_close(&k);
+}
+
 static void test_settings(void **state)
 {
 	static const struct {
@@ -593,7 +647,9 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_prefetch),
+		cmocka_unit_test(test_one_worker_asks),
 		cmocka_unit_test(test_many_workers),
+		cmocka_unit_test(test_another_worker_asks),
 		cmocka_unit_test(test_asked_five_times),
 		cmocka_unit_test(test_what_is_kept),
 		cmocka_unit_test(test_stale_when_nothing_better_comes),

@@ -142,8 +142,8 @@ static bool is_about(const struct dns_message *m, const struct dns_query *q)
 	       memcmp(m->name.wire, q->name.wire, q->name.len) == 0;
 }
 
-/* Keeps r's answer, whose TTLs become what they will be kept with. */
-static void keep(struct request *r, struct plugin_instance *i)
+/* Keeps r's answer, whose TTLs become what they will be kept with. False: it is not kept. */
+static bool keep(struct request *r, struct plugin_instance *i)
 {
 	const struct cache_settings *c = i->settings;
 	struct cache_run *run = i->started;
@@ -153,18 +153,19 @@ static void keep(struct request *r, struct plugin_instance *i)
 
 	/* Without an upstream it is our own SERVFAIL: nothing that would have to be kept from being asked again. */
 	if (r->source != FROM_UPSTREAM || !r->answer.len || !r->upstream.len)
-		return;
+		return false;
 	if (!dns_message_parse((struct str){ (char *)r->answer.bytes, r->answer.len }, &m) || !is_about(&m, &r->query)) {
 		count(run->m.drops, r->worker, 1);
-		return;
+		return false;
 	}
 	uint32_t ttl = judge(c, &m, &kind);
 	if (!ttl)
-		return;
+		return false;
 	if (!c->o.keep_ttl)
 		answer_set_ttls(&m, r->answer.bytes, ttl);
 	answer_cache_put(run->cache, &r->query, &m, kind, ttl, now_of(r), &change);
 	count_change(run, r->worker, &change);
+	return true;
 }
 
 /* ---- refreshing behind somebody's back ---- */
@@ -282,6 +283,56 @@ static enum plugin_verdict verify(struct request *r, struct plugin_instance *i, 
 	return PLUGIN_LATER;
 }
 
+/* ---- what another worker is asking for already ---- */
+
+#define FOLLOW_MS 3 /* how often it is looked whether the answer has come */
+
+struct follow {
+	struct request *r;
+	struct plugin_instance *i;
+	struct timer timer;
+};
+
+static void follow_free(void *scratch)
+{
+	struct follow *f = scratch;
+
+	timer_stop(&f->timer);
+	free(f);
+}
+
+static void on_follow(struct timer *t)
+{
+	struct follow *f = t->ctx;
+	struct request *r = f->r;
+	struct cache_run *run = f->i->started;
+	uint8_t *out = request_space(r);
+	struct answer_found found;
+
+	answer_cache_get(run->cache, &r->query, now_of(r), out, &found);
+	count_change(run, r->worker, &found.change);
+	if (found.state == ANSWER_FRESH) {
+		request_note(r, "cache: another worker had asked");
+		request_set_answer(r, out, found.len, FROM_CACHE);
+		request_resume(r, PLUGIN_ANSWERED);
+	} else if (answer_cache_claim(run->cache, &r->query, r->worker->number, now_of(r))) {
+		request_resume(r, PLUGIN_NEXT);
+	} else {
+		timer_start(r->worker->loop, t, FOLLOW_MS);
+	}
+}
+
+static enum plugin_verdict follow(struct request *r, struct plugin_instance *i)
+{
+	struct follow *f = xcalloc(1, sizeof(*f));
+
+	*f = (struct follow){ r, i, { .fire = on_follow, .ctx = f } };
+	r->scratch[r->at] = f;
+	request_on_end(r, r->at, follow_free);
+	timer_start(r->worker->loop, &f->timer, FOLLOW_MS);
+	return PLUGIN_LATER;
+}
+
 /* ---- questions and answers ---- */
 
 static bool is_for_us(const struct request *r, const struct plugin_instance *i)
@@ -326,13 +377,17 @@ static enum plugin_verdict cache_ask(struct request *r, struct plugin_instance *
 		return give(r, i, out, &found);
 	count(run->m.misses, r->worker, 1);
 	request_note(r, "cache: nothing kept");
+	if (r->worker->shared->n_workers > 1 && !answer_cache_claim(run->cache, &r->query, r->worker->number, now_of(r)))
+		return follow(r, i);
 	return PLUGIN_NEXT;
 }
 
 static enum plugin_verdict cache_answer(struct request *r, struct plugin_instance *i)
 {
-	if (is_for_us(r, i))
-		keep(r, i);
+	struct cache_run *run = i->started;
+
+	if (is_for_us(r, i) && !keep(r, i) && r->worker->shared->n_workers > 1)
+		answer_cache_release(run->cache, &r->query);
 	return PLUGIN_NEXT;
 }
 

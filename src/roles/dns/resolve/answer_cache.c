@@ -25,8 +25,14 @@ struct entry {
 	uint16_t ttl_at[]; /* then the key, then the message */
 };
 
+struct claim {
+	uint64_t hash, until_ms; /* 0: free */
+	unsigned owner;
+};
+
 struct shard {
 	pthread_mutex_t lock;
+	struct claim claims[ANSWER_CACHE_CLAIMS];
 	struct entry **buckets;
 	size_t n_buckets, count;
 	size_t entries[ANSWER_KINDS], bytes[ANSWER_KINDS];
@@ -292,6 +298,50 @@ void answer_cache_get(struct answer_cache *c, const struct dns_query *q, uint64_
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* ---- claims: of 64 random bits, so that no names need be compared ---- */
+
+bool answer_cache_claim(struct answer_cache *c, const struct dns_query *q, unsigned owner, uint64_t now_ms)
+{
+	struct claim *unused = NULL;
+	bool mine = true, found = false;
+	struct shard *s;
+	struct key k;
+
+	key_make(&k, q);
+	s = shard_of(c, &k);
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < ANSWER_CACHE_CLAIMS && !found; i++) {
+		struct claim *cl = &s->claims[i];
+		if (now_ms >= cl->until_ms)
+			unused = cl;
+		else if ((found = cl->hash == k.hash))
+			mine = cl->owner == owner;
+	}
+	if (!found && unused)
+		*unused = (struct claim){ k.hash, now_ms + ANSWER_CACHE_CLAIM_MS, owner };
+	pthread_mutex_unlock(&s->lock);
+	return mine;
+}
+
+static void release(struct shard *s, uint64_t hash)
+{
+	for (size_t i = 0; i < ANSWER_CACHE_CLAIMS; i++)
+		if (s->claims[i].hash == hash)
+			s->claims[i].until_ms = 0;
+}
+
+void answer_cache_release(struct answer_cache *c, const struct dns_query *q)
+{
+	struct shard *s;
+	struct key k;
+
+	key_make(&k, q);
+	s = shard_of(c, &k);
+	pthread_mutex_lock(&s->lock);
+	release(s, k.hash);
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- put ---- */
 
 static struct entry *entry_new(const struct key *k, const struct dns_message *m, enum answer_kind kind, uint32_t ttl, uint64_t now)
@@ -344,6 +394,7 @@ void answer_cache_put(struct answer_cache *c, const struct dns_query *q, const s
 		return;
 	}
 	pthread_mutex_lock(&s->lock);
+	release(s, k.hash);
 	struct entry **at = find(s, &k), *old = *at;
 	if (old && stays(c, old, e, now_ms)) {
 		old->refresh_ms = 0;

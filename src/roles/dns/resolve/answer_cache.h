@@ -60,5 +60,11 @@ void answer_cache_get(struct answer_cache *c, const struct dns_query *q, uint64_
 /* Keeps it for `ttl` seconds, unless what is there is better. `m` is about `q`. */
 void answer_cache_put(struct answer_cache *c, const struct dns_query *q, const struct dns_message *m, enum answer_kind kind,
 		      uint32_t ttl, uint64_t now_ms, struct answer_cache_change *ret);
+/* What is not there is asked for by one worker: true for the one that shall ask (`owner` tells workers apart), false for others
+ * while it does. Ends with answer_cache_put, answer_cache_release, or after this time. */
+#define ANSWER_CACHE_CLAIM_MS 1000
+#define ANSWER_CACHE_CLAIMS 16 /* of a shard; more are asked for by everybody */
+bool answer_cache_claim(struct answer_cache *c, const struct dns_query *q, unsigned owner, uint64_t now_ms) must_check;
+void answer_cache_release(struct answer_cache *c, const struct dns_query *q);
 /* A refresh failed: no other for that long. */
 void answer_cache_refresh_failed(struct answer_cache *c, const struct dns_query *q, uint64_t now_ms, uint64_t recheck_ms);

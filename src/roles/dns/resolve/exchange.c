@@ -138,6 +138,8 @@ static void on_answered(struct try *t, enum try_end end, enum upstream_reply rep
 
 static void suspect(struct attempt *a)
 {
+	if (line_pool_full(&a->x->fw->pool))
+		return;
 	health_suspect(&a->x->ways->at[a->which].health);
 }
 
@@ -383,7 +385,7 @@ static bool too_many(struct forwarder_worker *fw, bool fresh)
 {
 	uint64_t max = fw->f->o.max_concurrent;
 
-	return fw->n_askers >= FORWARD_ASKERS_MAX || (fresh && fw->exchanges.count >= FORWARD_QUESTIONS_MAX) ||
+	return fw->n_askers >= FORWARD_ASKERS_MAX || (fresh && (fw->exchanges.count >= FORWARD_QUESTIONS_MAX || line_pool_full(&fw->pool))) ||
 	       (max && __atomic_load_n(&fw->f->concurrent, __ATOMIC_RELAXED) >= max);
 }
 

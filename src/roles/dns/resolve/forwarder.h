@@ -1,8 +1,8 @@
 /* forwarder.h - one `forward` directive at work: its upstreams, and the questions that are under way to them.
  *
  * A question goes to one upstream; if that takes longer than it usually does, to another as well, and the first good answer is
- * taken. Equal questions of one worker are asked once; different workers ask for themselves: the cache in front of them is
- * shared, and what they ask at the same moment is at most one question each.
+ * taken. Equal questions of one worker are asked once; between workers the cache in front sees to that (answer_cache_claim),
+ * without one each asks for itself.
  */
 #pragma once
 

@@ -22,6 +22,8 @@ static void check_failed(struct health *h)
 
 	try_is_late(&h->t);
 	try_stop(&h->t);
+	if (line_pool_full(h->line->pool))
+		return;
 	__atomic_add_fetch(&u->fails, 1, __ATOMIC_RELAXED);
 	if (u->m_check_failures)
 		metric_add(u->m_check_failures, h->line->pool->worker, 1);

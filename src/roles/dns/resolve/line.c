@@ -39,6 +39,11 @@ uint16_t line_random_id(void)
 	return id;
 }
 
+bool line_pool_full(const struct line_pool *pool)
+{
+	return pool->n_sockets >= LINE_SOCKETS_MAX || (pool->short_ms && loop_now_ms(pool->loop) < pool->short_ms + LINE_SHORT_MS);
+}
+
 /* ---- UDP ---- */
 
 static void udp_close(struct try *t)
@@ -91,8 +96,11 @@ static bool udp_send(struct try *t)
 	if (pool->n_sockets >= LINE_SOCKETS_MAX)
 		return false;
 	t->io_.fd = socket(to->ss.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (t->io_.fd == -1)
+	if (t->io_.fd == -1) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pool->short_ms = loop_now_ms(pool->loop);
 		return false;
+	}
 	pool->n_sockets++;
 	/* Connected: the kernel chooses a random port, and only lets through what comes from that address. */
 	if (connect(t->io_.fd, (const struct sockaddr *)&to->ss, to->len) == -1 ||

@@ -28,8 +28,13 @@ struct line_pool {
 	struct loop *loop;
 	unsigned worker;
 	size_t n_sockets;
+	uint64_t short_ms; /* when the process had no descriptor left; 0: never */
 	uint8_t in[DNS_MESSAGE_BYTES_MAX];
 };
+
+/* We are short of sockets, which says nothing about upstreams. */
+#define LINE_SHORT_MS 100
+bool line_pool_full(const struct line_pool *pool);
 
 struct line {
 	struct line_pool *pool;

@@ -137,6 +137,17 @@ def sign_in_two_steps(work, name, subject, names, ca):
             "-CAcreateserial", "-days", "30", "-extfile", f"{work}/{name}.ext", "-out", f"{work}/{name}.crt")
 
 
+def revoke(work, ca, *names):
+    """The authority's list of revoked certificates, as PEM."""
+    with open(f"{work}/ca.cnf", "w") as f:
+        f.write(f"[ca]\ndefault_ca = a\n[a]\ndatabase = {work}/index\ndefault_md = sha256\ndefault_crl_days = 30\n")
+    open(f"{work}/index", "w").close()
+    signer = ["-config", f"{work}/ca.cnf", "-cert", f"{work}/{ca}.crt", "-keyfile", f"{work}/{ca}.key"]
+    for name in names:
+        openssl("ca", *signer, "-revoke", f"{work}/{name}.crt")
+    return openssl("ca", *signer, "-gencrl").decode()
+
+
 def base64_file(path):
     with open(path, "rb") as f:
         return base64.b64encode(f.read()).decode()
@@ -421,6 +432,12 @@ def client_certificates(s):
 """, {"tls": f"[{{hosts: [mtls-{k}.test], secretName: site}}]"}) for k, v in docs.items()]
     text.append(ingress("mtls-missing", "\n    nginx.ingress.kubernetes.io/auth-tls-secret: default/nobody\n",
                         {"tls": "[{hosts: [mtls-missing.test], secretName: site}]"}))
+    text += [ingress(f"mtls-{k}", f"""
+    nginx.ingress.kubernetes.io/auth-tls-secret: default/clients-{k}
+""", {"tls": f"[{{hosts: [mtls-{k}.test], secretName: site}}]"}) for k in ("revoked", "badlist")]
+    ca = open(f"{s.work}/ca.crt").read()
+    s.proxy.put("revoked", secret("clients-revoked", ca_crt=ca, ca_crl=revoke(s.work, "ca", "mallory")) +
+                secret("clients-badlist", ca_crt=ca, ca_crl="nobody"))
     manifests(s, "mtls", "---".join(text))
 
     def get(kind, who=None, headers=()):
@@ -430,7 +447,8 @@ def client_certificates(s):
     rows = [("on", None, 400, "No required SSL certificate was sent"), ("on", "stranger", 400, "The SSL certificate error"),
             ("on", "jane", 200, ""), ("optional", None, 200, ""), ("optional", "stranger", 400, "The SSL certificate error"),
             ("noca", "stranger", 200, ""), ("cn", "jane", 200, ""), ("cn", "mallory", 403, ""), ("page", None, 302, ""),
-            ("missing", None, 403, "")]
+            ("missing", None, 403, ""), ("revoked", "jane", 200, ""), ("revoked", "mallory", 400, "The SSL certificate error"),
+            ("badlist", "jane", 403, "")]
     for kind, who, status, text in rows:
         a = get(kind, who)
         check(f"client certificates: {kind}, {who}: {status}", a.status == status and text in a.body.decode(), a)

@@ -495,6 +495,54 @@ static void certificates_decide(void **state)
 	stop();
 }
 
+/* A list of the authority's that revokes the client's certificate, or none. */
+static char *revoked_pem(bool revoke)
+{
+	X509_CRL *crl = X509_CRL_new();
+	ASN1_TIME *now = X509_gmtime_adj(NULL, -60), *then = X509_gmtime_adj(NULL, 3600);
+	BIO *b = BIO_new(BIO_s_mem());
+
+	X509_CRL_set_version(crl, 1);
+	X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca.cert));
+	X509_CRL_set1_lastUpdate(crl, now);
+	X509_CRL_set1_nextUpdate(crl, then);
+	if (revoke) {
+		X509_REVOKED *r = X509_REVOKED_new();
+		X509_REVOKED_set_serialNumber(r, X509_get_serialNumber(client_pki.cert));
+		X509_REVOKED_set_revocationDate(r, now);
+		X509_CRL_add0_revoked(crl, r);
+	}
+	X509_CRL_sign(crl, ca.key, EVP_sha256());
+	PEM_write_bio_X509_CRL(b, crl);
+	char *pem = xcalloc(1, BIO_pending(b) + 1);
+	BIO_read(b, pem, BIO_pending(b));
+	BIO_free(b);
+	ASN1_TIME_free(now);
+	ASN1_TIME_free(then);
+	X509_CRL_free(crl);
+	return pem;
+}
+
+static void revoked_certificates_are_refused(void **state)
+{
+	static const char *const says[] = { "200 OK", "<title>400 The SSL certificate error</title>" };
+
+	(void)state;
+	for (int revoke = 0; revoke < 2; revoke++) {
+		char *why;
+		start(false, false, true);
+		auth_set.auth_tls_crl = revoked_pem(revoke);
+		client_auth_unref(auth_host.client_auth);
+		auth_host.client_auth = client_auth_new("auth.test", &auth_set, &why);
+		assert_null(why);
+		for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++)
+			assert_contains(ask_tls((struct tls_ask){ .name = "auth.test", .host = "auth.test", .cert = &client_pki, .version = version }),
+					says[revoke]);
+		free(TAKE_PTR(auth_set.auth_tls_crl));
+		stop();
+	}
+}
+
 static void the_upstream_hears_of_the_certificate(void **state)
 {
 	struct tls_ask a = { .name = "auth.test", .host = "auth.test", .cert = &client_pki,
@@ -559,6 +607,7 @@ int main(void)
 		cmocka_unit_test(an_endpoint_may_be_told_who_it_is),
 		cmocka_unit_test(a_long_transfer_arrives),
 		cmocka_unit_test(certificates_decide),
+		cmocka_unit_test(revoked_certificates_are_refused),
 		cmocka_unit_test(the_upstream_hears_of_the_certificate),
 		cmocka_unit_test(modes_and_names_of_certificates),
 	};

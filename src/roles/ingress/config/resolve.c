@@ -310,23 +310,43 @@ static bool has_certificate(struct str pem)
 	return ok;
 }
 
+static bool has_crl(struct str pem)
+{
+	BIO *b = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+	X509_CRL *crl = b ? PEM_read_bio_X509_CRL(b, NULL, NULL, NULL) : NULL;
+	bool ok = crl != NULL;
+
+	X509_CRL_free(crl);
+	BIO_free(b);
+	ERR_clear_error();
+	return ok;
+}
+
+static int take_authority(struct builder *b, const json_t *secret, struct err *e)
+{
+	cleanup(freep) char *ca = (char *)(uintptr_t)secret_bytes(secret, "ca.crt").ptr;
+	cleanup(freep) char *crl = (char *)(uintptr_t)secret_bytes(secret, "ca.crl").ptr;
+
+	if (!ca || !has_certificate(str_of(ca)))
+		return err_set(e, ERR_INVALID, "the key ca.crt has no certificate");
+	if (crl && !has_crl(str_of(crl)))
+		return err_set(e, ERR_INVALID, "the key ca.crl has no list of revoked certificates");
+	b->s->auth_tls_ca = TAKE_PTR(ca);
+	b->s->auth_tls_crl = TAKE_PTR(crl);
+	return 0;
+}
+
 /* An authority that is missing or broken refuses the whole host with 403, as in ingress-nginx: "" says that there should be
  * one (tls/client_auth.h). */
 static void client_certificates(struct builder *b)
 {
-	struct err e = { .reason = ERR_INVALID, .message = "the key ca.crt has no certificate" };
-	struct str ca = STR_NONE;
+	struct err e;
 
 	if (!b->refs.auth_tls_secret)
 		return;
 	const json_t *secret = look(b, "Secret", b->refs.auth_tls_secret, b->src ? b->src->get_secret : NULL, &e);
-	if (secret)
-		ca = secret_bytes(secret, "ca.crt");
-	if (ca.ptr && has_certificate(ca)) {
-		b->s->auth_tls_ca = (char *)(uintptr_t)ca.ptr;
+	if (secret && take_authority(b, secret, &e) == 0)
 		return;
-	}
-	free((char *)(uintptr_t)ca.ptr);
 	b->s->auth_tls_ca = xstrdup("");
 	builder_problem(b, "auth-tls-secret", reason_of(&e, REASON_NO_SECRET), "auth-tls-secret: %s; requests are answered with 403", e.message);
 }

@@ -59,7 +59,7 @@ struct settings *settings_copy(const struct settings *from)
 	s->denied = xstrdup(from->denied);
 	s->htpasswd = NULL;
 	s->jwt_jwks = NULL;
-	s->auth_tls_ca = NULL;
+	s->auth_tls_ca = s->auth_tls_crl = NULL;
 	s->proxy_ssl = NULL;
 	s->configuration_snippet = s->server_snippet = NULL;
 	s->custom_headers = s->auth_proxy_set_headers = NULL;
@@ -79,6 +79,7 @@ static void settings_free(struct settings *s)
 	htpasswd_free(s->htpasswd);
 	jwks_free(s->jwt_jwks);
 	free(s->auth_tls_ca);
+	free(s->auth_tls_crl);
 	tls_unref(s->proxy_ssl);
 	snippet_free(s->configuration_snippet);
 	snippet_free(s->server_snippet);

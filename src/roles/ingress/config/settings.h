@@ -133,6 +133,7 @@ struct settings {
 	char *jwt_issuer;
 	struct str_list jwt_audiences, jwt_forward_claims;
 	char *auth_tls_ca; /* PEM of auth-tls-secret's ca.crt; "": there should be one, and every request is refused */
+	char *auth_tls_crl; /* PEM of its ca.crl; NULL: none. What cannot be read makes auth_tls_ca "" */
 	enum verify_client auth_tls_verify_client;
 	unsigned auth_tls_verify_depth;
 	bool auth_tls_pass_certificate;

@@ -42,9 +42,29 @@ static int read_authorities(struct client_auth *a, const char *pem, struct err *
 	return 0;
 }
 
+/* As nginx's ssl_crl: then each authority of a chain needs a list. */
+static int read_revoked(struct client_auth *a, const char *pem, struct err *e)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	int n = 0;
+
+	ERR_clear_error();
+	for (X509_CRL *crl; bio && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)); n++) {
+		X509_STORE_add_crl(a->store, crl);
+		X509_CRL_free(crl);
+	}
+	BIO_free(bio);
+	if (n == 0)
+		return err_openssl(e, ERR_INVALID, "ca.crl");
+	ERR_clear_error();
+	X509_VERIFY_PARAM_set_flags(X509_STORE_get0_param(a->store), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	return 0;
+}
+
 static uint64_t id_of(const char *host, const struct settings *s)
 {
-	cleanup(freep) char *all = xasprintf("%s\n%d\n%u\n%s", host, s->auth_tls_verify_client, s->auth_tls_verify_depth, s->auth_tls_ca);
+	cleanup(freep) char *all = xasprintf("%s\n%d\n%u\n%s\n%s", host, s->auth_tls_verify_client, s->auth_tls_verify_depth,
+					     s->auth_tls_ca, s->auth_tls_crl ? s->auth_tls_crl : "");
 	uint64_t id = hash_keyed(all, strlen(all));
 
 	return id ? id : 1;
@@ -62,7 +82,7 @@ struct client_auth *client_auth_new(const char *host, const struct settings *s, 
 	a->refs = 1;
 	a->set = settings_ref(s);
 	a->id = id_of(host, s);
-	if (read_authorities(a, s->auth_tls_ca, &e) < 0) {
+	if (read_authorities(a, s->auth_tls_ca, &e) < 0 || (s->auth_tls_crl && read_revoked(a, s->auth_tls_crl, &e) < 0)) {
 		*ret_why = s->auth_tls_ca[0] ? xstrdup(e.message) : NULL;
 		X509_STORE_free(TAKE_PTR(a->store));
 	}

@@ -127,6 +127,7 @@ static void errors(void **state)
 		{ ". {\n {\n }\n}", "Corefile:2: a { that follows no directive" },
 		{ ". {\n cache { } log\n}", "Corefile:2: 'log' behind a }: begin a new line" },
 		{ "a.org, {\n}", "Corefile:1: a comma, but no further name" },
+		{ "# x\na.org{\n log\n}", "Corefile:2: 'a.org{': write a space before the {" },
 		{ "a.org,", "Corefile:1: a comma, but no further name" },
 		{ "\n\"\" {\n}", "Corefile:2: a block whose names are all empty: is a variable not set?" },
 		{ ". {\n log \"x\n}\n", "Corefile:2: a quote (\") that is not closed" },

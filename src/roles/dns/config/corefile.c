@@ -375,9 +375,12 @@ static int take_snippet(struct parser *p, const struct corefile_line *key)
 /* One key, without its comma. An empty one ("", an unset variable) counts for nothing. */
 static int take_key(struct parser *p, struct pile *keys, bool *ret_comma)
 {
+	struct token at = p->next;
 	const char *word = take_word(p);
 	size_t len = word ? strlen(word) : 0;
 
+	if (len > 1 && word[len - 1] == '{' && !at.quoted)
+		return REFUSE(p, &at, "'%s': write a space before the {", word);
 	*ret_comma = len && word[len - 1] == ',';
 	if (len > *ret_comma) {
 		word = arena_strndup(p->arena, word, len - *ret_comma);

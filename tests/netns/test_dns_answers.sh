@@ -169,4 +169,95 @@ expect "a role that hangs: answered for a moment" 10.96.0.1 "$(ask 1 web.default
 sleep 3
 expect "and then no more" '' "$(ask 1 web.default.svc.cluster.local)"
 kill -9 "$NODE"
+
+# --- the role itself: which configurations let the kernel answer, and for which addresses
+mkdir -p "$T/from" && chmod 755 "$T" "$T/from"
+service() { # NAME IP PORT
+	printf 'apiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: %s, labels: {k8s-app: %s}}\nspec: {clusterIP: %s, clusterIPs: [%s], ports: [{name: p, port: %s, protocol: UDP}]}\n---\n' \
+		"$1" "$4" "$1" "$2" "$2" "$3"
+}
+{
+	printf 'apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: kube-system}\n---\n'
+	service web 10.96.0.1 80 default
+	service kube-dns 10.96.0.99 53 kube-system
+} > "$T/from/objects.yaml"
+endpoint() { # IP PORT : of kube-dns
+	printf 'apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: kube-dns-1, namespace: kube-system, labels: {"kubernetes.io/service-name": kube-dns}}\naddressType: IPv4\nports: [{name: p, port: %s, protocol: UDP}]\nendpoints: [{addresses: [%s], conditions: {ready: true}}]\n' \
+		"$2" "$1" > "$T/from/slice.yaml"
+}
+metric() { host curl -s http://127.0.0.1:9153/metrics | sed -n "s/^portico_dns_kernel_answers_total{result=\"$1\"} //p"; }
+role_start() { # COREFILE-TEXT
+	printf '%s\n' "$1" > "$T/Corefile"
+	chmod 644 "$T/Corefile"
+	nsenter --net=/run/netns/$ID-host "$BUILD/portico" dns --from "$T/from" --listen $SERVER:53 --corefile "$T/Corefile" \
+		--dns-admin-address 127.0.0.1:9153 --run-dir "$T/run" --data-dir "$T/data" > "$T/role" 2>&1 &
+	NODE=$!
+	disown $NODE
+	wait_for grep -q 'dns: ready' "$T/role"
+	wait_for eval "[ -n \"\$(ask 1 web.default.svc.cluster.local)\" ]"
+}
+role_end() {
+	kill "$NODE"
+	wait_for gone "$NODE"
+	wait_for eval "! pgrep -P $NODE"
+}
+in_kernel() { # : yes or no
+	local before after
+	for _ in 1 2 3 4 5; do # the veths are found a moment after the role is ready
+		before=$(metric answered)
+		ask "${1:-1}" web.default.svc.cluster.local > /dev/null
+		after=$(metric answered)
+		[ "$after" -gt "$before" ] && { echo yes; return; }
+		sleep 0.1
+	done
+	echo no
+}
+configuration() { # TEXT EXPECTED COREFILE
+	role_start "$3"
+	expect "$1" "$2" "$(in_kernel)"
+	expect "... and the answer is right" 10.96.0.1 "$(ask 1 web.default.svc.cluster.local)"
+	[ -n "${4:-}" ] || role_end
+}
+K='kubernetes cluster.local in-addr.arpa'
+endpoint 10.96.0.50 53
+configuration "a log of questions: user space" no ".:53 {
+ log
+ $K
+}"
+configuration "a list of who may ask: user space" no ".:53 {
+ acl {
+  allow net 10.244.0.0/16
+  drop
+ }
+ $K
+}"
+configuration "a block for some names of the zone: user space" no ".:53 {
+ $K
+}
+special.svc.cluster.local:53 {
+ whoami
+}"
+configuration "a stub domain changes nothing" yes ".:53 {
+ errors
+ $K
+ cache 30
+ loadbalance
+ loop
+}
+example.com:53 {
+ whoami
+}" stay
+expect "the Service is somebody else's: not answered here" '' "$(pod 1 dig +short +nocookie +tries=1 +time=1 @10.96.0.99 web.default.svc.cluster.local | grep -v '^;;')"
+endpoint $SERVER 53
+leads_here() { [ "$(pod 1 dig +short +nocookie +tries=1 +time=1 @10.96.0.99 web.default.svc.cluster.local)" = 10.96.0.1 ]; }
+wait_for leads_here
+ok "the Service leads here: answered, though nothing translates its address"
+nsenter --net=/run/netns/$ID-host curl -sN 'http://127.0.0.1:9153/log?follow=1' > "$T/log" &
+LOG=$!
+sleep 0.5
+expect "while somebody follows the log: user space" no "$(in_kernel)"
+kill $LOG
+wait_for eval '[ "$(in_kernel)" = yes ]'
+ok "and the kernel again when he is gone"
+role_end
 [ $failed = 0 ]

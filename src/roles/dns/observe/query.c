@@ -1,8 +1,7 @@
-/* /query: how an answer comes about. The questions go through the plug-ins on a worker, as a client's would. */
+/* /query: how an answer comes about, for a pod: name after name, as its resolver asks them. */
 #include "roles/dns/observe/admin_int.h"
-#include "roles/dns/observe/event.h"
+#include "roles/dns/observe/query_name.h"
 #include "roles/dns/observe/search.h"
-#include "roles/dns/zone/zone.h"
 
 #include "base/file.h"
 #include "codec/dns_text.h"
@@ -15,10 +14,7 @@
 #define QUERIES_MAX 16
 #define RESOLV_CONF "/etc/resolv.conf"
 #define RESOLV_CONF_BYTES_MAX (64u << 10)
-#define RECORDS_BYTES_MAX (1u << 20)
-#define NOTE_BYTES 512
 
-/* Main thread's; a worker has one name of it at a time. */
 struct query {
 	struct dns_shared *shared;
 	struct http_exchange *x; /* NULL: the reader went away */
@@ -32,138 +28,11 @@ struct query {
 	bool cluster_dns; /* the pod asks us */
 	json_t *doc, *names;
 };
-/* One name, on its way to the worker and back. */
-struct asked {
-	struct query *q;
-	struct dns_worker *w;
-	struct dns_query query;
-	uint8_t question[DNS_NAME_BYTES_MAX + 4];
-	json_t *trace, *result;
-	bool answered; /* it has records */
-};
 static unsigned n_queries;
 
 static void ask_next(struct query *q);
 
-/* ---- worker ---- */
-static json_t *records_json(const struct dns_message *m, enum dns_section section)
-{
-	json_t *list = json_array();
-	struct buf text;
-
-	buf_init(&text, RECORDS_BYTES_MAX);
-	for (struct dns_record r = dns_records(m); dns_record_next(m, &r);) {
-		if (r.section != section || r.type == DNS_OPT)
-			continue;
-		buf_clear(&text);
-		dns_text_print(&text, m, &r);
-		json_array_append_new(list, json_stringn(text.ptr ? text.ptr : "", text.len));
-	}
-	buf_done(&text);
-	return list;
-}
-
-static void describe_answer(struct asked *a, const struct request *r)
-{
-	struct str bytes = { (const char *)r->answer.bytes, r->answer.len };
-	char text[DNS_TEXT_TYPE_BYTES];
-	struct dns_message m;
-
-	if (r->answer.len == 0) {
-		jx_set_str(a->result, "rcode", "none");
-		json_array_append_new(a->trace, json_string("dropped: the client gets no answer"));
-		return;
-	}
-	enum event_kind kind = event_kind_of(bytes, a->query.type);
-	jx_set_str(a->result, "rcode", dns_rcode_text(r->answer.bytes[3] & DNS_FLAGS_RCODE, text));
-	jx_set_str(a->result, "kind", event_kind_names[kind]);
-	if (!dns_message_parse(bytes, &m))
-		return;
-	json_t *answers = records_json(&m, DNS_ANSWER);
-	a->answered = kind == EVENT_NOERROR && json_array_size(answers) > 0;
-	json_object_set_new(a->result, "answer", answers);
-	json_object_set_new(a->result, "authority", records_json(&m, DNS_AUTHORITY));
-	json_object_set_new(a->result, "additional", records_json(&m, DNS_ADDITIONAL));
-}
-
-static void describe(struct asked *a, const struct request *r)
-{
-	char zone[DNS_NAME_TEXT_BYTES + 1], addr[ADDR_TEXT_BYTES];
-	size_t best = 0;
-
-	for (size_t i = 1; i < r->block->n_zones; i++)
-		if (dns_name_under(&a->query.name, &r->block->zones[i]) && r->block->zones[i].len > r->block->zones[best].len)
-			best = i;
-	jx_set_str(a->result, "server", r->block->server);
-	jx_set_str(a->result, "zone", event_name_text(&r->block->zones[best], zone));
-	jx_set_str(a->result, "source", event_source_names[r->source]);
-	if (r->by)
-		jx_set_str(a->result, "plugin", r->by->plugin->name);
-	if (r->upstream.len)
-		jx_set_str(a->result, "upstream", addr_text(&r->upstream, addr));
-	if (r->failure[0])
-		jx_set_str(a->result, "failure", r->failure);
-	jx_set_int(a->result, "durationUs", (int64_t)(loop_fresh_us() - r->start_us));
-	describe_answer(a, r);
-}
-
-static void on_answered(void *ctx);
-
-static void on_done(void *ctx, struct request *r)
-{
-	struct asked *a = ctx;
-
-	describe(a, r);
-	loop_post(a->w->shared->main_loop, on_answered, a);
-}
-
-static const struct dns_block *block_of(const struct dns_config *c, const struct dns_name *name)
-{
-	const struct dns_block *b = dns_config_block(c, DNS_PLAIN, DNS_PORT, name);
-
-	for (size_t i = 0; !b && i < c->n_blocks; i++)
-		if (c->blocks[i].transport == DNS_PLAIN)
-			b = dns_config_block(c, DNS_PLAIN, c->blocks[i].port, name);
-	return b;
-}
-
-/* As serve/server.c has it: what no plug-in but the zone could have a say in. */
-static bool answered_at_once(struct asked *a, const struct dns_block *b)
-{
-	struct request r = { .worker = a->w, .block = b, .source = FROM_ZONE, .start_us = loop_fresh_us() };
-	struct zone_answer found;
-	char text[NOTE_BYTES];
-
-	if (!b->direct || zone_answer(b->direct, &a->query, a->w->space, DNS_MESSAGE_BYTES_MAX, 0, &found) != ZONE_ANSWERED)
-		return false;
-	r.answer.bytes = a->w->space;
-	r.answer.len = found.len;
-	describe(a, &r);
-	zone_explain(b->direct, &a->query, text, sizeof(text));
-	json_array_append_new(a->trace, json_string(text));
-	json_array_append_new(a->trace, json_string("answered at once: no other plug-in of this block has a say in the cluster's names"));
-	return true;
-}
-
-static void on_worker(void *ctx)
-{
-	struct asked *a = ctx;
-	const struct dns_block *b = block_of(dns_config_now(a->w->shared), &a->query.name);
-
-	if (b && answered_at_once(a, b)) {
-		loop_post(a->w->shared->main_loop, on_answered, a);
-		return;
-	}
-	if (b) {
-		request_start(a->w, b, &a->q->client, &a->query, a->trace, on_done, a);
-		return;
-	}
-	jx_set_str(a->result, "rcode", "REFUSED");
-	json_array_append_new(a->trace, json_string("no server block is for this name"));
-	loop_post(a->w->shared->main_loop, on_answered, a);
-}
-
-/* ---- main thread: the end ---- */
+/* ---- the end ---- */
 static void query_free(struct query *q)
 {
 	kube_cancel(q->call);
@@ -211,18 +80,15 @@ static void refuse(struct query *q, int status, const char *text)
 	admin_reply_text(x, status, text);
 }
 
-/* ---- main thread: one name after the other ---- */
-static void on_answered(void *ctx)
+/* ---- one name after the other ---- */
+static void on_name(void *ctx, json_t *result, bool answered)
 {
-	struct asked *a = ctx;
-	struct query *q = a->q;
+	struct query *q = ctx;
 
-	json_object_set_new(a->result, "notes", a->trace);
-	json_array_append_new(q->names, a->result);
-	if (a->answered)
+	json_array_append_new(q->names, result);
+	if (answered)
 		q->found = q->at;
 	q->at++;
-	free(a);
 	if (!q->x)
 		query_free(q);
 	else if (q->found < q->plan.n || q->at == q->plan.n)
@@ -233,32 +99,10 @@ static void on_answered(void *ctx)
 
 static void ask_next(struct query *q)
 {
-	struct asked *a = xcalloc(1, sizeof(*a));
-	struct dns_query *dq = &a->query;
-	size_t n;
-
-	*a = (struct asked){ .q = q, .w = q->shared->workers[0], .trace = json_array(), .result = json_object() };
-	jx_set_str(a->result, "name", q->plan.names[q->at]);
-	if (!dns_name_from_escaped(str_of(q->plan.names[q->at]), &dq->name)) {
-		jx_set_str(a->result, "rcode", "none");
-		json_array_append_new(a->trace, json_string("not asked: the name is too long, or a part of it is"));
-		loop_post(q->shared->main_loop, on_answered, a);
-		return;
-	}
-	n = dq->name.len;
-	memcpy(a->question, dq->name.wire, n);
-	memcpy(a->question + n, (uint8_t[]){ (uint8_t)(q->type >> 8), (uint8_t)q->type, 0, DNS_CLASS_IN }, 4);
-	dns_name_lower(&dq->name);
-	dq->flags = DNS_FLAG_RD;
-	dq->type = q->type;
-	dq->class = DNS_CLASS_IN;
-	dq->udp_bytes = DNS_UDP_BYTES_MAX;
-	dq->edns = true;
-	dq->question = (struct str){ (const char *)a->question, n + 4 };
-	loop_post(a->w->loop, on_worker, a);
+	query_name_ask(q->shared, q->plan.names[q->at], q->type, &q->client, on_name, q);
 }
 
-/* ---- main thread: who asks ---- */
+/* ---- who asks ---- */
 static void strings(json_t *to, const char *member, const struct string_list *l)
 {
 	json_t *list = json_array();

@@ -81,7 +81,10 @@ static void print_name(const json_t *n, size_t number)
 		put(NULL, "   block     %s %s", jx_str_or(n, "server", ""), jx_str_or(n, "zone", ""));
 	json_array_foreach(jx_at(n, "notes"), i, v)
 		put(DIM, "   %s %s", i ? "         " : "steps    ", json_string_value(v));
-	put(outcome_colour(n), "   answer    %s%s from %s%s%s%s, %.2f ms", jx_str_or(n, "rcode", "none"),
+	if (!source[0])
+		put(outcome_colour(n), "   answer    %s", jx_str_or(n, "rcode", "none"));
+	else
+		put(outcome_colour(n), "   answer    %s%s from %s%s%s%s, %.2f ms", jx_str_or(n, "rcode", "none"),
 	    c_eq(kind, "NODATA") ? " (no record of this type)" : "", source, upstream ? " " : "", upstream ? upstream : "",
 	    c_eq(source, "plug-in") ? jx_str_or(n, "plugin", "") : "", (double)jx_int(n, "durationUs", 0) / 1000);
 	json_array_foreach(jx_at(n, "answer"), i, v)

@@ -135,13 +135,46 @@ static const struct informer_handlers service_handlers = { service_added, servic
 				      namespace_handlers = { namespace_added, namespace_updated, namespace_deleted, source_listed },
 				      pod_handlers = { pod_added, pod_updated, pod_deleted, source_listed };
 
+/* ---- what is never looked at ---- */
+
+#define ALL_METADATA INFORMER_UNREAD, { STR("metadata"), STR("ownerReferences") }, { STR("metadata"), STR("finalizers") }
+#define WHOLE(name) { STR(""), STR(name) }, { STR("object"), STR(name) }
+
+/* A slice's annotations say when its change began. */
+static const struct jx_unread slice_unread[] = { ALL_METADATA, INFORMER_UNREAD_END };
+static const struct jx_unread namespace_unread[] = { ALL_METADATA, { STR("metadata"), STR("annotations") }, WHOLE("spec"),
+						     WHOLE("status"), INFORMER_UNREAD_END };
+static const struct jx_unread service_unread[] = { ALL_METADATA, { STR("metadata"), STR("annotations") },
+						   { STR("spec"), STR("selector") }, WHOLE("status"), INFORMER_UNREAD_END };
+static const struct jx_unread pod_unread[] = { ALL_METADATA,
+					       { STR("metadata"), STR("annotations") },
+					       { STR("spec"), STR("containers") },
+					       { STR("spec"), STR("initContainers") },
+					       { STR("spec"), STR("volumes") },
+					       { STR("spec"), STR("affinity") },
+					       { STR("spec"), STR("tolerations") },
+					       { STR("status"), STR("conditions") },
+					       { STR("status"), STR("containerStatuses") },
+					       { STR("status"), STR("initContainerStatuses") },
+					       INFORMER_UNREAD_END };
+
+static struct informer *watch(struct cluster *c, struct kube_gvr gvr, const struct informer_options *o, const struct jx_unread *unread,
+			      const struct informer_handlers *h, void *ctx)
+{
+	struct informer_options own = *o;
+
+	own.handlers_only = true;
+	own.unread = unread;
+	return informer_new(c->kube, gvr, &own, h, ctx);
+}
+
 /* ---- zones ---- */
 
 static struct source *source_new(struct cluster *c, const struct zone_options *o)
 {
 	struct source *s = xcalloc(1, sizeof(*s));
-	const struct informer_options all = { .handlers_only = true };
-	struct informer_options own = { .handlers_only = true };
+	const struct informer_options all = { 0 };
+	struct informer_options own = { 0 };
 
 	s->cluster = c;
 	s->zone = zone_new(o, (uint32_t)(wall_now_ms() / 1000), c->quiesce);
@@ -150,12 +183,12 @@ static struct source *source_new(struct cluster *c, const struct zone_options *o
 	if (o->namespaces && o->namespaces[0] && !o->namespaces[1])
 		own.ns = o->namespaces[0];
 	own.label_selector = o->labels;
-	s->namespaces = informer_new(c->kube, namespaces_gvr, &all, &namespace_handlers, s);
-	s->services = informer_new(c->kube, services_gvr, &own, &service_handlers, s);
+	s->namespaces = watch(c, namespaces_gvr, &all, namespace_unread, &namespace_handlers, s);
+	s->services = watch(c, services_gvr, &own, service_unread, &service_handlers, s);
 	if (!o->no_endpoints)
-		s->slices = informer_new(c->kube, slices_gvr, &own, &slice_handlers, s);
+		s->slices = watch(c, slices_gvr, &own, slice_unread, &slice_handlers, s);
 	if (o->pods == ZONE_PODS_VERIFIED)
-		s->pods = informer_new(c->kube, pods_gvr, &own, &pod_handlers, s);
+		s->pods = watch(c, pods_gvr, &own, pod_unread, &pod_handlers, s);
 	list_append(&c->sources, &s->link);
 	return s;
 }
@@ -232,11 +265,11 @@ static void any_pods_listed(void *ctx)
 
 void cluster_want_pods(struct cluster *c)
 {
-	static const struct informer_options all = { .handlers_only = true };
+	static const struct informer_options all = { 0 };
 	static const struct informer_handlers handlers = { any_pod_added, any_pod_updated, any_pod_deleted, any_pods_listed };
 
 	if (!c->pods_informer)
-		c->pods_informer = informer_new(c->kube, pods_gvr, &all, &handlers, c);
+		c->pods_informer = watch(c, pods_gvr, &all, pod_unread, &handlers, c);
 }
 
 static struct ip ip_of(const struct addr *a)

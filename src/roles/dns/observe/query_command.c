@@ -72,7 +72,8 @@ static const char *outcome_colour(const json_t *n)
 
 static void print_name(const json_t *n, size_t number)
 {
-	const char *kind = jx_str_or(n, "kind", ""), *upstream = jx_str(n, "upstream"), *source = jx_str_or(n, "source", "");
+	const char *kind = jx_str_or(n, "kind", ""), *source = jx_str_or(n, "source", "");
+	const char *who = c_eq(source, "plug-in") ? jx_str(n, "plugin") : jx_str(n, "upstream");
 	json_t *v;
 	size_t i;
 
@@ -84,9 +85,9 @@ static void print_name(const json_t *n, size_t number)
 	if (!source[0])
 		put(outcome_colour(n), "   answer    %s", jx_str_or(n, "rcode", "none"));
 	else
-		put(outcome_colour(n), "   answer    %s%s from %s%s%s%s, %.2f ms", jx_str_or(n, "rcode", "none"),
-	    c_eq(kind, "NODATA") ? " (no record of this type)" : "", source, upstream ? " " : "", upstream ? upstream : "",
-	    c_eq(source, "plug-in") ? jx_str_or(n, "plugin", "") : "", (double)jx_int(n, "durationUs", 0) / 1000);
+		put(outcome_colour(n), "   answer    %s%s from %s%s%s, %.2f ms", jx_str_or(n, "rcode", "none"),
+		    c_eq(kind, "NODATA") ? " (no record of this type)" : "", source, who ? " " : "", who ? who : "",
+		    (double)jx_int(n, "durationUs", 0) / 1000);
 	json_array_foreach(jx_at(n, "answer"), i, v)
 		put(NULL, "             %s", json_string_value(v));
 }

@@ -208,9 +208,9 @@ static int read_hex(struct reader *in)
 			return err_set(in->e, ERR_INVALID, "an odd number of hexadecimal digits");
 		for (size_t i = 0; i < word.len; i += 2) {
 			int high = nibble(word.ptr[i]), low = nibble(word.ptr[i + 1]);
-			uint8_t c = (uint8_t)(high << 4 | low);
 			if (high < 0 || low < 0)
 				return err_set(in->e, ERR_INVALID, "\"" STR_FMT "\" are not hexadecimal digits", STR_ARG(word));
+			uint8_t c = (uint8_t)(high << 4 | low);
 			if (data_put(in, &c, 1))
 				return -1;
 		}

@@ -189,7 +189,7 @@ static enum plugin_verdict take_answer(struct forward_ask *a, const struct forwa
 		if (ans->unhealthy)
 			request_fail(r, "forward: no upstream is there to be asked");
 		else
-			request_fail(r, "forward: no answer after %u tries", ans->tries);
+			request_fail(r, "forward: no answer after %u tries; %s", ans->tries, ans->why);
 		request_set_rcode(r, DNS_SERVFAIL, FROM_UPSTREAM);
 		return PLUGIN_ANSWERED;
 	}

@@ -3,6 +3,8 @@
 
 #include "roles/dns/observe/metrics.h"
 
+#include <stdio.h>
+
 #define KNOWN_MS (10u * 60 * 1000) /* what an upstream was found not to do is tried again after that */
 #define PATIENCE_DOUBLINGS 3
 
@@ -31,6 +33,7 @@ struct exchange {
 	uint16_t failed; /* a bit for each upstream that need not be asked again */
 	uint64_t end_ms;
 	struct timer timer;
+	char why[ADDR_TEXT_BYTES + 2 + LINE_WHY_BYTES];
 	struct forward_answer fallback; /* a failure, or a truncated answer: better than nothing; owned */
 };
 
@@ -88,6 +91,7 @@ static void exchange_finish(struct exchange *x, struct forward_answer a)
 	list_for(n, tmp, &x->attempts)
 		attempt_free(list_entry(n, struct attempt, link));
 	a.tries = x->n_tries;
+	a.why = x->why;
 	while (!list_empty(&x->waits)) {
 		struct forward_wait *w = list_entry(x->waits.next, struct forward_wait, link_);
 		wait_leave(w);
@@ -143,6 +147,12 @@ static void suspect(struct attempt *a)
 	health_suspect(&a->x->ways->at[a->which].health);
 }
 
+/* For people, if nobody else answers. */
+static void note_failure(struct attempt *a, const char *why)
+{
+	snprintf(a->x->why, sizeof(a->x->why), "%s: %s", upstream_of(a)->text, why);
+}
+
 static bool attempt_new(struct exchange *x, uint8_t which)
 {
 	struct attempt *a = xcalloc(1, sizeof(*a));
@@ -154,6 +164,7 @@ static bool attempt_new(struct exchange *x, uint8_t which)
 	if (attempt_start(a))
 		return true;
 	x->failed |= (uint16_t)(1u << which);
+	note_failure(a, a->t.line->why);
 	suspect(a);
 	attempt_free(a);
 	return false;
@@ -189,6 +200,7 @@ static void on_timer(struct timer *t)
 		if (a->late)
 			continue;
 		a->late = true;
+		note_failure(a, "no answer in time");
 		try_is_late(&a->t);
 		suspect(a);
 	}
@@ -277,6 +289,7 @@ static void take_answer(struct attempt *a, const struct dns_message *m)
 		__atomic_store_n(&u->no_edns_until_ms, now_ms(x) + KNOWN_MS, __ATOMIC_RELAXED);
 	size_t n = m->flags & DNS_FLAG_TC ? 0 : clean(x, m);
 	if (!n) {
+		note_failure(a, "answered something else");
 		__atomic_add_fetch(&u->foreign, 1, __ATOMIC_RELAXED);
 		attempt_failed(a);
 		return;
@@ -294,6 +307,7 @@ static void forget_case(struct attempt *a)
 static void attempt_unreachable(struct attempt *a)
 {
 	if (!a->case_doubt || !a->tcp) {
+		note_failure(a, a->t.line->why);
 		suspect(a);
 		attempt_failed(a);
 		return;

@@ -67,6 +67,7 @@ struct forward_answer {
 	const struct addr *upstream; /* who; NULL: nobody */
 	unsigned rcode;
 	unsigned tries;
+	const char *why; /* nobody answered: the newest failure, "10.0.0.1:53: closed the connection"; "": silence */
 	bool unhealthy; /* nobody was asked: all are down, or there are none */
 };
 struct exchange;

@@ -3,6 +3,7 @@
 #include "roles/dns/observe/metrics.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -15,6 +16,11 @@ void line_init(struct line *l, struct line_pool *pool, struct upstream *u, const
 void line_done(struct line *l)
 {
 	streams_close(l);
+}
+
+void line_failed(struct line *l, const char *why)
+{
+	snprintf(l->why, sizeof(l->why), "%s", why);
 }
 
 void line_count_conn(const struct line *l, enum upstream_transport t, bool hit)
@@ -73,6 +79,7 @@ static void udp_ready(struct io *io, uint32_t events)
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n == -1) { /* nobody listens there, or no way leads there */
+		line_failed(t->line, strerror(errno));
 		udp_end(t, TRY_UNREACHABLE, REPLY_FOREIGN, NULL);
 		return;
 	}
@@ -105,6 +112,7 @@ static bool udp_send(struct try *t)
 	/* Connected: the kernel chooses a random port, and only lets through what comes from that address. */
 	if (connect(t->io_.fd, (const struct sockaddr *)&to->ss, to->len) == -1 ||
 	    send(t->io_.fd, t->query.framed + 2, t->query.len, 0) == -1 || io_watch(pool->loop, &t->io_, EPOLLIN, &e) < 0) {
+		line_failed(t->line, strerror(errno));
 		udp_close(t);
 		return false;
 	}

@@ -23,6 +23,8 @@ struct line_options {
 	struct tls *tls;		/* for upstreams by TLS */
 };
 
+#define LINE_WHY_BYTES 96
+
 /* What the lines of one worker share. */
 struct line_pool {
 	struct loop *loop;
@@ -42,6 +44,7 @@ struct line {
 	const struct line_options *options;
 	struct list streams;
 	size_t n_streams;
+	char why[LINE_WHY_BYTES]; /* the newest failure, for people; "": none */
 };
 void line_init(struct line *l, struct line_pool *pool, struct upstream *u, const struct line_options *o);
 void line_done(struct line *l); /* its tries were stopped */
@@ -83,5 +86,6 @@ bool stream_send(struct try *t);
 void stream_forget(struct try *t);
 void stream_is_late(struct stream *s);
 void streams_close(struct line *l);
+void line_failed(struct line *l, const char *why);
 void line_count_conn(const struct line *l, enum upstream_transport t, bool hit);
 uint16_t line_random_id(void);

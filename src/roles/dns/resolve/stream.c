@@ -98,10 +98,12 @@ static void on_timer(struct timer *t)
 {
 	struct stream *s = t->ctx;
 
-	if (!s->ready)
+	if (!s->ready) {
+		line_failed(s->line, "no connection in time");
 		stream_fail(s);
-	else if (s->n_waiting == 0)
+	} else if (s->n_waiting == 0) {
 		stream_close(s);
+	}
 }
 
 /* ---- answers ---- */
@@ -161,8 +163,10 @@ static size_t on_data(struct conn *c, void *ctx, const uint8_t *bytes, size_t le
 			break;
 		bool sense = stream_message(s, (struct str){ (const char *)bytes + used + 2, n });
 		used += 2 + n;
-		if (!gone && !sense)
+		if (!gone && !sense) {
+			line_failed(s->line, "sent what was not asked for");
 			stream_fail(s);
+		}
 		if (gone)
 			return len;
 	}
@@ -185,15 +189,19 @@ static void on_ready(struct conn *c, void *ctx)
 
 static void on_eof(struct conn *c, void *ctx)
 {
+	struct stream *s = ctx;
+
 	(void)c;
-	stream_fail(ctx);
+	line_failed(s->line, "closed the connection");
+	stream_fail(s);
 }
 
 static void on_failed(struct conn *c, void *ctx, const struct err *e)
 {
 	struct stream *s = ctx;
 
-	(void)c, (void)e;
+	(void)c;
+	line_failed(s->line, e->message);
 	s->conn = NULL;
 	stream_fail(s);
 }
@@ -224,6 +232,7 @@ static struct stream *stream_open(struct line *l)
 	s->conn = conn_connect(l->pool->loop, &u->addr, u->tls ? l->options->tls : NULL, u->tls ? u->server_name : NULL,
 			       &stream_ops, s, &e);
 	if (!s->conn) {
+		line_failed(l, e.message);
 		free(s);
 		return NULL;
 	}

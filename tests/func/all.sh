@@ -17,6 +17,7 @@ kubectls() {
 "$here/ingress.sh" "$build" || failed=1
 "$here/explain_env.sh" "$build" || failed=1
 "$here/dns_differential.sh" "$build" || failed=1
+"$here/dns_observe.sh" "$build" || failed=1
 python3 -B "$here/ingress_features.py" "$build" || failed=1
 list=$(kubectls)
 [ -n "$list" ] || { echo "Bail out! no kubectl is installed"; exit 1; }

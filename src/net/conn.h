@@ -58,6 +58,7 @@ void conn_commit(struct conn *c, size_t len);
  * bytes, no descriptors); the caller copies. */
 bool conn_splice(struct conn *from, struct conn *to, uint64_t n, void (*moved)(void *ctx, size_t n, bool done), void *ctx);
 size_t conn_pending(const struct conn *c);
+bool conn_blocked(const struct conn *c); /* the socket takes no more now, of what was written or is spliced to it */
 void conn_pause(struct conn *c); /* stop reading */
 void conn_resume(struct conn *c);
 void conn_shutdown(struct conn *c);	     /* half-close once everything queued is sent */

@@ -175,6 +175,11 @@ void conn_write_shared(struct conn *c, struct str data, void (*release)(void *ct
 	queued(c, data.len);
 }
 
+bool conn_blocked(const struct conn *c)
+{
+	return c->write_blocked;
+}
+
 size_t conn_pending(const struct conn *c)
 {
 	return c->pending + conn_unsent(c);

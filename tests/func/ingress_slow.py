@@ -29,6 +29,7 @@ folder.service("good", good.port)
 folder.service("big", big.port)
 folder.ingress("good", "ok.example", "good", proxy_body_size="10m")
 folder.ingress("big", "big.example", "big")
+folder.ingress("hasty", "hasty.example", "big", proxy_read_timeout=1)
 folder.globals(client_header_timeout=HEADER_S, client_body_timeout=BODY_S, keep_alive=60, keep_alive_requests=10000000)
 proxy = Proxy(folder, descriptors=PROXY_DESCRIPTORS)
 proxy.ready()
@@ -142,6 +143,23 @@ def slow_readers():
     soon("they are forgotten", lambda: proxy.in_flight() == 0)
 
 
+def stalled_readers():
+    """proxy-read-timeout is the upstream's: it has sent all it could."""
+    section("readers that stop for longer than proxy-read-timeout")
+    for tls in (False, True):
+        with socket.create_connection(("127.0.0.1", proxy.https if tls else proxy.http)) as raw:
+            s = any_certificate().wrap_socket(raw, server_hostname="hasty.example") if tls else raw
+            s.settimeout(DEADLINE)
+            s.sendall(b"GET / HTTP/1.1\r\nHost: hasty.example\r\nConnection: close\r\n\r\n")
+            got = len(s.recv(1000))
+            for pause in (3.5, 2.5):
+                time.sleep(pause)
+                got += len(s.recv(100000))
+            while part := s.recv(1 << 20):
+                got += len(part)
+            check(f"{'TLS' if tls else 'plain'}: the whole answer", got > BIG, got)
+
+
 def used():
     """CPU seconds of the proxy so far."""
     with open(f"/proc/{proxy.pid}/stat") as f:
@@ -227,7 +245,7 @@ def many():
         p.wait()
 
 
-for part in (slow_heads_and_bodies, half_close, slow_readers, idle, many):
+for part in (slow_heads_and_bodies, half_close, slow_readers, stalled_readers, idle, many):
     started = time.monotonic()
     part()
     print(f"# {part.__name__}: {time.monotonic() - started:.1f} s", flush=True)

@@ -5,6 +5,7 @@
 #include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/upstream/up.h"
 
+#define SEND_TIMEOUT_S 60 /* between two reads of a client: nginx's send_timeout, which ingress-nginx leaves alone */
 #define STALE_MAX 2 /* kept connections found closed in a row, before a try is counted */
 
 static void rearm(struct exchange *x, unsigned seconds)
@@ -18,7 +19,13 @@ static void rearm(struct exchange *x, unsigned seconds)
 
 static void activity(struct exchange *x)
 {
+	x->slow_client = false;
 	rearm(x, x->loc->set->proxy_read_timeout_s);
+}
+
+void attempt_answer_goes_on(struct exchange *x)
+{
+	activity(x);
 }
 
 /* ---- the end of an attempt ---- */
@@ -405,13 +412,21 @@ void exchange_up_failed(struct exchange *x, enum up_failure how)
 
 /* ---- time ---- */
 
-/* Slowly, but it does: the upstream is not to blame that nothing came from it, and who still reads is not cut. */
+/* The upstream is not to blame that nothing came from it: what it sent is still here. */
+static bool waits_for_client(struct exchange *x)
+{
+	struct conn *down = x->down_ops->conn ? x->down_ops->conn(x) : NULL;
+
+	return x->state == X_ANSWER && (x->answer_paused || (down && conn_blocked(down)));
+}
+
+/* Slowly, but it does: who still reads is not cut. */
 static bool client_reads(struct exchange *x)
 {
 	size_t before = x->unread_seen;
 
 	x->unread_seen = exchange_unread(x);
-	return x->unread_seen < before;
+	return !x->slow_client || x->unread_seen < before;
 }
 
 void attempt_timeout(struct timer *t)
@@ -429,8 +444,9 @@ void attempt_timeout(struct timer *t)
 		exchange_up_failed(x, UP_TIMEOUT);
 	} else if (x->state == X_FILTERS) {
 		exchange_answer_error(x, 504);
-	} else if (x->state == X_ANSWER && x->answer_paused && client_reads(x)) {
-		activity(x);
+	} else if (waits_for_client(x) && client_reads(x)) {
+		x->slow_client = true;
+		rearm(x, SEND_TIMEOUT_S);
 	} else {
 		exchange_abort(x);
 	}

@@ -389,6 +389,8 @@ void exchange_down_drained(struct exchange *x)
 	if (!x->answer_paused || !x->up)
 		return;
 	x->answer_paused = false;
+	if (x->state == X_ANSWER)
+		attempt_answer_goes_on(x);
 	x->up_ops->want_body(x, true);
 }
 

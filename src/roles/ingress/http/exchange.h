@@ -152,6 +152,7 @@ struct exchange {
 	uint64_t answer_head_bytes;	/* as it went out, by the codecs; with the body $bytes_sent */
 	struct timer timer;		/* the one that counts now: connect, send, read */
 	size_t unread_seen;		/* bytes that a slow client had not taken when the timer was set */
+	bool slow_client;		/* the timer is about that client */
 	uint64_t total_deadline_ms;	/* request_timeout_s; 0: none */
 	char request_id[33];
 	struct str request_id_header;	/* the client's own; ptr NULL: none */

@@ -29,6 +29,7 @@ void attempt_next(struct exchange *x);
 void attempt_drop(struct exchange *x, bool failed); /* ends the one under way, if any */
 void attempt_request_body(struct exchange *x, struct str data, bool end);
 void attempt_request_trailers(struct exchange *x, const struct header_list *h);
+void attempt_answer_goes_on(struct exchange *x); /* a slow client has read: the upstream has its time again */
 void attempt_timeout(struct timer *t);
 
 /* forward.c */

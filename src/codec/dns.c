@@ -54,7 +54,7 @@ bool dns_name_read(struct str msg, size_t at, struct dns_name *ret, size_t *ret_
 			if (at + 1 >= msg.len)
 				return false;
 			size_t to = (size_t)(len & 0x3f) << 8 | p[at + 1];
-			if (to >= limit || to < DNS_HEADER_BYTES) /* the header is no name */
+			if (to >= limit)
 				return false;
 			end = end ? end : at + 2;
 			at = limit = to;

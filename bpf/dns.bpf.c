@@ -114,6 +114,7 @@ struct work {
 	__u64 name[NAME_WORDS]; /* lower case, zeros behind it */
 	struct answer_key key;
 	struct answer_entry entry;
+	__u64 pad2; /* copies are of words, and may begin within one */
 	__u8 sections[2 * ANSWER_LARGE_BYTES + OPT_BYTES];
 	struct question q;
 	struct sections s;
@@ -394,21 +395,34 @@ static __always_inline bool copy_entry(struct work *w, const struct answer_entry
 COPY_SECTIONS(medium, ANSWER_MEDIUM_BYTES)
 COPY_SECTIONS(large, ANSWER_LARGE_BYTES)
 
+#define FOR_WORDS(i, n, max) for (__u32 i = 0; i < (max); i += 8) if (i >= (n)) break; else
+
+/* Sets begin at words' borders; what is copied beyond this one does no harm. */
+static __always_inline bool copy_inline(struct work *w, const struct answer_set *s)
+{
+	const __u8 *from = w->entry.bytes, *name = (const __u8 *)w->name;
+	__u32 at = s->at, len = s->len, insert = s->insert_at, skip = s->insert_from, name_len = w->q.name_len - skip;
+
+	if (at >= ANSWER_INLINE_BYTES || insert >= ANSWER_INLINE_BYTES)
+		return false;
+	FOR_WORDS(i, insert ? insert : len, ANSWER_INLINE_BYTES)
+		*(__u64 *)(w->sections + i) = *(const __u64 *)(from + at + i);
+	if (!insert)
+		return len <= ANSWER_INLINE_BYTES;
+	if (skip >= ANSWER_NAME_BYTES || name_len > ANSWER_NAME_BYTES || insert + name_len > len)
+		return false;
+	FOR_WORDS(i, name_len, ANSWER_NAME_BYTES + 1)
+		*(__u64 *)(w->sections + insert + i) = *(const __u64 *)(name + skip + i);
+	FOR_WORDS(i, len - insert - name_len, ANSWER_INLINE_BYTES)
+		*(__u64 *)(w->sections + insert + name_len + i) = *(const __u64 *)(from + at + insert + i);
+	return len <= ANSWER_INLINE_BYTES + name_len;
+}
+
 static __always_inline bool copy_set(struct work *w, const struct answer_set *s, __u32 id)
 {
 	switch (s->where) {
 	case ANSWER_INLINE:
-		if (s->at >= ANSWER_INLINE_BYTES || s->len > ANSWER_INLINE_BYTES || s->at + s->len > ANSWER_INLINE_BYTES)
-			return false;
-		/* Set by set they begin at words' borders. What follows this one does no harm. */
-		for (int i = 0; i < ANSWER_INLINE_BYTES / 8; i++) {
-			__u32 from = s->at + i * 8;
-
-			if (i * 8 >= s->len || from > ANSWER_INLINE_BYTES - 8)
-				break;
-			((__u64 *)w->sections)[i] = *(__u64 *)(w->entry.bytes + from);
-		}
-		return true;
+		return copy_inline(w, s);
 	case ANSWER_MEDIUM:
 		return copy_medium(w, id);
 	case ANSWER_LARGE:
@@ -472,23 +486,30 @@ static __always_inline bool may_be_known(const struct work *w)
 	return label_is(name + last, "\3pod", 4) || (before <= 1 && label_is(name + last, "\3dns", 4));
 }
 
+/* By itself for the verifier: otherwise all of this would be looked at for every set. */
+__noinline int put_set(struct work *w, __u32 which)
+{
+	const struct answer_set *set;
+
+	if (!w || which >= ANSWER_SETS_MAX)
+		return PASS;
+	set = &w->entry.sets[which];
+	if (set->len > ANSWER_LARGE_BYTES || !copy_set(w, set, w->entry.id + which))
+		return PASS;
+	w->s = (struct sections){ .len = set->len, .answers = set->answers, .authority = set->authority,
+				  .additional = set->additional, .record = set->record };
+	return REPLY;
+}
+
 static __always_inline enum verdict answer_known(struct work *w)
 {
 	const struct answer_entry *e = &w->entry;
 
 	if (e->user_space)
 		return PASS;
-	for (__u32 i = 0; i < ANSWER_SETS_MAX; i++) {
-		const struct answer_set *set = &e->sets[i];
-
-		if (i >= e->n_sets || set->type != w->q.type)
-			continue;
-		if (set->len > ANSWER_LARGE_BYTES || !copy_set(w, set, e->id + i))
-			return PASS;
-		w->s = (struct sections){ .len = set->len, .answers = set->answers, .authority = set->authority,
-					.additional = set->additional, .record = set->record };
-		return REPLY;
-	}
+	for (__u32 i = 0; i < ANSWER_SETS_MAX; i++)
+		if (i < e->n_sets && e->sets[i].type == w->q.type)
+			return put_set(w, i);
 	return w->key.scope == ANSWER_BELOW_ZONE ? deny(w, 0) : PASS;
 }
 

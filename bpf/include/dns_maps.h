@@ -10,7 +10,7 @@
 /* A key with its entry fills an allocation of 256 bytes (48 and 8 of it are the kernel's own), a sections' value of either
  * size one of 256 or 512. */
 #define ANSWER_KEY_NAME_BYTES 79
-#define ANSWER_INLINE_BYTES 80
+#define ANSWER_INLINE_BYTES 72
 #define ANSWER_MEDIUM_BYTES 192
 #define ANSWER_LARGE_BYTES 440
 #define ANSWER_SETS_MAX 3 /* A, AAAA, SRV; a name with more is user space's */
@@ -39,6 +39,9 @@ struct answer_set {
 	__u8 where, at; /* `at`: in the entry's bytes */
 	__u8 answers, authority, additional;
 	__u8 record; /* all answers have this length and are rotated; 0: they are not */
+	/* Inline only: at this place of the bytes the name itself is left out, from its byte insert_from to its end. 0: nowhere.
+	 * An SRV record's target, which is most of it, is that nearly always. `len` is with it. */
+	__u8 insert_at, insert_from;
 };
 struct answer_entry {
 	__u32 id; /* no other entry ever has it; set i's bytes are found elsewhere under id + i */
@@ -46,7 +49,7 @@ struct answer_entry {
 	__u8 n_sets;
 	__u16 pad;
 	struct answer_set sets[ANSWER_SETS_MAX];
-	__u16 pad2;
+	__u32 pad2;
 	__u8 bytes[ANSWER_INLINE_BYTES];
 };
 

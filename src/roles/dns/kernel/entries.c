@@ -56,6 +56,42 @@ static enum answer_where where_fits(const struct zone_sections *s, size_t inline
 					       ANSWER_IN_USER_SPACE;
 }
 
+/* Copies the bytes without the one place where the name, or its end from a label on, stands in them; false: none, or several. */
+static bool name_leave_out(const struct zone_name *n, const struct zone_sections *s, struct answer_set *set, uint8_t *out, size_t max)
+{
+	for (size_t from = 0; n->key[from]; from += 1 + (size_t)n->key[from]) {
+		size_t len = n->key_len - from;
+		const uint8_t *end = s->bytes + s->len, *at = memmem(s->bytes, s->len, n->key + from, len);
+		if (!at)
+			continue;
+		if (at == s->bytes || s->len - len > max || memmem(at + len, (size_t)(end - at) - len, n->key + from, len))
+			return false;
+		set->insert_at = (uint8_t)(at - s->bytes);
+		set->insert_from = (uint8_t)from;
+		memcpy(mempcpy(out, s->bytes, set->insert_at), at + len, (size_t)(end - at) - len);
+		return true;
+	}
+	return false;
+}
+
+/* Puts what it can into the entry itself; returns how much of its bytes that takes. */
+static size_t set_make(const struct zone_name *n, const struct zone_sections *s, struct answer_set *set, uint8_t *out, size_t left)
+{
+	*set = (struct answer_set){
+		.type = s->type, .len = s->len, .where = (uint8_t)where_fits(s, left),
+		.answers = (uint8_t)s->answers, .authority = (uint8_t)s->authority, .additional = (uint8_t)s->additional,
+		.record = (uint8_t)(s->rotates && s->answers ? s->rotates / s->answers : 0),
+	};
+	if (set->where == ANSWER_INLINE) {
+		memcpy(out, s->bytes, s->len);
+		return s->len;
+	}
+	if (!is_elsewhere(set) || !name_leave_out(n, s, set, out, left))
+		return 0;
+	set->where = ANSWER_INLINE;
+	return s->len - (n->key_len - (size_t)set->insert_from);
+}
+
 /* The program copies words: every set begins at one's border. */
 static void entry_make(struct entries *m, const struct zone_name *n, struct answer_entry *ret)
 {
@@ -65,18 +101,10 @@ static void entry_make(struct entries *m, const struct zone_name *n, struct answ
 	m->next_id += ANSWER_SETS_MAX;
 	ret->user_space = n->kind != ZONE_NAME_SETS || n->n_sets > ANSWER_SETS_MAX;
 	for (size_t i = 0; !ret->user_space && i < n->n_sets; i++) {
-		const struct zone_sections *s = &n->sets[i];
-		enum answer_where where = where_fits(s, ANSWER_INLINE_BYTES - at);
-		ret->sets[ret->n_sets++] = (struct answer_set){
-			.type = s->type, .len = s->len, .where = (uint8_t)where, .at = (uint8_t)at,
-			.answers = (uint8_t)s->answers, .authority = (uint8_t)s->authority,
-			.additional = (uint8_t)s->additional,
-			.record = (uint8_t)(s->rotates && s->answers ? s->rotates / s->answers : 0),
-		};
-		if (where != ANSWER_INLINE)
-			continue;
-		memcpy(ret->bytes + at, s->bytes, s->len);
-		at = MIN((at + s->len + 7) & ~(size_t)7, (size_t)ANSWER_INLINE_BYTES);
+		struct answer_set *set = &ret->sets[ret->n_sets++];
+		size_t taken = set_make(n, &n->sets[i], set, ret->bytes + at, sizeof(ret->bytes) - at);
+		set->at = (uint8_t)at;
+		at = MIN((at + taken + 7) & ~(size_t)7, sizeof(ret->bytes));
 	}
 }
 

@@ -13,7 +13,8 @@
 /* What the empty tables take of the machine's memory: one part in so many. Each has 16 bytes for every entry it may get. */
 #define MEMORY_SHARE 3000
 #define BUCKET_BYTES 16
-#define LARGE_PART 8 /* of the names: headless Services with several endpoints */
+#define MEDIUM_PART 4 /* of the names: those with several SRV records */
+#define LARGE_PART 8  /* headless Services with several endpoints */
 
 /* libbpf explains a failure on standard error line by line; kept here, the last line goes into the error. */
 static char last_line[256];
@@ -39,7 +40,7 @@ static size_t names_max(void)
 	if (sysinfo(&info) == -1)
 		return n;
 	uint64_t bytes = (uint64_t)info.totalram * info.mem_unit / MEMORY_SHARE;
-	while (n < ANSWER_NAMES_MAX && (4 * n + 2 * n / LARGE_PART) * BUCKET_BYTES <= bytes) /* names, medium, large */
+	while (n < ANSWER_NAMES_MAX && 2 * (n + n / MEDIUM_PART + n / LARGE_PART) * BUCKET_BYTES <= bytes)
 		n *= 2;
 	return n;
 }
@@ -71,7 +72,7 @@ static int load(struct program *p, struct dns *s, struct err *e)
 {
 	p->names_max = names_max();
 	bpf_map__set_max_entries(s->maps.answer_names, (uint32_t)p->names_max);
-	bpf_map__set_max_entries(s->maps.answer_medium, (uint32_t)p->names_max);
+	bpf_map__set_max_entries(s->maps.answer_medium, (uint32_t)p->names_max / MEDIUM_PART);
 	bpf_map__set_max_entries(s->maps.answer_large, (uint32_t)p->names_max / LARGE_PART);
 	int rc = dns__load(s);
 	if (rc < 0)

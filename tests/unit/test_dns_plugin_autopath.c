@@ -7,7 +7,7 @@
 
 #include <unistd.h>
 
-extern const struct plugin plugin_autopath;
+extern const struct plugin plugin_autopath, plugin_dns64;
 
 /* The pod that asks. */
 bool cluster_pod_namespace(const struct cluster *c, const struct addr *a, char *out, size_t size)
@@ -54,7 +54,7 @@ static void fake_stop(struct plugin_instance *i, struct dns_shared *s)
 }
 
 static const struct plugin fake_kubernetes = { .name = "kubernetes", .parse = fake_parse, .start = fake_start, .stop = fake_stop };
-static const struct plugin *const plugins[] = { &plugin_autopath, &fake_kubernetes, NULL };
+static const struct plugin *const plugins[] = { &plugin_dns64, &plugin_autopath, &fake_kubernetes, NULL };
 static const char *const records[] = {
 	"web.shop.svc.cluster.local. 5 A 10.96.0.1",
 	"db.other.svc.cluster.local. 5 A 10.96.0.2",
@@ -111,6 +111,23 @@ static void with_the_pods_list(void **state)
 	kit_close(&k);
 }
 
+/* What dns64 asks on the way back is walked as well. */
+static void under_dns64(void **state)
+{
+	(void)state;
+	static const struct kit_row rows[] = {
+		{ "alias.example.com.shop.svc.cluster.local", DNS_AAAA,
+		  "NOERROR\nalias.example.com.shop.svc.cluster.local.\t60\tIN\tCNAME\talias.example.com.\n"
+		  "alias.example.com.\t60\tIN\tCNAME\twww.example.com.\nwww.example.com.\t60\tIN\tAAAA\t64:ff9b::5db8:d822\n"
+		  "www.example.com.\t60\tIN\tAAAA\t64:ff9b::5db8:d823\n", NULL },
+	};
+	struct kit k;
+
+	kit_open(&k, "dns64 {\n allow_ipv4\n}\nautopath @kubernetes\nkubernetes", plugins, records);
+	kit_rows(&k, rows, ARRAY_LEN(rows));
+	kit_close(&k);
+}
+
 static void with_a_files_list(void **state)
 {
 	(void)state;
@@ -157,6 +174,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(with_the_pods_list),
 		cmocka_unit_test(with_a_files_list),
+		cmocka_unit_test(under_dns64),
 		cmocka_unit_test(refuses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

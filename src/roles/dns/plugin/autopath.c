@@ -256,6 +256,15 @@ static void ask_next(struct walk *w)
 	give_up(w);
 }
 
+/* It is an element of a list that is being walked. */
+static bool is_walked(const struct request *r)
+{
+	for (const struct request *p = r->parent; p; p = p->parent)
+		if (p->block == r->block && p->at == r->at && p->scratch[r->at])
+			return true;
+	return false;
+}
+
 static enum plugin_verdict autopath_ask(struct request *r, struct plugin_instance *i)
 {
 	const struct autopath *a = i->settings;
@@ -263,7 +272,7 @@ static enum plugin_verdict autopath_ask(struct request *r, struct plugin_instanc
 	struct autopath_run *run = i->started;
 	size_t n = 0;
 
-	if (r->parent || !zone_set_match(&a->zones, &r->query.name))
+	if (is_walked(r) || !zone_set_match(&a->zones, &r->query.name))
 		return PLUGIN_NEXT;
 	if (a->kubernetes)
 		n = pod_search(r, run, search);

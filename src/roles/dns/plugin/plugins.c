@@ -1,9 +1,9 @@
-/* The plug-ins, in the order in which questions pass them: CoreDNS' plugin.cfg, with ours where they belong: cookies and limits before everything. */
+/* The plug-ins, in the order in which questions pass them: CoreDNS' plugin.cfg, with ours where they belong: limits and cookies before everything. */
 #include "roles/dns/plugin/plugin.h"
 
 #define PLUGINS(X) \
-	X(cookies) \
 	X(ratelimit) \
+	X(cookies) \
 	X(rrl) \
 	X(timeouts) \
 	X(multisocket) \

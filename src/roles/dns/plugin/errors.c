@@ -25,6 +25,7 @@ struct errors_state {
 	struct timer timer;
 	pthread_mutex_t lock;
 	bool awake;			/* the main thread looks every WRITE_MS */
+	bool called, ended;		/* on_wake is on its way; it frees what has ended meanwhile */
 	uint64_t *count;		/* of each pattern since its period began */
 	uint64_t *until_ms;		/* when that ends; main thread; 0: none is running */
 	uint64_t more;			/* lines that were not kept */
@@ -62,11 +63,25 @@ static void keep_line(struct errors_state *s, enum log_level level, const struct
 		 dns_name_text(&r->asked.name, name), dns_type_text(r->asked.type, type), r->failure);
 }
 
+static void state_free(struct errors_state *s)
+{
+	pthread_mutex_destroy(&s->lock);
+	free(s->count);
+	free(s->until_ms);
+	free(s);
+}
+
 static void on_wake(void *ctx)
 {
 	struct errors_state *s = ctx;
 
-	timer_start(s->loop, &s->timer, WRITE_MS);
+	pthread_mutex_lock(&s->lock);
+	s->called = false;
+	pthread_mutex_unlock(&s->lock);
+	if (s->ended)
+		state_free(s);
+	else
+		timer_start(s->loop, &s->timer, WRITE_MS);
 }
 
 static void failed(struct errors_state *s, const struct request *r)
@@ -80,6 +95,7 @@ static void failed(struct errors_state *s, const struct request *r)
 	pthread_mutex_lock(&s->lock);
 	wake = !s->awake;
 	s->awake = true;
+	s->called |= wake;
 	if (i < s->settings->n) {
 		const struct errors_pattern *p = &s->settings->patterns[i];
 		level = p->level;
@@ -195,10 +211,9 @@ static void stop(struct plugin_instance *i, struct dns_shared *shared)
 	timer_stop(&s->timer);
 	tell_lines(s);
 	tell_counts(s, true);
-	pthread_mutex_destroy(&s->lock);
-	free(s->count);
-	free(s->until_ms);
-	free(s);
+	s->ended = true;
+	if (!s->called)
+		state_free(s);
 }
 
 static bool touches(const struct plugin_instance *i, const struct dns_name *zone)

@@ -1,236 +1,14 @@
 /* Blocks and directives from words. Whatever is imported is read as if it stood in the import's place. */
 #include "roles/dns/config/corefile_int.h"
 
-#include <stdio.h>
-
-/* A growing list whose end lies in the arena. */
-struct pile {
-	char *at;
-	size_t n, cap, size;
-};
-
-/* A file or a snippet that is being read. */
-struct frame {
-	const struct token *at;
-	size_t n, pos;
-	const char *const *args;
-	size_t n_args;
-	unsigned line; /* of the import */
-};
-
-struct snippet {
-	const char *name;
-	const struct token *at;
-	size_t n;
-};
-
-struct parser {
-	struct arena *arena;
-	const char *name, *dir;
-	struct frame frames[COREFILE_IMPORT_DEPTH_MAX];
-	size_t depth;
-	struct token next; /* the word that is looked at */
-	bool more;	   /* there is one */
-	bool fresh;	   /* it begins a line */
-	bool moved;	   /* the file or snippet has changed since the last word */
-	struct token last; /* the word before it */
-	size_t words, imports;
-	uint64_t digest;
-	struct pile snippets, blocks;
-	struct token_list files;
-	struct token_list lexed[COREFILE_FILES_MAX + 1]; /* kept until the end: frames point into them */
-	size_t n_lexed;
-	struct err *e;
-};
-
-static void pile_push(struct pile *p, const void *item)
-{
-	if (p->n == p->cap) {
-		p->cap = p->cap ? 2 * p->cap : 8;
-		p->at = xrealloc(p->at, p->cap * p->size);
-	}
-	memcpy(p->at + p->n++ * p->size, item, p->size);
-}
-
-/* Its items in the arena, with a zeroed one behind them; NULL: no memory. Empties the pile. */
-static void *pile_take(struct pile *p, struct arena *a)
-{
-	void *out = arena_alloc(a, (p->n + 1) * p->size);
-
-	if (out && p->n)
-		memcpy(out, p->at, p->n * p->size);
-	free(p->at);
-	*p = (struct pile){ .size = p->size };
-	return out;
-}
-
 static struct corefile_line place(const struct token *t)
 {
 	return (struct corefile_line){ .file = t->file, .line = t->line };
 }
 
-#define REFUSE(p, t, ...) directive_error((p)->e, &(struct corefile_line){ .file = (t)->file, .line = (t)->line }, NULL, __VA_ARGS__)
-
-static int no_memory(struct parser *p)
-{
-	return REFUSE(p, &p->last, "more than %u bytes with all that is imported", COREFILE_MEMORY_BYTES_MAX);
-}
-
-/* ---- one word after the other ---- */
-
-/* Looks at the next word. */
-static int look(struct parser *p)
-{
-	size_t missing = SIZE_MAX;
-
-	while (p->depth && p->frames[p->depth - 1].pos == p->frames[p->depth - 1].n) {
-		p->depth--;
-		p->moved = true;
-	}
-	p->more = p->depth > 0;
-	if (!p->more)
-		return 0;
-	const struct frame *f = &p->frames[p->depth - 1];
-	p->next = f->at[f->pos];
-	p->fresh = p->moved || p->next.file != p->last.file || p->next.line > p->last.end_line;
-	if (f->args)
-		p->next.text = corefile_expand_args(p->arena, p->next.text, f->args, f->n_args, &missing);
-	if (!p->next.text && missing != SIZE_MAX)
-		return REFUSE(p, &p->next, "{args[%zu]}, but the import in line %u gives %zu", missing, f->line, f->n_args);
-	return p->next.text ? 0 : no_memory(p);
-}
-
-static int advance(struct parser *p)
-{
-	p->last = p->next;
-	p->moved = false;
-	p->frames[p->depth - 1].pos++;
-	if (++p->words > COREFILE_WORDS_MAX)
-		return REFUSE(p, &p->next, "more than %u words with all that is imported: does a snippet import itself?", COREFILE_WORDS_MAX);
-	return look(p);
-}
-
-static bool is(const struct parser *p, const char *word)
-{
-	return p->more && !p->next.quoted && strcmp(p->next.text, word) == 0;
-}
-
-static bool ends_line(const struct parser *p)
-{
-	return !p->more || p->fresh || is(p, "{") || is(p, "}");
-}
-
-/* The digest is FNV-1a over words and where lines begin. */
-static void digest(struct parser *p, const char *text)
-{
-	do
-		p->digest = (p->digest ^ (uint8_t)*text) * 0x100000001b3ULL;
-	while (*text++);
-}
-
-/* Takes the word, its variables replaced. */
-static const char *take_word(struct parser *p)
-{
-	const char *text = corefile_expand_env(p->arena, p->next.text);
-
-	if (!text) {
-		no_memory(p);
-		return NULL;
-	}
-	digest(p, p->fresh ? "\n" : " ");
-	digest(p, text);
-	return advance(p) < 0 ? NULL : text;
-}
-
-/* ---- import ---- */
-
-static const struct snippet *find_snippet(const struct parser *p, const char *name)
-{
-	const struct snippet *s = (const void *)p->snippets.at;
-
-	for (size_t i = 0; i < p->snippets.n; i++)
-		if (strcmp(s[i].name, name) == 0)
-			return &s[i];
-	return NULL;
-}
-
-/* Names are relative to the file that the import stands in. */
-static char *folder(const struct parser *p, const struct token *at)
-{
-	const char *slash = at->file == p->files.at[0].text ? NULL : strrchr(at->file, '/');
-
-	return slash ? xstrndup(at->file, (size_t)(slash - at->file)) : xstrdup(p->dir);
-}
-
-static int import_files(struct parser *p, const struct token *at, const char *pattern, struct frame *f)
-{
-	cleanup(freep) char *dir = folder(p, at);
-	struct corefile_line line = place(at);
-	struct token_list *out = &p->lexed[p->n_lexed];
-
-	if (!p->dir)
-		return REFUSE(p, at, "import: there is no snippet '%s' above, and files cannot be imported here", pattern);
-	if (p->n_lexed == COREFILE_FILES_MAX)
-		return REFUSE(p, at, "import: more than %u times files", COREFILE_FILES_MAX);
-	p->n_lexed++;
-	if (corefile_import_files(p->arena, &line, dir, pattern, out, &p->files, p->e) < 0)
-		return -1;
-	f->at = out->at;
-	f->n = out->n;
-	return 0;
-}
-
-static int push(struct parser *p, const struct token *at, const char *what, const struct frame *f)
-{
-	if (p->depth == COREFILE_IMPORT_DEPTH_MAX)
-		return REFUSE(p, at, "import: more than %u deep: '%s' seems to import itself", COREFILE_IMPORT_DEPTH_MAX, what);
-	p->frames[p->depth++] = *f;
-	p->moved = true;
-	return look(p);
-}
-
-/* `import NAME|FILE|PATTERN [ARGUMENT...]`, at the word import. */
-static int import(struct parser *p)
-{
-	struct token at = p->next;
-	struct pile args = { .size = sizeof(char *) };
-	struct frame f = { .line = at.line };
-
-	if (++p->imports > COREFILE_IMPORTS_MAX)
-		return REFUSE(p, &at, "more than %u imports: does one import itself?", COREFILE_IMPORTS_MAX);
-	if (advance(p) < 0)
-		return -1;
-	if (ends_line(p))
-		return REFUSE(p, &at, "import: of what? Give the name of a snippet, a file or a pattern of files");
-	const char *what = corefile_expand_env(p->arena, p->next.text);
-	if (!what)
-		return no_memory(p);
-	if (advance(p) < 0)
-		return -1;
-	for (; !ends_line(p); f.n_args++) {
-		const char *word = corefile_expand_env(p->arena, p->next.text);
-		pile_push(&args, &word);
-		if (!word || advance(p) < 0) {
-			free(args.at);
-			return word ? -1 : no_memory(p);
-		}
-	}
-	f.args = pile_take(&args, p->arena);
-	const struct snippet *s = find_snippet(p, what);
-	if (!f.args)
-		return no_memory(p);
-	if (!s && import_files(p, &at, what, &f) < 0)
-		return -1;
-	if (s) {
-		f.at = s->at;
-		f.n = s->n;
-	}
-	return push(p, &at, what, &f);
-}
-
 static bool at_import(const struct parser *p)
 {
-	return is(p, "import");
+	return corefile_is(p, "import");
 }
 
 /* ---- lines, directives, blocks ---- */
@@ -242,22 +20,22 @@ static int take_line(struct parser *p, struct corefile_line *ret)
 
 	*ret = place(&p->next);
 	do {
-		const char *word = words.n < COREFILE_LINE_WORDS_MAX ? take_word(p) : NULL;
+		const char *word = words.n < COREFILE_LINE_WORDS_MAX ? corefile_take_word(p) : NULL;
 		if (!word) {
-			int rc = words.n < COREFILE_LINE_WORDS_MAX ? -1 : REFUSE(p, &p->next, "more than %u words in a line", COREFILE_LINE_WORDS_MAX);
+			int rc = words.n < COREFILE_LINE_WORDS_MAX ? -1 : COREFILE_REFUSE(p, &p->next, "more than %u words in a line", COREFILE_LINE_WORDS_MAX);
 			free(words.at);
 			return rc;
 		}
 		pile_push(&words, &word);
-	} while (!ends_line(p));
+	} while (!corefile_ends_line(p));
 	ret->n = words.n;
 	ret->words = pile_take(&words, p->arena);
-	return ret->words ? 0 : no_memory(p);
+	return ret->words ? 0 : corefile_no_memory(p);
 }
 
 static int unclosed(struct parser *p, const struct token *open)
 {
-	return REFUSE(p, open, "this { is not closed");
+	return COREFILE_REFUSE(p, open, "this { is not closed");
 }
 
 /* The lines between braces, which are taken too. A brace within is a line of its own. */
@@ -266,20 +44,20 @@ static int take_body(struct parser *p, struct pile *lines)
 	struct token open = p->next;
 	struct corefile_line line;
 
-	digest(p, "{");
-	if (advance(p) < 0)
+	corefile_digest(p, "{");
+	if (corefile_advance(p) < 0)
 		return -1;
 	for (size_t nested = 0; p->more; pile_push(lines, &line)) {
 		while (at_import(p))
-			if (import(p) < 0)
+			if (corefile_import(p) < 0)
 				return -1;
 		if (!p->more)
 			break;
-		if (is(p, "}") && nested-- == 0) {
-			digest(p, "}");
-			return advance(p);
+		if (corefile_is(p, "}") && nested-- == 0) {
+			corefile_digest(p, "}");
+			return corefile_advance(p);
 		}
-		nested += is(p, "{");
+		nested += corefile_is(p, "{");
 		if (take_line(p, &line) < 0)
 			return -1;
 	}
@@ -291,18 +69,18 @@ static int take_directive(struct parser *p, struct directive *ret)
 	struct pile lines = { .size = sizeof(struct corefile_line) };
 
 	*ret = (struct directive){ 0 };
-	if (is(p, "{"))
-		return REFUSE(p, &p->next, "a { that follows no directive");
+	if (corefile_is(p, "{"))
+		return COREFILE_REFUSE(p, &p->next, "a { that follows no directive");
 	if (take_line(p, &ret->head) < 0)
 		return -1;
-	if (!is(p, "{"))
+	if (!corefile_is(p, "{"))
 		return 0;
 	int rc = take_body(p, &lines);
 	ret->n_body = lines.n;
 	ret->body = pile_take(&lines, p->arena);
-	if (rc == 0 && !ends_line(p))
-		return REFUSE(p, &p->next, "'%s' behind a }: begin a new line", p->next.text);
-	return rc < 0 || ret->body ? rc : no_memory(p);
+	if (rc == 0 && !corefile_ends_line(p))
+		return COREFILE_REFUSE(p, &p->next, "'%s' behind a }: begin a new line", p->next.text);
+	return rc < 0 || ret->body ? rc : corefile_no_memory(p);
 }
 
 /* Up to the block's closing brace, or without braces up to the end. */
@@ -312,12 +90,12 @@ static int take_directives(struct parser *p, const struct token *open, struct pi
 
 	for (;;) {
 		while (at_import(p))
-			if (import(p) < 0)
+			if (corefile_import(p) < 0)
 				return -1;
 		if (!p->more)
 			return open ? unclosed(p, open) : 0;
-		if (is(p, "}"))
-			return open ? advance(p) : REFUSE(p, &p->next, "a } that closes nothing");
+		if (corefile_is(p, "}"))
+			return open ? corefile_advance(p) : COREFILE_REFUSE(p, &p->next, "a } that closes nothing");
 		if (take_directive(p, &d) < 0)
 			return -1;
 		pile_push(directives, &d);
@@ -328,20 +106,20 @@ static int take_block(struct parser *p, const struct corefile_line *keys)
 {
 	struct pile directives = { .size = sizeof(struct directive) };
 	struct corefile_block b = { .keys = *keys };
-	bool braces = is(p, "{");
+	bool braces = corefile_is(p, "{");
 	struct token open = p->next;
 
 	if (p->blocks.n == COREFILE_BLOCKS_MAX)
 		return directive_error(p->e, keys, NULL, "more than %u server blocks", COREFILE_BLOCKS_MAX);
-	digest(p, "{");
-	int rc = braces ? advance(p) : 0;
+	corefile_digest(p, "{");
+	int rc = braces ? corefile_advance(p) : 0;
 	if (rc == 0)
 		rc = take_directives(p, braces ? &open : NULL, &directives);
-	digest(p, "}");
+	corefile_digest(p, "}");
 	b.n = directives.n;
 	b.directives = pile_take(&directives, p->arena);
 	pile_push(&p->blocks, &b);
-	return rc < 0 || b.directives ? rc : no_memory(p);
+	return rc < 0 || b.directives ? rc : corefile_no_memory(p);
 }
 
 /* `(name) { words }`: kept as they are, to be read where they are imported. */
@@ -354,33 +132,33 @@ static int take_snippet(struct parser *p, const struct corefile_line *key)
 	int rc = 0;
 
 	if (!s.name)
-		return no_memory(p);
-	if (!is(p, "{"))
+		return corefile_no_memory(p);
+	if (!corefile_is(p, "{"))
 		return directive_error(p->e, key, NULL, "the snippet (%s) needs { and }", s.name);
-	if (find_snippet(p, s.name))
+	if (corefile_find_snippet(p, s.name))
 		return directive_error(p->e, key, NULL, "there is a snippet (%s) already", s.name);
-	for (rc = advance(p); rc == 0 && p->more && !(depth == 0 && is(p, "}")); rc = advance(p)) {
-		depth += is(p, "{");
-		depth -= is(p, "}");
+	for (rc = corefile_advance(p); rc == 0 && p->more && !(depth == 0 && corefile_is(p, "}")); rc = corefile_advance(p)) {
+		depth += corefile_is(p, "{");
+		depth -= corefile_is(p, "}");
 		pile_push(&tokens, &p->next);
 	}
 	if (rc == 0)
-		rc = p->more ? advance(p) : unclosed(p, &open);
+		rc = p->more ? corefile_advance(p) : unclosed(p, &open);
 	s.n = tokens.n;
 	s.at = pile_take(&tokens, p->arena);
 	pile_push(&p->snippets, &s);
-	return rc < 0 || s.at ? rc : no_memory(p);
+	return rc < 0 || s.at ? rc : corefile_no_memory(p);
 }
 
 /* One key, without its comma. An empty one ("", an unset variable) counts for nothing. */
 static int take_key(struct parser *p, struct pile *keys, bool *ret_comma)
 {
 	struct token at = p->next;
-	const char *word = take_word(p);
+	const char *word = corefile_take_word(p);
 	size_t len = word ? strlen(word) : 0;
 
 	if (len > 1 && word[len - 1] == '{' && !at.quoted)
-		return REFUSE(p, &at, "'%s': write a space before the {", word);
+		return COREFILE_REFUSE(p, &at, "'%s': write a space before the {", word);
 	*ret_comma = len && word[len - 1] == ',';
 	if (len > *ret_comma) {
 		word = arena_strndup(p->arena, word, len - *ret_comma);
@@ -398,17 +176,17 @@ static int take_keys(struct parser *p, struct corefile_line *ret)
 
 	*ret = place(&p->next);
 	do {
-		if (!p->more || is(p, "{") || is(p, "}"))
-			rc = REFUSE(p, p->more ? &p->next : &p->last, "%s", comma ? "a comma, but no further name" : is(p, "}") ?
+		if (!p->more || corefile_is(p, "{") || corefile_is(p, "}"))
+			rc = COREFILE_REFUSE(p, p->more ? &p->next : &p->last, "%s", comma ? "a comma, but no further name" : corefile_is(p, "}") ?
 				    "a } that closes nothing" : "a block begins with the names it serves: \".\" for all");
 		else if (keys.n == COREFILE_LINE_WORDS_MAX)
-			rc = REFUSE(p, &p->next, "more than %u names for a block", COREFILE_LINE_WORDS_MAX);
+			rc = COREFILE_REFUSE(p, &p->next, "more than %u names for a block", COREFILE_LINE_WORDS_MAX);
 		else
 			rc = take_key(p, &keys, &comma);
-	} while (rc == 0 && (comma || !ends_line(p)));
+	} while (rc == 0 && (comma || !corefile_ends_line(p)));
 	ret->n = keys.n;
 	ret->words = pile_take(&keys, p->arena);
-	return rc < 0 || ret->words ? rc : no_memory(p);
+	return rc < 0 || ret->words ? rc : corefile_no_memory(p);
 }
 
 static bool is_snippet(const struct corefile_line *keys)
@@ -420,11 +198,11 @@ static int parse_all(struct parser *p)
 {
 	struct corefile_line keys;
 
-	if (look(p) < 0)
+	if (corefile_look(p) < 0)
 		return -1;
 	while (p->more) {
 		if (at_import(p)) {
-			if (import(p) < 0)
+			if (corefile_import(p) < 0)
 				return -1;
 			continue;
 		}
@@ -453,7 +231,7 @@ static int finish(struct parser *p, struct corefile *c)
 	c->n_blocks = p->blocks.n;
 	c->blocks = pile_take(&p->blocks, p->arena);
 	c->digest = p->digest;
-	return c->files && c->blocks ? 0 : no_memory(p);
+	return c->files && c->blocks ? 0 : corefile_no_memory(p);
 }
 
 static int parse(struct parser *p, struct str text, struct corefile *c)
@@ -463,10 +241,10 @@ static int parse(struct parser *p, struct str text, struct corefile *c)
 
 	p->last = (struct token){ .file = name.text, .line = 1 };
 	if (text.len > COREFILE_BYTES_MAX)
-		return REFUSE(p, &p->last, "larger than %u bytes", COREFILE_BYTES_MAX);
+		return COREFILE_REFUSE(p, &p->last, "larger than %u bytes", COREFILE_BYTES_MAX);
 	token_list_add(&p->files, &name);
 	if (corefile_lex(p->arena, text, name.text, out, p->e) < 0 ||
-	    push(p, &p->last, p->name, &(struct frame){ .at = out->at, .n = out->n }) < 0)
+	    corefile_push(p, &p->last, p->name, &(struct frame){ .at = out->at, .n = out->n }) < 0)
 		return -1;
 	return parse_all(p) < 0 ? -1 : finish(p, c);
 }

@@ -143,6 +143,7 @@ kill -CONT "$PID_central"
 
 # Asked every 50 ms while things happen: only addresses may be seen, and no error.
 start pod2 "$T/loop" unshare -m sh -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$T/resolv.conf" "${RESOLVE:-$BUILD/netns/resolve}" who.example loop
+LOOP=$STARTED
 wait_line "$T/loop" '^10.0.0.1$'
 tell USR2 silent
 wait_line "$T/loop" '^10.0.0.3$'
@@ -193,6 +194,7 @@ expect "beside the data plane: killed" 10.0.0.3 "$(dig_at pod1 @$VIP)"
 nothing_left || bad "the address" "$(address)"
 
 # The role itself, from manifests: it answers, ends, is killed, and comes again.
+kill "$LOOP"
 kill "$PID_local"; gone "$PID_local"
 chmod -R a+rX "$T"
 NAME=who.default.svc.cluster.local
@@ -226,6 +228,16 @@ expect "the role: UDP" 10.0.0.1 "$(asked pod1 @$VIP)"
 expect "the role: TCP" 10.0.0.1 "$(asked pod1 +tcp @$VIP)"
 expect "the role: from the host" 10.0.0.1 "$(asked host @$VIP)"
 expect "the role: its process is nobody special" 'Uid: [1-9][0-9]* .*' "$(grep Uid: /proc/$ROLE/status | tr -s '\t' ' ')"
+if grep -q 'kernel answers no questions' "$T/role.log"; then
+	echo "skip kernel answers: $(grep -o 'kernel answers no.*' "$T/role.log")"
+else
+	for i in $(seq 50); do # its programs come to the pods' interfaces a moment later
+		asked pod1 +nocookie @$VIP > "$T/asked"
+		answered=$(in_ns host curl -s http://127.0.0.1:9153/metrics | sed -n 's/^portico_dns_kernel_answers_total{result="answered"} //p')
+		[ "${answered:-0}" = 0 ] || break
+	done
+	expect "the role: the kernel answers what sockets of pods are led to" '10.0.0.1 [1-9][0-9]*' "$(cat "$T/asked") $answered"
+fi
 kill -STOP "$PID_central"
 expect "the role: the central instance stands still" 10.0.0.1 "$(asked pod1 @$VIP)"
 kill -CONT "$PID_central"

@@ -1,9 +1,9 @@
 #include "roles/dns/zone/cluster.h"
 
+#include "base/memory.h"
 #include "kube/client/informer.h"
 #include "roles/dns/zone/pods.h"
 
-#include <malloc.h>
 #include <netinet/in.h>
 
 static const struct kube_gvr services_gvr = { "", "v1", "services" }, namespaces_gvr = { "", "v1", "namespaces" },
@@ -126,7 +126,7 @@ static void source_listed(void *ctx)
 	if (zone_synced(s->zone) || !listed(s->services) || !listed(s->slices) || !listed(s->namespaces) || !listed(s->pods))
 		return;
 	zone_set_synced(s->zone);
-	malloc_trim(0); /* the lists' pages were many times what stays */
+	memory_settle(); /* the lists' pages were many times what stays */
 	look_if_synced(s->cluster);
 }
 

@@ -43,10 +43,26 @@ static void query_free(struct query *q)
 	n_queries--;
 }
 
+/* Resolvers go on to the next name, but what they tell in the end is a failure, not that there is no such name. */
+static const char *failed_name(const struct query *q)
+{
+	const json_t *n;
+	size_t i;
+
+	json_array_foreach(q->names, i, n) {
+		const char *rcode = jx_str_or(n, "rcode", "none");
+		if (!c_eq(rcode, "NOERROR") && !c_eq(rcode, "NXDOMAIN"))
+			return jx_str_or(n, "name", "");
+	}
+	return NULL;
+}
+
 static void add_hints(struct query *q)
 {
+	const char *failed = q->found == q->plan.n ? failed_name(q) : NULL;
+	char *hint = failed ? xasprintf("'%s' could not be answered: programs see a failure, and may try again", failed) :
+			      search_hint(&q->plan, q->found);
 	json_t *hints = json_array();
-	char *hint = search_hint(&q->plan, q->found);
 
 	if (hint)
 		json_array_append_new(hints, json_string(hint));

@@ -82,7 +82,7 @@ static void print_name(const json_t *n, size_t number)
 		put(NULL, "   block     %s %s", jx_str_or(n, "server", ""), jx_str_or(n, "zone", ""));
 	json_array_foreach(jx_at(n, "notes"), i, v)
 		put(DIM, "   %s %s", i ? "         " : "steps    ", json_string_value(v));
-	if (!source[0])
+	if (!source[0] || c_eq(source, "none"))
 		put(outcome_colour(n), "   answer    %s", jx_str_or(n, "rcode", "none"));
 	else
 		put(outcome_colour(n), "   answer    %s%s from %s%s%s, %.2f ms", jx_str_or(n, "rcode", "none"),

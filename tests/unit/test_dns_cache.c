@@ -292,6 +292,9 @@ static void test_one_worker_asks(void **state)
 	assert_true(answer_cache_claim(c, &q, 0, 1000));
 	assert_true(answer_cache_claim(c, &q, 0, 1001)); /* the same one may */
 	assert_false(answer_cache_claim(c, &q, 1, 1002));
+	assert_true(answer_cache_is_claimed(c, &q, 1, 1002));
+	assert_false(answer_cache_is_claimed(c, &q, 0, 1002));
+	assert_false(answer_cache_is_claimed(c, &other, 1, 1002));
 	assert_true(answer_cache_claim(c, &other, 1, 1002));
 	answer_cache_release(c, &q);
 	assert_true(answer_cache_claim(c, &q, 1, 1003));

@@ -285,12 +285,14 @@ static enum plugin_verdict verify(struct request *r, struct plugin_instance *i, 
 
 /* ---- what another worker is asking for already ---- */
 
-#define FOLLOW_MS 3 /* how often it is looked whether the answer has come */
+#define FOLLOW_MS 3	   /* how often it is looked whether the answer has come */
+#define FOLLOW_MAX_MS 300 /* then this worker asks as well */
 
 struct follow {
 	struct request *r;
 	struct plugin_instance *i;
 	struct timer timer;
+	uint64_t end_ms;
 };
 
 static void follow_free(void *scratch)
@@ -315,10 +317,10 @@ static void on_follow(struct timer *t)
 		request_note(r, "cache: another worker had asked");
 		request_set_answer(r, out, found.len, FROM_CACHE);
 		request_resume(r, PLUGIN_ANSWERED);
-	} else if (answer_cache_claim(run->cache, &r->query, r->worker->number, now_of(r))) {
-		request_resume(r, PLUGIN_NEXT);
-	} else {
+	} else if (now_of(r) < f->end_ms && answer_cache_is_claimed(run->cache, &r->query, r->worker->number, now_of(r))) {
 		timer_start(r->worker->loop, t, FOLLOW_MS);
+	} else { /* without a claim: nobody shall wait for those that waited */
+		request_resume(r, PLUGIN_NEXT);
 	}
 }
 
@@ -326,7 +328,7 @@ static enum plugin_verdict follow(struct request *r, struct plugin_instance *i)
 {
 	struct follow *f = xcalloc(1, sizeof(*f));
 
-	*f = (struct follow){ r, i, { .fire = on_follow, .ctx = f } };
+	*f = (struct follow){ r, i, { .fire = on_follow, .ctx = f }, now_of(r) + FOLLOW_MAX_MS };
 	r->scratch[r->at] = f;
 	request_on_end(r, r->at, follow_free);
 	timer_start(r->worker->loop, &f->timer, FOLLOW_MS);
@@ -341,6 +343,14 @@ static bool is_for_us(const struct request *r, const struct plugin_instance *i)
 
 	return !r->no_cache && r->query.class == DNS_CLASS_IN && r->query.type != DNS_AXFR && r->query.type != DNS_IXFR &&
 	       zone_set_match(&c->zones, &r->query.name);
+}
+
+/* Another worker's answer would be found here. */
+static bool is_shared(const struct request *r, const struct plugin_instance *i)
+{
+	const struct cache_settings *c = i->settings;
+
+	return r->worker->shared->n_workers > 1 && !zone_set_match(&c->except[ANSWER_SUCCESS], &r->query.name);
 }
 
 static enum plugin_verdict give(struct request *r, struct plugin_instance *i, const uint8_t *bytes, const struct answer_found *found)
@@ -377,7 +387,7 @@ static enum plugin_verdict cache_ask(struct request *r, struct plugin_instance *
 		return give(r, i, out, &found);
 	count(run->m.misses, r->worker, 1);
 	request_note(r, "cache: nothing kept");
-	if (r->worker->shared->n_workers > 1 && !answer_cache_claim(run->cache, &r->query, r->worker->number, now_of(r)))
+	if (is_shared(r, i) && !answer_cache_claim(run->cache, &r->query, r->worker->number, now_of(r)))
 		return follow(r, i);
 	return PLUGIN_NEXT;
 }
@@ -386,7 +396,7 @@ static enum plugin_verdict cache_answer(struct request *r, struct plugin_instanc
 {
 	struct cache_run *run = i->started;
 
-	if (is_for_us(r, i) && !keep(r, i) && r->worker->shared->n_workers > 1)
+	if (is_for_us(r, i) && !keep(r, i) && is_shared(r, i))
 		answer_cache_release(run->cache, &r->query);
 	return PLUGIN_NEXT;
 }

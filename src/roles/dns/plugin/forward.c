@@ -59,8 +59,10 @@ static void probe_on_worker(void *arg)
 	struct forward *f = j->i->settings;
 	struct forwarder_worker **part = worker_part(j->i, j->worker);
 
-	for (size_t k = 0; k < f->n; k++)
+	for (size_t k = 0; k < f->n; k++) {
+		__atomic_store_n(&f->rules[k].forwarder->probing, !j->last, __ATOMIC_RELAXED);
 		forwarder_probe(part[k], j->last ? NULL : probe_zone(j->i, &f->rules[k]));
+	}
 	dns_config_unref(j->i->block->config);
 	free(j);
 }

@@ -300,27 +300,52 @@ void answer_cache_get(struct answer_cache *c, const struct dns_query *q, uint64_
 
 /* ---- claims: of 64 random bits, so that no names need be compared ---- */
 
+static struct claim *claim_find(struct shard *s, uint64_t hash, uint64_t now)
+{
+	for (size_t i = 0; i < ANSWER_CACHE_CLAIMS; i++)
+		if (s->claims[i].hash == hash && now < s->claims[i].until_ms)
+			return &s->claims[i];
+	return NULL;
+}
+
+static struct claim *claim_unused(struct shard *s, uint64_t now)
+{
+	for (size_t i = 0; i < ANSWER_CACHE_CLAIMS; i++)
+		if (now >= s->claims[i].until_ms)
+			return &s->claims[i];
+	return NULL;
+}
+
 bool answer_cache_claim(struct answer_cache *c, const struct dns_query *q, unsigned owner, uint64_t now_ms)
 {
-	struct claim *unused = NULL;
-	bool mine = true, found = false;
+	struct claim *cl, *unused;
 	struct shard *s;
 	struct key k;
 
 	key_make(&k, q);
 	s = shard_of(c, &k);
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < ANSWER_CACHE_CLAIMS && !found; i++) {
-		struct claim *cl = &s->claims[i];
-		if (now_ms >= cl->until_ms)
-			unused = cl;
-		else if ((found = cl->hash == k.hash))
-			mine = cl->owner == owner;
-	}
-	if (!found && unused)
+	cl = claim_find(s, k.hash, now_ms);
+	bool mine = !cl || cl->owner == owner;
+	if (!cl && (unused = claim_unused(s, now_ms)))
 		*unused = (struct claim){ k.hash, now_ms + ANSWER_CACHE_CLAIM_MS, owner };
 	pthread_mutex_unlock(&s->lock);
 	return mine;
+}
+
+bool answer_cache_is_claimed(struct answer_cache *c, const struct dns_query *q, unsigned owner, uint64_t now_ms)
+{
+	struct claim *cl;
+	struct shard *s;
+	struct key k;
+
+	key_make(&k, q);
+	s = shard_of(c, &k);
+	pthread_mutex_lock(&s->lock);
+	cl = claim_find(s, k.hash, now_ms);
+	bool others = cl && cl->owner != owner;
+	pthread_mutex_unlock(&s->lock);
+	return others;
 }
 
 static void release(struct shard *s, uint64_t hash)

@@ -65,6 +65,7 @@ void answer_cache_put(struct answer_cache *c, const struct dns_query *q, const s
 #define ANSWER_CACHE_CLAIM_MS 1000
 #define ANSWER_CACHE_CLAIMS 16 /* of a shard; more are asked for by everybody */
 bool answer_cache_claim(struct answer_cache *c, const struct dns_query *q, unsigned owner, uint64_t now_ms) must_check;
+bool answer_cache_is_claimed(struct answer_cache *c, const struct dns_query *q, unsigned owner, uint64_t now_ms); /* by another one */
 void answer_cache_release(struct answer_cache *c, const struct dns_query *q);
 /* A refresh failed: no other for that long. */
 void answer_cache_refresh_failed(struct answer_cache *c, const struct dns_query *q, uint64_t now_ms, uint64_t recheck_ms);

@@ -163,8 +163,10 @@ void forwarder_metrics(struct forwarder *f, struct dns_metrics *m)
 
 const char *forwarder_probe_seen(struct forwarder *f, const struct dns_name *name, bool *ret_is_probe)
 {
-	struct upstream *u = upstream_of_probe(__atomic_load_n(&f->set, __ATOMIC_ACQUIRE), name);
+	struct upstream *u = NULL;
 
+	if (__atomic_load_n(&f->probing, __ATOMIC_RELAXED))
+		u = upstream_of_probe(__atomic_load_n(&f->set, __ATOMIC_ACQUIRE), name);
 	*ret_is_probe = u != NULL;
 	return u && !__atomic_exchange_n(&u->looping, true, __ATOMIC_RELAXED) ? u->text : NULL;
 }

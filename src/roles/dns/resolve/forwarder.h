@@ -40,6 +40,7 @@ struct forwarder {
 	struct forwarder_file *files;
 	size_t n_files;
 	uint64_t concurrent;	  /* atomic */
+	bool probing;		  /* atomic: questions that look for loops are out; later nobody may end an upstream with one */
 	struct metric *m_rejects, *m_broken; /* NULL without metrics */
 };
 

@@ -425,6 +425,37 @@ static void test_equal_questions_are_asked_once(void **state)
 	end();
 }
 
+static void test_policies(void **state)
+{
+	(void)state;
+	begin(&(struct liar){ .udp_lie = LIE_NOT }, &(struct liar){ .udp_lie = LIE_NOT });
+	for (int i = 0; i < 20; i++)
+		ask("example.com");
+	assert_int_equal(a.asked, 20);
+	f->o.policy = FORWARD_ROUND_ROBIN;
+	for (int i = 0; i < 20; i++)
+		ask("example.com");
+	assert_int_equal(a.asked, 30);
+	f->o.policy = FORWARD_RANDOM;
+	for (int i = 0; i < 40; i++)
+		ask("example.com");
+	assert_true(a.asked > 33 && a.asked < 67); /* once in ten million times it is not */
+	assert_int_equal(a.asked + b.asked, 80);
+	end();
+}
+
+static void test_tries_are_limited(void **state)
+{
+	(void)state;
+	begin(&(struct liar){ .udp_lie = LIE_SILENT }, &(struct liar){ .udp_lie = LIE_SILENT });
+	f->o.max_tries = 2;
+	f->o.health.max_fails = 0;
+	assert_string_equal(ask("example.com"), "nobody");
+	assert_int_equal(a.asked, 1);
+	assert_int_equal(b.asked, 1);
+	end();
+}
+
 static void test_max_concurrent(void **state)
 {
 	struct dns_query q = question("example.com", DNS_A);
@@ -668,6 +699,8 @@ int main(void)
 		cmocka_unit_test(test_nobody_listens),
 		cmocka_unit_test(test_down_and_up_again),
 		cmocka_unit_test(test_equal_questions_are_asked_once),
+		cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_tries_are_limited),
 		cmocka_unit_test(test_max_concurrent),
 		cmocka_unit_test(test_what_is_believed),
 		cmocka_unit_test(test_tls),

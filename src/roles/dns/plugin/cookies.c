@@ -145,7 +145,7 @@ static enum plugin_verdict cookies_guard(struct plugin_instance *i, struct dns_w
 static const struct plugin_property properties[] = {
 	{ "require", "", "over UDP only questions with a good cookie are answered: others get BADCOOKIE and a cookie, or are sent to TCP" },
 	{ "secrets", "FILE", "replicas that share clients need the same: a secret of 32 hexadecimal digits a line, the first in use, up to "
-			     "three old ones; without it the process makes one up" },
+			     "three old ones, read when the Corefile is; without it the process makes one up" },
 	{ NULL },
 };
 const struct plugin plugin_cookies = {

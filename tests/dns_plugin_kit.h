@@ -31,6 +31,7 @@ struct kit {
 	const char *const *records; /* what the last plug-in knows, in dns_text's format; NULL-terminated */
 	bool slow;		    /* it answers later */
 	bool dumb;		    /* it says SERVFAIL */
+	const char *fails;	    /* SERVFAIL for this name */
 	struct buf asked;	    /* "name. TYPE\n" for each question that came to it */
 	struct buf answer;	    /* of the last kit_ask; "" when there was none */
 	struct dns_client client;
@@ -74,7 +75,8 @@ static inline void kit_answer(const struct kit *k, struct request *r)
 	bool exists = false;
 	struct err e;
 
-	if (k->dumb) {
+	char name[DNS_NAME_TEXT_BYTES];
+	if (k->dumb || (k->fails && strcmp(k->fails, dns_name_text(&r->query.name, name)) == 0)) {
 		request_set_rcode(r, DNS_SERVFAIL, FROM_UPSTREAM);
 		return;
 	}

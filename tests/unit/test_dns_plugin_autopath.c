@@ -105,8 +105,11 @@ static void with_the_pods_list(void **state)
 	assert_string_equal(k.asked.ptr, "www.example.com.shop.svc.cluster.local. A\n");
 	assert_int_equal(metric_value(dns_metric(k.shared.metrics, "coredns_autopath_success_total", METRIC_COUNTER, "",
 						 "server=\"dns://:53\"")), 10);
-	k.dumb = true;
+	/* One element that fails does not end the walk. */
 	kit_client(&k, "192.0.2.1", DNS_UDP);
+	k.fails = "db.other.shop.svc.cluster.local.";
+	assert_string_equal(kit_ask(&k, "db.other.shop.svc.cluster.local", DNS_A), rows[1].answer);
+	k.dumb = true;
 	assert_string_equal(kit_ask(&k, "www.example.com.shop.svc.cluster.local", DNS_A), "SERVFAIL\n");
 	kit_close(&k);
 }

@@ -95,6 +95,7 @@ static void refuses(void **state)
 		{ "x TYPE65280 \\# 1 0g", "hexadecimal" },
 		{ "x TYPE65280 \\# 1 000", "odd number" },
 		{ "x HTTPS 1 . port=1 alpn=h2", "order" },
+		{ "x HTTPS 1 . port=1 port=2", "each once" },
 		{ "x HTTPS 1 . what=1", "no parameter" },
 		{ "x HTTPS 1 . no-default-alpn=1", "takes no value" },
 		{ "x HTTPS 1 . ipv4hint=", "needs a value" },

@@ -203,6 +203,8 @@ def users():
     hashes = {"apr1": apr1, "sha": sha, "crypt-sha512": crypt.crypt("secret", crypt.mksalt(crypt.METHOD_SHA512)),
               "bcrypt": crypt.crypt("secret", crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))}
     return "".join(secret(f"users-{kind}", auth=f"jane:{value}\n") for kind, value in hashes.items()) + \
+        secret("users-digest", auth=f"jane:a realm:{hashlib.md5(b'jane:a realm:secret').hexdigest()}\n"
+               f"joe:a realm:{hashlib.sha256(b'joe:a realm:secret').hexdigest()}\n") + \
         secret("users-map", jane=apr1) + secret("users", ns="other", auth=f"jane:{apr1}\n")
 
 
@@ -554,6 +556,37 @@ def websockets(s):
 
 
 @special
+def digest(s):
+    """curl knows MD5 everywhere, SHA-256 where OpenSSL does it; the upstream hears nothing of it."""
+    def get(user, *words):
+        head, rest = s.curl("--digest", "-u", user, "-H", "Host: auth-digest.test", *words, f"http://127.0.0.1:{s.proxy.http}/p?q=1,2")
+        return head, rest.decode().lower()  # of the refusal; the answer to the second request
+    head, _ = s.curl("-H", "Host: auth-digest.test", f"http://127.0.0.1:{s.proxy.http}/")
+    offers = re.findall(r'(?m)^www-authenticate: digest realm="a realm", qop="auth", algorithm=([\w-]+), nonce="[0-9a-f]{48}"\r?$', head)
+    check("digest: SHA-256 is offered before MD5", " 401 " in head and offers == ["sha-256", "md5"], head)
+    head, body = get("joe:secret")
+    check("digest: SHA-256", " 401 " in head and " 200 ok" in body and '"authorization"' not in body, (head, body))
+    check("digest: a wrong password", " 200 ok" not in get("joe:wrong")[1])
+    check("digest: a body is sent with it", " 200 ok" in get("joe:secret", "-d", "x" * 1000)[1])
+
+    def answer(user, password, uri, nonce, algorithm="MD5", nc="00000001"):
+        md5 = lambda text: hashlib.md5(text.encode()).hexdigest()
+        response = md5(f"{md5(f'{user}:a realm:{password}')}:{nonce}:{nc}:abc:auth:{md5(f'GET:{uri}')}")
+        return s.ask("/p", "auth-digest.test", headers=[("Authorization", f'Digest username="{user}", realm="a realm", nonce="{nonce}", '
+                     f'uri="{uri}", qop=auth, nc={nc}, cnonce="abc", response="{response}", algorithm={algorithm}')])
+
+    def nonce_of(a):
+        return re.search(r'nonce="(\w+)"', dict(a.headers)["WWW-Authenticate"])[1]
+    nonce = nonce_of(s.ask("/p", "auth-digest.test"))
+    check("digest: MD5", answer("jane", "secret", "/p", nonce).status == 200)
+    check("digest: MD5, a wrong password", answer("jane", "wrong", "/p", nonce).status == 401)
+    check("digest: another URI than the request's", answer("jane", "secret", "/q", nonce).status == 401)
+    old = answer("jane", "secret", "/p", "0" * 48)
+    check("digest: an old nonce is stale", old.status == 401 and any("stale=true" in v for _, v in old.headers), old)
+    check("digest: a wrong password is not stale", not any("stale" in v for _, v in answer("jane", "no", "/p", "0" * 48).headers))
+
+
+@special
 def layer_4(s):
     with socket.create_connection(("127.0.0.1", s.tcp), timeout=5) as sock:
         sock.sendall(b"ping")
@@ -768,9 +801,9 @@ def checking(s):
     report = json.loads(text) if text[:1] in "[{" else {}
     by_name = {i.get("name"): i for i in report.get("ingresses", [])}
     verdicts = {name: by_name.get(f"{name}", by_name.get(f"default/{name}", {})).get("verdict") for name in
-                ("plain", "ignored", "whitelist-bad", "auth-digest", "no-service", "tls-missing")}
+                ("plain", "ignored", "whitelist-bad", "auth-secret-missing", "no-service", "tls-missing")}
     check("portico ingress check", status == 2 and verdicts == {
-        "plain": "works", "ignored": "ignored", "whitelist-bad": "wrong", "auth-digest": "wrong", "no-service": "wrong",
+        "plain": "works", "ignored": "ignored", "whitelist-bad": "wrong", "auth-secret-missing": "wrong", "no-service": "wrong",
         "tls-missing": "wrong"}, (status, verdicts, text[:600]))
     clean = f"{s.work}/clean.yaml"
     with open(clean, "w") as f:

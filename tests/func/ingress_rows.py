@@ -693,8 +693,9 @@ row("auth-secret-elsewhere", """
 """, "GET /\n= 503")
 row("auth-digest", """
     nginx.ingress.kubernetes.io/auth-type: digest
-    nginx.ingress.kubernetes.io/auth-secret: users-apr1
-""", "GET /\n= 503")
+    nginx.ingress.kubernetes.io/auth-secret: users-digest
+    nginx.ingress.kubernetes.io/auth-realm: a realm
+""", "GET /\n= 401\n= body ~ 401 Authorization Required")
 row("satisfy", """
     nginx.ingress.kubernetes.io/satisfy: "any"
     nginx.ingress.kubernetes.io/whitelist-source-range: "10.0.0.0/8"

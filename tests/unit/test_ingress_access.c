@@ -402,7 +402,7 @@ static void closed_without_users(void **state)
 
 	setup(&f, users, "ann:secret");
 	f.set.auth_type = AUTH_DIGEST;
-	assert_int_equal(fake_request(&f, &filter_basic_auth), FILTER_ANSWERED);
+	assert_int_equal(fake_request(&f, &filter_digest_auth), FILTER_ANSWERED);
 	assert_int_equal(f.status, 503);
 	fake_done(&f);
 	htpasswd_free(users);

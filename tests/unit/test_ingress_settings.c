@@ -12,6 +12,7 @@
 #include "roles/ingress/config/annotations.h"
 #include "roles/ingress/config/builder.h"
 #include "roles/ingress/config/source.h"
+#include "roles/ingress/filter/htdigest.h"
 #include "roles/ingress/filter/htpasswd.h"
 #include "roles/ingress/http/variable.h"
 
@@ -455,7 +456,19 @@ static void passwords(void **state)
 	const struct settings *s = WITH(g, "auth-type", "basic");
 	assert_non_null(s->denied);
 	settings_unref(s);
+	put_secret("shop/digest", "auth", "ann:r:0123456789abcdef0123456789abcdef\n");
+	put_secret("shop/digest-map", "ann", "r:0123456789abcdef0123456789abcdef");
+	s = WITH(g, "auth-type", "digest", "auth-secret", "digest");
+	assert_true(!s->denied && htdigest_count(s->htdigest) == 1 && !s->htpasswd);
+	settings_unref(s);
+	s = WITH(g, "auth-type", "digest", "auth-secret", "digest-map", "auth-secret-type", "auth-map");
+	assert_true(!s->denied && htdigest_count(s->htdigest) == 1);
+	settings_unref(s);
+	world.problems[0] = 0;
 	s = WITH(g, "auth-type", "digest", "auth-secret", "users");
+	assert_true(!s->denied && htdigest_count(s->htdigest) == 0 && told("1 of 1 users have password hashes"));
+	settings_unref(s);
+	s = WITH(g, "auth-type", "digest", "auth-secret", "nobody");
 	assert_non_null(s->denied);
 	settings_unref(s);
 	globals_unref(g);

@@ -3,6 +3,7 @@
 #include "roles/ingress/config/snippet.h"
 
 #include "codec/base64.h"
+#include "roles/ingress/filter/htdigest.h"
 #include "roles/ingress/filter/htpasswd.h"
 #include "roles/ingress/filter/jwt.h"
 #include "roles/ingress/http/variable.h"
@@ -222,29 +223,73 @@ static struct htpasswd *users_of_file(const json_t *secret, struct err *e)
 	return h;
 }
 
-static void basic_auth(struct builder *b)
+static int digest_users_of_map(struct htdigest *h, const json_t *secret, struct err *e)
+{
+	const json_t *data = json_object_get(secret, "data");
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)data, name, value) {
+		struct str text = secret_bytes(secret, name);
+		int rc = text.ptr ? htdigest_add_user(h, str_of(name), text, e) : 0;
+		wipe(&text);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int digest_users_of_file(struct htdigest *h, const json_t *secret, struct err *e)
+{
+	struct str file = secret_bytes(secret, "auth");
+
+	if (!file.ptr)
+		return err_set(e, ERR_INVALID, "the secret %s does not contain a key with value auth", jx_name(secret));
+	int rc = htdigest_add_file(h, file, e);
+	wipe(&file);
+	return rc;
+}
+
+static void unusable_users(struct builder *b, size_t n, size_t of)
+{
+	if (n)
+		builder_problem(b, "auth-secret", REASON_PARSING, "auth-secret: %zu of %zu users have password hashes of a kind that is not known: they cannot log in",
+				n, of);
+}
+
+static void digest_auth(struct builder *b, const json_t *secret)
+{
+	struct htdigest *h = b->s->htdigest = htdigest_new();
+	struct err e;
+
+	if ((b->refs.auth_map ? digest_users_of_map(h, secret, &e) : digest_users_of_file(h, secret, &e)) < 0)
+		builder_deny(b, "auth-secret", "auth-secret: %s", e.message);
+	else
+		unusable_users(b, htdigest_unusable(h), htdigest_count(h) + htdigest_unusable(h));
+}
+
+static void basic_auth(struct builder *b, const json_t *secret)
 {
 	struct err e;
 
-	if (b->s->auth_type == AUTH_NONE)
-		return;
-	if (b->s->auth_type == AUTH_DIGEST) {
-		builder_deny(b, "auth-type", "auth-type: digest is not supported");
-		return;
-	}
-	if (!b->refs.auth_secret) {
-		builder_deny(b, "auth-secret", "auth-type is basic, but auth-secret names no Secret");
-		return;
-	}
-	const json_t *secret = find_secret(b, "auth-secret", b->refs.auth_secret);
-	if (!secret)
-		return;
 	b->s->htpasswd = b->refs.auth_map ? users_of_map(secret, &e) : users_of_file(secret, &e);
 	if (!b->s->htpasswd)
 		builder_deny(b, "auth-secret", "auth-secret: %s", e.message);
-	else if (htpasswd_unusable(b->s->htpasswd))
-		builder_problem(b, "auth-secret", REASON_PARSING, "auth-secret: %zu of %zu users have password hashes of a kind that is not known: they cannot log in",
-				htpasswd_unusable(b->s->htpasswd), htpasswd_count(b->s->htpasswd));
+	else
+		unusable_users(b, htpasswd_unusable(b->s->htpasswd), htpasswd_count(b->s->htpasswd));
+}
+
+static void password_auth(struct builder *b)
+{
+	if (b->s->auth_type == AUTH_NONE)
+		return;
+	if (!b->refs.auth_secret) {
+		builder_deny(b, "auth-secret", "auth-type is set, but auth-secret names no Secret");
+		return;
+	}
+	const json_t *secret = find_secret(b, "auth-secret", b->refs.auth_secret);
+	if (secret)
+		(b->s->auth_type == AUTH_DIGEST ? digest_auth : basic_auth)(b, secret);
 }
 
 /* ---- external authentication, tokens ---- */
@@ -493,7 +538,7 @@ static void upstreams(struct builder *b)
 
 void settings_resolve(struct builder *b)
 {
-	static void (*const steps[])(struct builder *b) = { basic_auth, external_auth, tokens, client_certificates, upstream_tls,
+	static void (*const steps[])(struct builder *b) = { password_auth, external_auth, tokens, client_certificates, upstream_tls,
 							     custom_headers, snippets, request_filter, canaries, upstreams };
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)

@@ -1,6 +1,7 @@
 /* Settings records: defaults, copies, annotations, lifetime. */
 #include "roles/ingress/config/builder.h"
 #include "roles/ingress/config/snippet.h"
+#include "roles/ingress/filter/htdigest.h"
 #include "roles/ingress/filter/htpasswd.h"
 #include "roles/ingress/filter/jwt.h"
 #include "roles/ingress/http/variable.h"
@@ -58,6 +59,7 @@ struct settings *settings_copy(const struct settings *from)
 	s->refs_ = 1;
 	s->denied = xstrdup(from->denied);
 	s->htpasswd = NULL;
+	s->htdigest = NULL;
 	s->jwt_jwks = NULL;
 	s->auth_tls_ca = s->auth_tls_crl = NULL;
 	s->proxy_ssl = NULL;
@@ -77,6 +79,7 @@ static void settings_free(struct settings *s)
 		fields_clear(tables[i], HOME_SETTINGS, s);
 	free(s->denied);
 	htpasswd_free(s->htpasswd);
+	htdigest_free(s->htdigest);
 	jwks_free(s->jwt_jwks);
 	free(s->auth_tls_ca);
 	free(s->auth_tls_crl);

@@ -29,6 +29,7 @@ struct str_list {
 struct variable_text; /* a text with $variables, parsed once: see http/variable.h */
 struct pattern;	      /* a compiled regular expression with its limits: see route/pattern.h */
 struct htpasswd;      /* see filter/htpasswd.h */
+struct htdigest;      /* see filter/htdigest.h */
 struct snippet;	      /* see config/snippet.h */
 struct jwks;	      /* see filter/jwt.h */
 struct block_rules;   /* see filter/block.h */
@@ -120,7 +121,8 @@ struct settings {
 	struct cidr_list allow, deny; /* whitelist-source-range (empty: all), denylist-source-range */
 	enum auth_type auth_type;
 	char *auth_realm;
-	struct htpasswd *htpasswd;
+	struct htpasswd *htpasswd; /* of basic; digest has */
+	struct htdigest *htdigest;
 	enum satisfy satisfy;
 	struct variable_text *auth_url, *auth_signin;
 	char *auth_signin_redirect_param, *auth_method;

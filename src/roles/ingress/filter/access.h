@@ -3,7 +3,7 @@
  * satisfy all (the default): a refusal answers at once. satisfy any: one grant is enough, those behind it are not asked;
  * filter_access_end, behind the last of them, answers with what was refused when nobody granted anything (401 before 403,
  * as a password might help).
- * The filters are: access (addresses), basic_auth, jwt, auth_url. Each begins with `if (access_settled(x)) return
+ * The filters are: access (addresses), basic_auth, digest_auth, jwt, auth_url. Each begins with `if (access_settled(x)) return
  * FILTER_NEXT;` and ends with access_grant() or access_refuse(); one that had waited hands their verdict to access_resume().
  */
 #pragma once

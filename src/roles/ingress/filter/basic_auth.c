@@ -242,7 +242,7 @@ static enum filter_verdict slow_verdict(struct exchange *x, void **state, struct
 
 static bool basic_wanted(const struct location *loc, const struct globals *g)
 {
-	return loc->set->auth_type != AUTH_NONE && !location_is_listed(loc, &g->no_auth_locations);
+	return loc->set->auth_type == AUTH_BASIC && !location_is_listed(loc, &g->no_auth_locations);
 }
 
 static enum filter_verdict basic_decide(struct exchange *x, void **state, struct str user, struct str password)
@@ -264,8 +264,7 @@ static enum filter_verdict basic_request(struct exchange *x, void **state)
 {
 	if (access_settled(x))
 		return FILTER_NEXT;
-	/* Digest, or a Secret that nobody has read: closed, as long as nobody can be let in. */
-	if (x->loc->set->auth_type != AUTH_BASIC || x->loc->set->htpasswd == NULL) {
+	if (x->loc->set->htpasswd == NULL) { /* a Secret that nobody has read */
 		exchange_answer_error(x, 503);
 		return FILTER_ANSWERED;
 	}

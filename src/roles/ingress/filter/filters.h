@@ -11,7 +11,7 @@
  *   preaccess        limits                limit_req, then limit_conn
  *   access           access                addresses: deny, allow
  *                    waf                   heads here, bodies as they come
- *                    basic_auth, jwt, auth_url
+ *                    basic_auth, digest_auth, jwt, auth_url
  *                    access_end            `satisfy any`: nobody granted anything
  *   precontent       mirror
  *   content          custom_errors         answers only
@@ -36,6 +36,7 @@ extern const struct filter filter_limits;
 extern const struct filter filter_access;
 extern const struct filter filter_waf;
 extern const struct filter filter_basic_auth;
+extern const struct filter filter_digest_auth;
 extern const struct filter filter_jwt;
 extern const struct filter filter_auth_url;
 extern const struct filter filter_access_end;

@@ -61,7 +61,9 @@ static void serve(struct dns_role *d)
 	d->may_serve = true;
 	if (!d->shared.config)
 		return; /* a ConfigMap that is still to come */
-	if (dns_listen_apply(&d->listen, &d->shared, d->shared.config, endpoint_added, endpoint_gone, d, &e) == 0)
+	int rc = dns_listen_apply(&d->listen, &d->shared, d->shared.config, endpoint_added, endpoint_gone, d, &e);
+	nodelocal_serving(d->nodelocal, d->synced && !d->shared.lame && d->listen.n > 0);
+	if (rc == 0)
 		return;
 	role_set_error("%s", e.message);
 	if (d->listen.n == 0)
@@ -92,7 +94,6 @@ static void on_synced(void *arg)
 	d->synced = true;
 	malloc_trim(0); /* the lists' pages were many times what stays */
 	serve(d);
-	nodelocal_serving(d->nodelocal, d->listen.n > 0);
 	role_ready();
 	ensure_objects(d);
 	kernel_choice_look(d->kernel);

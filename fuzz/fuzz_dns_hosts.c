@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (dns_name_from_text(STR("test"), &zone)) {
 		hosts_table_read(t, (struct str){ (const char *)data, size });
-		hosts_table_under(t, &zone);
+		hosts_table_has_name(t, &zone);
+		hosts_table_has_ip(t, &zone);
 		hosts_table_name(t, &zone);
 		hosts_table_count(t);
 	}

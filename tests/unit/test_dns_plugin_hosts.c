@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "roles/dns/plugin/hosts_table.h"
+#include "roles/dns/zone/zone.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -76,6 +77,48 @@ static void what_it_touches(void **state)
 		kit_open(&k, rows[i].text, plugins, records);
 		assert_true(dns_name_from_text(str_of(rows[i].zone), &zone));
 		assert_int_equal(plugin_hosts.touches(&k.instances[0], &zone), rows[i].touches);
+		kit_close(&k);
+	}
+}
+
+/* The machine's own address in /etc/hosts keeps no question off the direct path when unknown addresses come here anyway. */
+static void the_machines_own_file(void **state)
+{
+	(void)state;
+	static const struct plugin kubernetes = { .name = "kubernetes" };
+	static const struct {
+		const char *text;
+		size_t n_fallthrough;
+		bool touches;
+	} rows[] = {
+		{ "hosts {\n 192.0.2.1 x.test\n fallthrough\n}", 1, true },
+		{ "hosts {\n fallthrough\n}", 1, false },
+		{ "hosts /etc/hosts {\n fallthrough\n}", 1, true },
+		{ "hosts {\n fallthrough\n}", 0, true },
+	};
+	struct buf file;
+	struct err e;
+	struct dns_name zone;
+
+	buf_init(&file, 1 << 20);
+	assert_int_equal(file_read("/etc/hosts", &file, &e), 0);
+	struct dns_name root = { .len = 1 };
+	struct zone_set all = { &root, 1 };
+	struct hosts_table *t = hosts_table_new(&all, true);
+	hosts_table_read(t, buf_str(&file));
+	assert_true(dns_name_from_text(STR("in-addr.arpa"), &zone));
+	bool has = hosts_table_has_ip(t, &zone); /* this machine's file may have none but loopback's */
+	hosts_table_free(t);
+	buf_done(&file);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct zone_options o = { .n_fallthrough = rows[i].n_fallthrough, .fallthrough = { zone } };
+		struct kit k;
+		assert_true(dns_name_from_text(STR("cluster.local"), &o.domain));
+		kit_open(&k, rows[i].text, plugins, records);
+		struct plugin_instance *own = kit_instance(&k, &kubernetes);
+		own->started = zone_new(&o, 1, NULL);
+		assert_int_equal(plugin_hosts.touches(&k.instances[0], &zone), rows[i].touches && (has || i == 0));
+		zone_free(own->started);
 		kit_close(&k);
 	}
 }
@@ -171,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(inline_entries),      cmocka_unit_test(zones_and_no_reverse), cmocka_unit_test(what_it_touches),
 		cmocka_unit_test(the_file_is_watched), cmocka_unit_test(refuses),	       cmocka_unit_test(many),
+		cmocka_unit_test(the_machines_own_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "roles/dns/plugin/hosts_table.h"
 #include "roles/dns/plugin/net_set.h"
 #include "roles/dns/plugin/reply.h"
+#include "roles/dns/zone/zone.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -25,7 +26,7 @@ struct hosts { /* a reading thread may outlive the configuration */
 	struct buf inline_text;
 	uint32_t ttl;
 	uint64_t reload_ms;
-	bool no_reverse;
+	bool no_reverse, default_file;
 };
 struct hosts_run {
 	struct hosts *settings;
@@ -111,6 +112,7 @@ static int hosts_parse(const struct directive *d, const struct plugin_scope *sco
 
 	*settings = h;
 	*h = (struct hosts){ .refs = 1, .ttl = HOSTS_TTL, .reload_ms = HOSTS_RELOAD_MS };
+	h->default_file = d->head.n < 2;
 	h->path = xstrdup(d->head.n > 1 ? d->head.words[1] : HOSTS_FILE);
 	buf_init(&h->inline_text, HOSTS_INLINE_BYTES_MAX);
 	buf_puts(&h->inline_text, "");
@@ -157,7 +159,7 @@ static void publish(struct hosts_run *run, struct hosts_table *t)
 	if (run->reloaded)
 		metric_set(run->reloaded, wall_now_ms() / 1000);
 	for (size_t i = 0; i < run->n_denied; i++)
-		if (hosts_table_under(t, &run->denied[i]))
+		if (hosts_table_has_name(t, &run->denied[i]))
 			log_warn("hosts: %s now has names in %s, which answers without it until the Corefile changes",
 				 run->settings->path, dns_name_text(&run->denied[i], zone));
 }
@@ -327,12 +329,44 @@ static enum plugin_verdict hosts_ask(struct request *r, struct plugin_instance *
 	return PLUGIN_ANSWERED;
 }
 
+/* What the kubernetes plug-in does not know of this zone comes here all the same. */
+static bool comes_back(const struct plugin_instance *i, const struct dns_name *zone)
+{
+	for (size_t k = 0; k < i->block->n_plugins; k++) {
+		const struct plugin_instance *other = &i->block->plugins[k];
+		if (strcmp(other->plugin->name, "kubernetes") != 0 || !other->started)
+			continue;
+		const struct zone_options *o = zone_options(other->started);
+		for (size_t f = 0; f < o->n_fallthrough; f++)
+			if (dns_name_under(zone, &o->fallthrough[f]))
+				return true;
+	}
+	return false;
+}
+
+/* /etc/hosts has the machine's own address: that is no wish to answer for the cluster's. What was written down for us is. */
+static bool has_address_in(const struct plugin_instance *i, const struct dns_name *zone)
+{
+	const struct hosts *h = i->settings;
+	const struct hosts_run *run = i->started;
+
+	if (!hosts_table_has_ip(run->table, zone))
+		return false;
+	if (!h->default_file || !comes_back(i, zone))
+		return true;
+	struct hosts_table *written = hosts_table_new(&h->zones, !h->no_reverse);
+	hosts_table_read(written, buf_str(&h->inline_text));
+	bool has = hosts_table_has_ip(written, zone);
+	hosts_table_free(written);
+	return has;
+}
+
 static bool hosts_touches(const struct plugin_instance *i, const struct dns_name *zone)
 {
 	const struct hosts *h = i->settings;
 	struct hosts_run *run = i->started;
 
-	if (!run || hosts_table_under(run->table, zone))
+	if (!run || hosts_table_has_name(run->table, zone) || has_address_in(i, zone))
 		return true;
 	if (zone_set_overlaps(&h->zones, zone) && !zone_set_match(&h->fall, zone))
 		return true;

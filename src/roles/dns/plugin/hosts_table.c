@@ -207,7 +207,7 @@ static bool is_everyones(const uint8_t *ip)
 	return ip[0] == 0xff || (ip[0] == 0xfe && ip[1] == 0) || (memcmp(ip, zeros, sizeof(zeros)) == 0 && ip[15] <= 1);
 }
 
-bool hosts_table_under(const struct hosts_table *t, const struct dns_name *zone)
+bool hosts_table_has_name(const struct hosts_table *t, const struct dns_name *zone)
 {
 	for (struct map_iter it = { 0 }; map_next(&t->names, &it);) {
 		struct dns_name n;
@@ -215,6 +215,11 @@ bool hosts_table_under(const struct hosts_table *t, const struct dns_name *zone)
 		if (dns_name_read(it.key, 0, &n, &end) && dns_name_under(&n, zone))
 			return true;
 	}
+	return false;
+}
+
+bool hosts_table_has_ip(const struct hosts_table *t, const struct dns_name *zone)
+{
 	for (struct map_iter it = { 0 }; map_next(&t->ips, &it);) {
 		struct dns_name n = reverse_name((const uint8_t *)it.key.ptr);
 		if (!is_everyones((const uint8_t *)it.key.ptr) && dns_name_under(&n, zone))

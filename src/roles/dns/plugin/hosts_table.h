@@ -24,4 +24,5 @@ struct hosts_names {
 const struct hosts_addresses *hosts_table_name(const struct hosts_table *t, const struct dns_name *name); /* lower case */
 const struct hosts_names *hosts_table_ip(const struct hosts_table *t, const uint8_t ip[16]); /* IPv4 as ::ffff:0:0/96 */
 size_t hosts_table_count(const struct hosts_table *t); /* names and addresses, as coredns_hosts_entries counts */
-bool hosts_table_under(const struct hosts_table *t, const struct dns_name *zone); /* has a name of this zone, or an address that is not every machine's (127.0.0.1) */
+bool hosts_table_has_name(const struct hosts_table *t, const struct dns_name *zone); /* of this zone */
+bool hosts_table_has_ip(const struct hosts_table *t, const struct dns_name *zone); /* of this reverse zone; not every machine's, as 127.0.0.1 */

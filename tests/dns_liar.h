@@ -30,6 +30,7 @@ enum lie {
 	LIE_LENGTH,	  /* TCP: a length longer than what comes */
 	LIE_SHORT,	  /* TCP: a message too short to be one */
 	LIE_CLOSE_AFTER,  /* TCP: answers, then closes */
+	LIE_CLOSE_SECOND, /* TCP: closes at every second question instead of answering it */
 };
 
 #define LIAR_CONNS_MAX 16
@@ -225,9 +226,10 @@ liar_own size_t liar_tcp_data(struct conn *c, void *ctx, const uint8_t *bytes, s
 			out[1] = 3;
 			m = 3;
 		}
-		if (m && l->tcp_lie != LIE_CLOSE)
+		bool close_now = l->tcp_lie == LIE_CLOSE || (l->tcp_lie == LIE_CLOSE_SECOND && l->asked_tcp % 2 == 0);
+		if (m && !close_now)
 			conn_write(c, out, 2 + m);
-		if (l->tcp_lie == LIE_CLOSE || l->tcp_lie == LIE_CLOSE_AFTER) {
+		if (close_now || l->tcp_lie == LIE_CLOSE_AFTER) {
 			liar_close(l, c);
 			return len;
 		}

@@ -258,6 +258,14 @@ static void test_closed_connections_are_made_again(void **state)
 	assert_int_equal(a.asked, 0);
 	assert_int_equal(a.asked_tcp, 3);
 	end();
+
+	begin(&(struct liar){ .tcp_lie = LIE_CLOSE_SECOND }, NULL); /* closed just when it is used again */
+	f->o.line.force_tcp = true;
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(ask("example.com"), GOOD);
+	assert_int_equal(a.asked_tcp, 5);
+	assert_int_equal(f->set->at[0].checked_ms, 0); /* which is no reason to doubt it */
+	end();
 }
 
 static void test_many_questions_on_one_connection(void **state)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # oci_pack.sh ROOT NAME OUT.tar COMMAND [ARG…] - packs a folder as a one-layer OCI image layout in a tar file
 # (opencontainers/image-spec). The same input gives the same bytes: times are zero and names are sorted.
-# ENV_VARS="A=b C=d" and USER_ID=1000 in the environment go into the image's configuration.
+# ENV_VARS="A=b C=d", USER_ID=1000 and ENTRYPOINT="/program" in the environment go into the image's configuration.
 set -eu
 root=$1 name=$2 out=$3
 shift 3
@@ -38,8 +38,8 @@ pack "$root" "$work/layer"
 add_blob "$work/layer"
 layer=$digest layer_size=$size
 # shellcheck disable=SC2086
-printf '{"architecture":"%s","os":"linux","config":{"Cmd":[%s],"Env":[%s],"User":"%s","WorkingDir":"/"},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
-	"$arch" "$(json_list "$@")" "$(json_list PATH=/usr/local/bin:/usr/bin:/bin:/sbin ${ENV_VARS:-})" "${USER_ID:-}" "$layer" > "$work/config"
+printf '{"architecture":"%s","os":"linux","config":{"Entrypoint":[%s],"Cmd":[%s],"Env":[%s],"User":"%s","WorkingDir":"/"},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+	"$arch" "$(json_list ${ENTRYPOINT:-})" "$(json_list "$@")" "$(json_list PATH=/usr/local/bin:/usr/bin:/bin:/sbin ${ENV_VARS:-})" "${USER_ID:-}" "$layer" > "$work/config"
 add_blob "$work/config"
 printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%s},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%s}]}' \
 	"$digest" "$size" "$layer" "$layer_size" > "$work/manifest"

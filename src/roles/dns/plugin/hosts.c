@@ -345,12 +345,11 @@ static bool comes_back(const struct plugin_instance *i, const struct dns_name *z
 }
 
 /* /etc/hosts has the machine's own address: that is no wish to answer for the cluster's. What was written down for us is. */
-static bool has_address_in(const struct plugin_instance *i, const struct dns_name *zone)
+static bool has_address_in(const struct plugin_instance *i, const struct hosts_table *t, const struct dns_name *zone)
 {
 	const struct hosts *h = i->settings;
-	const struct hosts_run *run = i->started;
 
-	if (!hosts_table_has_ip(run->table, zone))
+	if (!hosts_table_has_ip(t, zone))
 		return false;
 	if (!h->default_file || !comes_back(i, zone))
 		return true;
@@ -361,16 +360,27 @@ static bool has_address_in(const struct plugin_instance *i, const struct dns_nam
 	return has;
 }
 
-static bool hosts_touches(const struct plugin_instance *i, const struct dns_name *zone)
+static bool table_touches(const struct plugin_instance *i, const struct hosts_table *t, const struct dns_name *zone)
 {
 	const struct hosts *h = i->settings;
-	struct hosts_run *run = i->started;
 
-	if (!run || hosts_table_has_name(run->table, zone) || has_address_in(i, zone))
+	if (hosts_table_has_name(t, zone) || has_address_in(i, t, zone))
 		return true;
-	if (zone_set_overlaps(&h->zones, zone) && !zone_set_match(&h->fall, zone))
-		return true;
-	if (run->n_denied == HOSTS_DENIED_MAX)
+	return zone_set_overlaps(&h->zones, zone) && !zone_set_match(&h->fall, zone);
+}
+
+static bool hosts_touches(const struct plugin_instance *i, const struct dns_name *zone)
+{
+	struct hosts_run *run = i->started;
+	struct err ignored = { 0 };
+
+	if (!run) { /* only checking */
+		struct hosts_table *t = make_table(i->settings, &ignored);
+		bool touches = !t || table_touches(i, t, zone);
+		hosts_table_free(t);
+		return touches;
+	}
+	if (table_touches(i, run->table, zone) || run->n_denied == HOSTS_DENIED_MAX)
 		return true;
 	run->denied[run->n_denied++] = *zone;
 	return false;

@@ -131,8 +131,13 @@ static void test_touches_and_documents(void **state)
 	struct err e;
 
 	(void)state;
+	struct dns_block block = { .plugins = &i, .n_plugins = 1 };
+	const struct dns_config config = { .blocks = &block, .n_blocks = 1 };
+	assert_int_equal(parse("kubernetes cluster.local", &i.settings, &e), 0);
+	assert_int_equal(kubernetes_startup_timeout_ms(&config, 4000), 4000);
+	plugin_kubernetes.free_settings(i.settings);
 	assert_int_equal(parse("kubernetes cluster.local in-addr.arpa;startup_timeout 7s", &i.settings, &e), 0);
-	assert_int_equal(kubernetes_startup_timeout_ms(&i), 7000);
+	assert_int_equal(kubernetes_startup_timeout_ms(&config, 4000), 7000);
 	static const struct {
 		const char *name;
 		bool touches;

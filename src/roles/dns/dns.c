@@ -10,6 +10,7 @@
 #include "roles/dns/observe/admin.h"
 #include "roles/dns/observe/metrics.h"
 #include "roles/dns/observe/watch.h"
+#include "roles/dns/plugin/kubernetes.h"
 #include "roles/dns/plugin/listener.h"
 #include "roles/dns/workers.h"
 #include "roles/dns/zone/cluster.h"
@@ -120,8 +121,12 @@ static void on_config(void *arg, struct dns_config *config)
 	dns_ensure_free(TAKE_PTR(d->ensure));
 	if (d->may_serve)
 		serve(d);
-	if (!d->synced)
+	else
+		timer_start(d->ctx->loop, &d->patience, kubernetes_startup_timeout_ms(config, PATIENCE_MS));
+	if (!d->synced) {
+		cluster_on_synced(d->shared.cluster, on_synced, d); /* of what this configuration needs */
 		return;
+	}
 	ensure_objects(d);
 	kernel_choice_look(d->kernel);
 }
@@ -232,7 +237,6 @@ static int dns_start(struct role_ctx *ctx, struct err *e)
 		return -1;
 	if (!s->config && !ctx->config->dns_configmap)
 		return err_set(e, d->error.reason, "%s", d->error.message);
-	cluster_on_synced(s->cluster, on_synced, d);
 	if (d->nodelocal)
 		nodelocal_start(d->nodelocal, ctx->loop, ctx->kube);
 	return 0;

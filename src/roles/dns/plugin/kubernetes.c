@@ -15,8 +15,8 @@
 #define NAME "kubernetes"
 #define ZONES_MAX 8	    /* each is a copy of the whole table */
 #define NAMESPACES_MAX 1024 /* words of one line */
-#define STARTUP_TIMEOUT_MS 5000
 #define STARTUP_TIMEOUT_MAX_MS (600u * 1000)
+#define STARTUP_TIMEOUT_NONE UINT64_MAX /* not given */
 
 struct kubernetes {
 	struct zone_options options; /* of the first zone; texts are owned */
@@ -27,11 +27,6 @@ struct kubernetes {
 	size_t n_namespaces;
 	uint64_t startup_timeout_ms;
 };
-
-uint64_t kubernetes_startup_timeout_ms(const struct plugin_instance *i)
-{
-	return ((const struct kubernetes *)i->settings)->startup_timeout_ms;
-}
 
 void kubernetes_options(const struct plugin_instance *i, struct zone_options *ret)
 {
@@ -317,7 +312,7 @@ static int kubernetes_parse(const struct directive *d, const struct plugin_scope
 
 	*settings = k;
 	k->options.ttl = ZONE_TTL_DEFAULT;
-	k->startup_timeout_ms = STARTUP_TIMEOUT_MS;
+	k->startup_timeout_ms = STARTUP_TIMEOUT_NONE;
 	if (read_zones(&r) < 0)
 		return -1;
 	for (size_t i = 0; i < d->n_body; i++) {
@@ -509,3 +504,15 @@ const struct plugin plugin_kubernetes = {
 	.touches = kubernetes_touches,
 	.ready = kubernetes_ready,
 };
+
+uint64_t kubernetes_startup_timeout_ms(const struct dns_config *c, uint64_t otherwise_ms)
+{
+	uint64_t longest = STARTUP_TIMEOUT_NONE;
+
+	for (size_t i = 0; i < c->n_blocks; i++) {
+		const struct kubernetes *k = dns_block_settings(&c->blocks[i], &plugin_kubernetes);
+		if (k && k->startup_timeout_ms != STARTUP_TIMEOUT_NONE)
+			longest = longest == STARTUP_TIMEOUT_NONE ? k->startup_timeout_ms : MAX(longest, k->startup_timeout_ms);
+	}
+	return longest == STARTUP_TIMEOUT_NONE ? otherwise_ms : longest;
+}

@@ -1,5 +1,6 @@
 /* hosts.c - names from a hosts file and from the Corefile. CoreDNS' plugin/hosts. */
 #include "roles/dns/plugin/hosts_table.h"
+#include "roles/dns/plugin/kubernetes.h"
 #include "roles/dns/plugin/net_set.h"
 #include "roles/dns/plugin/reply.h"
 #include "roles/dns/zone/zone.h"
@@ -334,11 +335,12 @@ static bool comes_back(const struct plugin_instance *i, const struct dns_name *z
 {
 	for (size_t k = 0; k < i->block->n_plugins; k++) {
 		const struct plugin_instance *other = &i->block->plugins[k];
-		if (strcmp(other->plugin->name, "kubernetes") != 0 || !other->started)
+		struct zone_options o;
+		if (strcmp(other->plugin->name, "kubernetes") != 0)
 			continue;
-		const struct zone_options *o = zone_options(other->started);
-		for (size_t f = 0; f < o->n_fallthrough; f++)
-			if (dns_name_under(zone, &o->fallthrough[f]))
+		kubernetes_options(other, &o);
+		for (size_t f = 0; f < o.n_fallthrough; f++)
+			if (dns_name_under(zone, &o.fallthrough[f]))
 				return true;
 	}
 	return false;

@@ -57,7 +57,8 @@ static enum answer_where where_fits(const struct zone_sections *s, size_t inline
 }
 
 /* Copies the bytes without the one place where the name, or its end from a label on, stands in them; false: none, or several. */
-static bool name_leave_out(const struct zone_name *n, const struct zone_sections *s, struct answer_set *set, uint8_t *out, size_t max)
+static bool name_leave_out(const struct zone_name *n, const struct zone_sections *s, struct answer_set *set, uint8_t *out,
+			   size_t max)
 {
 	for (size_t from = 0; n->key[from]; from += 1 + (size_t)n->key[from]) {
 		size_t len = n->key_len - from;
@@ -75,7 +76,8 @@ static bool name_leave_out(const struct zone_name *n, const struct zone_sections
 }
 
 /* Puts what it can into the entry itself; returns how much of its bytes that takes. */
-static size_t set_make(const struct zone_name *n, const struct zone_sections *s, struct answer_set *set, uint8_t *out, size_t left)
+static size_t set_make(const struct zone_name *n, const struct zone_sections *s, struct answer_set *set, uint8_t *out,
+		       size_t left)
 {
 	*set = (struct answer_set){
 		.type = s->type, .len = s->len, .where = (uint8_t)where_fits(s, left),

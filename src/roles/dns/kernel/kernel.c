@@ -152,7 +152,8 @@ static void start(struct kernel_answers *k, struct loop *l)
 		log_warn("%s", e.message);
 }
 
-void kernel_answers_serve(struct kernel_answers *k, struct loop *l, struct zone *z, const struct kernel_target *targets, size_t n)
+void kernel_answers_serve(struct kernel_answers *k, struct loop *l, struct zone *z, const struct kernel_target *targets,
+			  size_t n)
 {
 	struct answer_target t[ANSWER_TARGETS_MAX];
 	size_t n_t = 0;

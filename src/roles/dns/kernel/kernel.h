@@ -24,11 +24,16 @@ struct kernel_answers;
 struct kernel_answers *kernel_answers_prepare(const struct config *c, struct err *e);
 /* Main thread. Mirrors `z` (NULL: none; before it is freed) for packets to these addresses (the Service's and where it
  * leads). May be called again at any time. `k` NULL is nothing. */
-struct kernel_target { struct addr addr; };
-void kernel_answers_serve(struct kernel_answers *k, struct loop *l, struct zone *z, const struct kernel_target *targets, size_t n);
+struct kernel_target {
+	struct addr addr;
+};
+void kernel_answers_serve(struct kernel_answers *k, struct loop *l, struct zone *z, const struct kernel_target *targets,
+			  size_t n);
 /* Off while somebody wants to see every question (query log, statistics, rate limits). */
 void kernel_answers_pause(struct kernel_answers *k, bool paused);
 void kernel_answers_free(struct kernel_answers *k); /* NULL is nothing */
-struct kernel_counts { uint64_t answered, denied, passed; };
+struct kernel_counts {
+	uint64_t answered, denied, passed; /* denied: no such name; passed: to user space, of what came to the targets */
+};
 void kernel_answers_counts(struct kernel_answers *k, struct kernel_counts *ret); /* NULL: zeros */
 uint32_t kernel_answers_interfaces(const struct kernel_answers *k); /* that have the program; NULL: 0 */

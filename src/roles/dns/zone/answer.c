@@ -85,12 +85,14 @@ static void put_ip(struct reply *r, uint16_t owner_at, const uint8_t *ip, size_t
 		dns_put(&r->w, DNS_ANSWER, owner_at, r->type, r->z->options.ttl, &(struct dns_rdata){ ip, len });
 }
 
+#define SAME_ADDRESS_MAX 16 /* of one service, looked through for what was said: two or three while slices are rewritten */
+
 /* The same address may be in several slices, in one of them with the port that is asked for. */
 static bool said_before(const struct service *s, const struct found *f, size_t i)
 {
 	size_t at = member_at(s, &f->members, i), len = endpoint_ip_len(s, at);
 
-	while (i-- > 0) {
+	for (size_t looked = 0; looked < SAME_ADDRESS_MAX && i-- > 0; looked++) {
 		size_t before = member_at(s, &f->members, i);
 		if (endpoint_ip_len(s, before) != len || memcmp(endpoint_ip(s, before), endpoint_ip(s, at), len) != 0)
 			return false;

@@ -14,8 +14,8 @@
 #define RECORD_RDATA_AT 12
 #define CLUSTER_IPS_MAX 2    /* one for each family */
 #define ENDPOINTS_MAX 16384  /* of one Service: four times what an answer over TCP can name */
-#define SLICES_MAX 4096	     /* of one Service: the controller fills them to 100 endpoints */
-#define PORTS_MAX 1024	     /* of a Service or a slice; the API server takes 100 of a slice */
+#define SLICES_MAX 1024	     /* of one Service: the controller fills them to 100 endpoints */
+#define PORTS_MAX 128	     /* of a Service or a slice; the API server takes 100 of a slice */
 
 enum service_kind { KIND_CLUSTER_IP, KIND_HEADLESS, KIND_EXTERNAL };
 enum port_protocol { PROTOCOL_TCP = 1, PROTOCOL_UDP, PROTOCOL_SCTP };

@@ -142,7 +142,7 @@ static size_t put_group(struct reply *r, const struct found *f, const struct gro
 	const struct port_set *before = NULL;
 	struct numbers seen = { .n = 0 };
 
-	for (size_t i = 0; len && i < members_count(&g->own); i++) {
+	for (size_t i = 0; len && !r->w.truncated && i < members_count(&g->own); i++) {
 		const struct port_set *set = endpoint_set(s, member_at(s, &g->own, i));
 		const uint8_t *p = port_first(s, set);
 		struct port_entry e;

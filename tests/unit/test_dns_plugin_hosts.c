@@ -61,15 +61,15 @@ static void what_it_touches(void **state)
 		const char *text, *zone;
 		bool touches;
 	} rows[] = {
-		{ "hosts /nonexistent/h {\n 10.0.0.1 web.test\n fallthrough\n}", "cluster.local", false },
-		{ "hosts /nonexistent/h {\n 10.0.0.1 web.test\n}", "cluster.local", true },
-		{ "hosts /nonexistent/h {\n 10.0.0.1 a.cluster.local\n fallthrough\n}", "cluster.local", true },
-		{ "hosts /nonexistent/h test {\n 10.0.0.1 web.test\n}", "cluster.local", false },
-		{ "hosts /nonexistent/h {\n 10.0.0.1 web.test\n fallthrough\n}", "in-addr.arpa", true },
-		{ "hosts /nonexistent/h {\n 10.0.0.1 web.test\n fallthrough\n no_reverse\n}", "in-addr.arpa", false },
-		{ "hosts /nonexistent/h {\n 127.0.0.1 localhost\n ::1 localhost\n fe00::0 n\n fallthrough\n}", "in-addr.arpa", false },
-		{ "hosts /nonexistent/h {\n fd00::1 localhost\n fallthrough\n}", "ip6.arpa", true },
-		{ "hosts /nonexistent/h {\n 10.0.0.1 web.test\n fallthrough\n}", "96.10.in-addr.arpa", false },
+		{ "hosts /dev/null {\n 10.0.0.1 web.test\n fallthrough\n}", "cluster.local", false },
+		{ "hosts /dev/null {\n 10.0.0.1 web.test\n}", "cluster.local", true },
+		{ "hosts /dev/null {\n 10.0.0.1 a.cluster.local\n fallthrough\n}", "cluster.local", true },
+		{ "hosts /dev/null test {\n 10.0.0.1 web.test\n}", "cluster.local", false },
+		{ "hosts /dev/null {\n 10.0.0.1 web.test\n fallthrough\n}", "in-addr.arpa", true },
+		{ "hosts /dev/null {\n 10.0.0.1 web.test\n fallthrough\n no_reverse\n}", "in-addr.arpa", false },
+		{ "hosts /dev/null {\n 127.0.0.1 localhost\n ::1 localhost\n fe00::0 n\n fallthrough\n}", "in-addr.arpa", false },
+		{ "hosts /dev/null {\n fd00::1 localhost\n fallthrough\n}", "ip6.arpa", true },
+		{ "hosts /dev/null {\n 10.0.0.1 web.test\n fallthrough\n}", "96.10.in-addr.arpa", false },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

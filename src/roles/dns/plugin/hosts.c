@@ -373,12 +373,13 @@ static bool table_touches(const struct plugin_instance *i, const struct hosts_ta
 
 static bool hosts_touches(const struct plugin_instance *i, const struct dns_name *zone)
 {
+	const struct hosts *h = i->settings;
 	struct hosts_run *run = i->started;
-	struct err ignored = { 0 };
+	struct err why = { 0 };
 
-	if (!run) { /* only checking */
-		struct hosts_table *t = make_table(i->settings, &ignored);
-		bool touches = !t || table_touches(i, t, zone);
+	if (!run) { /* only checking: a file that is not here may name anything */
+		struct hosts_table *t = make_table(h, &why);
+		bool touches = !t || (why.message[0] && !h->default_file) || table_touches(i, t, zone);
 		hosts_table_free(t);
 		return touches;
 	}

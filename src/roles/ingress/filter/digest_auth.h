@@ -1,9 +1,11 @@
-/* digest_auth.h - parts of digest authentication that tests and fuzzers call.
+/* digest_auth.h - digest authentication without requests: the header, responses, nonces (digest.c).
  */
 #pragma once
 
 #include "base/base.h"
 #include "roles/ingress/filter/htdigest.h"
+
+extern const char *const digest_names[DIGEST_ALGORITHMS]; /* "MD5" and its like */
 
 /* Of "Digest username=…" (RFC 7616, 3.4). Everything points into the text. */
 struct digest_credentials {

@@ -754,6 +754,10 @@ def seeing(s):
           f"127.0.0.1:{s.port['v2']}" in text, text)
     status, text = s.proxy.tell("explain", "http://ssl-redirect.test/x", "--output", "json")
     check("portico explain: a redirect, as JSON", status == 0 and "308" in text and json.loads(text), text)
+    status, text = s.proxy.tool("explain", "--from", s.proxy.folder, "http://canary-header.test/x", "-H", "X-Canary: always")
+    check("portico explain --from", status == 0 and "default/canary-header" in text and f"127.0.0.1:{s.port['v2']}" in text, text)
+    status, text = s.proxy.tool("explain", "--from", "/nonexistent", "http://x.test/")
+    check("portico explain --from: no such folder", status == 1 and "/nonexistent" in text, (status, text))
     status, text = s.proxy.tell("explain", "http://nobody.test/")
     check("portico explain: nothing matches", "404" in text, text)
     status, text = s.proxy.tell("top", "ingress", "--once", "--output", "json")
@@ -860,7 +864,7 @@ ARGUMENTS = [  # flags in place of the stage's, what standard error must say, st
     (["--from", "FOLDER", "--http", "127.0.0.1:HTTP"], r"http: listen on 127.0.0.1:\d+: Address already in use", 1),
     (["--from", "FOLDER", "--workers", "many"], r"--workers 'many' must be a number", 1),
     (["--from", "FOLDER", "--kubeconfig", "x"], r"--from and --kubeconfig are two sources", 1),
-    (["--run-dir", "FOLDER"], r"--kubeconfig FILE, or --from DIR", 1),
+    (["--run-dir", "FOLDER"], r"--kubeconfig FILE.*, or --from DIR", 1),
     (["--from", "FOLDER", "--configmap", "x"], r"--configmap 'x' must be NAMESPACE/NAME", 1),
 ]
 

@@ -3,6 +3,7 @@
 #include "codec/jx.h"
 #include "roles/cli/admin_client.h"
 #include "roles/cli/explain_env.h"
+#include "roles/cli/offline.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -286,6 +287,19 @@ static void print_all(const json_t *doc)
 	print_list("Unlike nginx", jx_at(doc, "deviations"), print_deviation);
 }
 
+/* Of the running proxy, or of one that is made for it. */
+static json_t *ask(struct config *c, const char *path, struct err *e)
+{
+	pid_t child = c->from ? offline_start(c, e) : 0;
+
+	if (child == -1)
+		return NULL;
+	json_t *doc = admin_ask(c, path, e);
+	if (child && !offline_stop(child) && !doc)
+		err_set(e, ERR_INVALID, "the manifests in '%s' cannot be served", c->from);
+	return doc;
+}
+
 static int run(struct config *c, int argc, char **argv)
 {
 	struct buf path;
@@ -300,7 +314,7 @@ static int run(struct config *c, int argc, char **argv)
 	int rc = question(argc, argv, &path);
 	if (rc == 0 && path.overflow)
 		rc = usage_error(&command_explain, "that is too long");
-	cleanup(json_decrefp) json_t *doc = rc == 0 ? admin_ask(c, path.ptr, &e) : NULL;
+	cleanup(json_decrefp) json_t *doc = rc == 0 ? ask(c, path.ptr, &e) : NULL;
 	buf_done(&path);
 	if (rc)
 		return 2;
@@ -318,10 +332,11 @@ static int run(struct config *c, int argc, char **argv)
 const struct command command_explain = {
 	"explain", "URL|env POD [--output text|json]",
 	"Tell what the ingress proxy would do with a request, or where a pod's environment comes from, and why.",
-	"portico explain URL [-H 'NAME: VALUE'] [-X METHOD] [--client ADDRESS]\n"
-	"Asks the running proxy which Ingress and path match, which annotations are in force, what redirects or refuses the\n"
-	"request, which canary and endpoint it would go to, with which target and headers, and where that differs from\n"
-	"ingress-nginx. Nothing is sent to the Service.\n\n"
+	"portico explain URL [--from DIR] [-H 'NAME: VALUE'] [-X METHOD] [--client ADDRESS]\n"
+	"Tells which Ingress and path match, which annotations are in force, what redirects or refuses the request, which\n"
+	"canary and endpoint it would go to, with which target and headers, and where that differs from ingress-nginx. Asks the\n"
+	"running proxy. Nothing is sent to the Service.\n\n"
+	"  --from DIR         ask the manifests in this folder, without a running proxy\n"
 	"  -H 'NAME: VALUE'   a header of the request; may be repeated\n"
 	"  -X METHOD          its method [GET]\n"
 	"  --client ADDRESS   who asks [127.0.0.1]\n\n"

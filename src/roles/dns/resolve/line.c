@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 void line_init(struct line *l, struct line_pool *pool, struct upstream *u, const struct line_options *o)
@@ -31,17 +30,11 @@ void line_count_conn(const struct line *l, enum upstream_transport t, bool hit)
 		metric_add(m, l->pool->worker, 1);
 }
 
-static void random_fill(void *p, size_t len)
-{
-	if (getrandom(p, len, 0) != (ssize_t)len)
-		abort(); /* cannot happen for a few bytes, and a guessable id must not */
-}
-
 uint16_t line_random_id(void)
 {
 	uint16_t id;
 
-	random_fill(&id, sizeof(id));
+	upstream_random(&id, sizeof(id));
 	return id;
 }
 
@@ -138,7 +131,7 @@ bool try_start(struct try *t, const struct dns_query *q, struct try_how how)
 	t->again_ = false;
 	t->sent_us = loop_now_us(t->line->pool->loop);
 	if (how.cased)
-		random_fill(letters, sizeof(letters));
+		upstream_random(letters, sizeof(letters));
 	upstream_query_write(&t->query, q, line_random_id(), how.edns, how.cased ? letters : NULL);
 	if (how.no_recursion)
 		t->query.framed[2 + 2] &= (uint8_t)~(DNS_FLAG_RD >> 8);

@@ -149,7 +149,7 @@ static bool set_has(const struct upstream_set *s, const struct upstream *u)
 	return false;
 }
 
-static void random_fill(void *p, size_t len)
+void upstream_random(void *p, size_t len)
 {
 	if (getrandom(p, len, 0) != (ssize_t)len)
 		abort(); /* cannot happen for a few bytes, and a guessable value must not */
@@ -178,7 +178,7 @@ int upstream_set_add(struct upstream_set *s, const char *word, const struct upst
 		return 0;
 	if (s->n == UPSTREAMS_MAX)
 		return err_set(e, ERR_INVALID, "more than %d upstreams", UPSTREAMS_MAX);
-	random_fill(u.probe, sizeof(u.probe));
+	upstream_random(u.probe, sizeof(u.probe));
 	s->at[s->n++] = u;
 	return 0;
 }

@@ -64,6 +64,8 @@ void upstream_set_add_file(struct upstream_set *s, struct str text, const struct
 struct dns_metrics;
 void upstream_set_metrics(struct upstream_set *s, struct dns_metrics *m);
 
+void upstream_random(void *p, size_t len); /* not to be guessed: ids, letters' case, names of probes */
+
 /* ---- what is known ---- */
 
 bool upstream_down(const struct upstream *u, unsigned max_fails); /* 0: never */

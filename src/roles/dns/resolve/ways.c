@@ -1,8 +1,6 @@
 #include "roles/dns/resolve/exchange_int.h"
 #include "roles/dns/observe/metrics.h"
 
-#include <sys/random.h>
-
 static void on_probe_answered(struct try *t, enum try_end end, enum upstream_reply reply, const struct dns_message *m)
 {
 	(void)t, (void)end, (void)reply, (void)m;
@@ -52,8 +50,7 @@ static uint32_t random_below(uint32_t n)
 {
 	uint32_t r;
 
-	if (getrandom(&r, sizeof(r), 0) != sizeof(r))
-		abort();
+	upstream_random(&r, sizeof(r));
 	return r % n;
 }
 
@@ -102,17 +99,15 @@ static size_t drop_down(const struct forwarder *f, const struct ways *w, uint8_t
 
 size_t ways_order(struct forwarder_worker *fw, const struct ways *w, uint8_t order[UPSTREAMS_MAX])
 {
-	size_t all = order_by_policy(fw, w, order), n;
-	uint8_t any = all ? order[random_below((uint32_t)all)] : 0;
+	size_t all = order_by_policy(fw, w, order), n = drop_down(fw->f, w, order, all);
 
-	n = drop_down(fw->f, w, order, all);
 	if (n || !all)
 		return n;
 	if (fw->f->m_broken)
 		metric_add(fw->f->m_broken, fw->pool.worker, 1);
 	if (fw->f->o.failfast)
 		return 0;
-	order[0] = any;
+	order[0] = order[random_below((uint32_t)all)]; /* nothing was dropped in place */
 	return 1;
 }
 

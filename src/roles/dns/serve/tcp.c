@@ -12,6 +12,7 @@
 /* questions of one connection that wait for upstream; then it is read no further */
 #define PENDING_MAX 64
 #define IDLE_MS 10000	  /* RFC 7766: a few seconds */
+#define DRAIN_QUIET_MS 200 /* a question that was under way when we decided to leave has arrived by then */
 #define QUESTION_MS 2000  /* from a question's first byte to its last: whoever sends slower does so on purpose */
 
 struct dns_tcp {
@@ -21,6 +22,7 @@ struct dns_tcp {
 	struct listener *listener;
 	struct list clients; /* in the order of their last question, the newest last */
 	size_t n_clients;
+	bool draining;
 };
 
 struct client {
@@ -103,13 +105,19 @@ static bool answer_one(struct client *c, struct str question)
 	return n >= 0;
 }
 
+/* Its questions are left unread until there is room for their answers. */
+static bool held_up(const struct client *c)
+{
+	return c->pending >= PENDING_MAX || conn_pending(c->conn) > CONN_HIGH_WATER_BYTES;
+}
+
 /* A whole question renews the time; bytes of one do not. */
 static void watch_time(struct client *c, bool whole, bool part)
 {
 	if (!whole && part == c->part)
 		return;
 	c->part = part;
-	timer_start(c->tcp->worker->loop, &c->idle, part ? QUESTION_MS : IDLE_MS);
+	timer_start(c->tcp->worker->loop, &c->idle, part ? QUESTION_MS : c->tcp->draining ? DRAIN_QUIET_MS : IDLE_MS);
 	if (whole) {
 		list_del(&c->link);
 		list_append(&c->tcp->clients, &c->link);
@@ -121,7 +129,7 @@ static size_t on_data(struct conn *conn, void *ctx, const uint8_t *bytes, size_t
 	struct client *c = ctx;
 	size_t used = 0;
 
-	while (len - used >= 2 && c->pending < PENDING_MAX && conn_pending(conn) <= CONN_HIGH_WATER_BYTES) {
+	while (len - used >= 2 && !held_up(c)) {
 		size_t n = (size_t)bytes[used] << 8 | bytes[used + 1];
 		if (len - used < 2 + n)
 			break;
@@ -131,7 +139,7 @@ static size_t on_data(struct conn *conn, void *ctx, const uint8_t *bytes, size_t
 		}
 		used += 2 + n;
 	}
-	watch_time(c, used > 0, used < len);
+	watch_time(c, used > 0, used < len && !held_up(c));
 	if (c->pending >= PENDING_MAX)
 		conn_pause(conn);
 	return used;
@@ -166,7 +174,7 @@ static void on_idle(struct timer *t)
 	struct client *c = t->ctx;
 
 	if (c->pending && !c->part)
-		timer_start(c->tcp->worker->loop, t, IDLE_MS); /* it waits for us */
+		timer_start(c->tcp->worker->loop, t, c->tcp->draining ? DRAIN_QUIET_MS : IDLE_MS); /* it waits for us */
 	else
 		client_close(c);
 }
@@ -245,6 +253,24 @@ struct dns_tcp *dns_tcp_new(struct dns_worker *w, int fd, const struct dns_entra
 		return NULL;
 	}
 	return t;
+}
+
+void dns_tcp_drain(struct dns_tcp *t)
+{
+	if (t->draining)
+		return;
+	t->draining = true;
+	listener_free(TAKE_PTR(t->listener));
+	list_for(n, tmp, &t->clients) {
+		struct client *c = list_entry(n, struct client, link);
+		if (!c->part)
+			timer_start(t->worker->loop, &c->idle, DRAIN_QUIET_MS);
+	}
+}
+
+bool dns_tcp_is_done(const struct dns_tcp *t)
+{
+	return list_empty(&t->clients);
 }
 
 void dns_tcp_free(struct dns_tcp *t)

@@ -4,7 +4,7 @@
 # its own); needs knot, nsd, Go (bench/dns/peers.sh).
 #
 #   bench/dns/run.sh                     SERVICES=10000 SECONDS_EACH=5 ROUNDS=3 SERVERS="portico coredns knot nsd" BUILD=build
-#   CASES="a mixed nxdomain srv tcp latency" bench/dns/run.sh
+#   CASES="change a mixed nxdomain srv tcp latency" bench/dns/run.sh
 #
 # A figure is answers / CPU seconds of the server's process (user and system, all threads) while the load ran; the median of the
 # rounds, which take turns. Ratios count: the machine is not quiet.
@@ -13,7 +13,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 BUILD=$(realpath -m "${BUILD:-$here/../../build}")
 SERVICES=${SERVICES:-10000} SECONDS_EACH=${SECONDS_EACH:-5} ROUNDS=${ROUNDS:-3}
 SERVERS=${SERVERS:-portico coredns knot nsd}
-CASES=${CASES:-a mixed nxdomain srv tcp latency}
+CASES=${CASES:-change a mixed nxdomain srv tcp latency}
 # shellcheck source=tests/func/stack.sh
 . "$here/../../tests/func/stack.sh"
 stack_isolate "$@"
@@ -48,7 +48,7 @@ start() { # NAME
 	esac > "$T/$1.log" 2>&1
 }
 answers() { # NAME: the last name is there
-	[ -n "$(dig +short +tries=1 +time=1 -p "${port[$1]}" @127.0.0.1 "$(tail -1 "$T/a" | cut -d' ' -f1)" A 2> /dev/null)" ]
+	dig +short +tries=1 +time=1 -p "${port[$1]}" @127.0.0.1 "$(tail -1 "$T/a" | cut -d' ' -f1)" A 2> /dev/null | grep -q '^[0-9.]*$'
 }
 tree() { # PID: it and its children
 	echo "$1"
@@ -93,6 +93,12 @@ servers_down() {
 trap servers_down EXIT
 for s in $SERVERS; do server_up "$s"; done
 for s in $SERVERS; do echo "memory $s $(memory_kib "${pid[$s]}")" >> "$T/results"; done
+case " $CASES " in *" change "*)
+	watchers=()
+	for s in $SERVERS; do case $s in portico | coredns) watchers+=("$s=${port[$s]}") ;; esac; done
+	"$here/change.py" "${CHANGES:-200}" 127.0.0.1:6443 "$work/data/pki/admin.crt" "$work/data/pki/admin.key" "${watchers[@]}" > "$T/change"
+	CASES=${CASES/change/} ;;
+esac
 for _ in $(seq "$ROUNDS"); do
 	for c in $CASES; do for s in $SERVERS; do one "$s" "$c"; done; done
 done
@@ -123,3 +129,4 @@ for case in dict.fromkeys(c for c, _ in rows):
     if any(lost.values()):
         print(f"{'':10}lost: {lost}")
 END
+[ ! -s "$T/change" ] || { echo "after the API server's answer:"; cat "$T/change"; }

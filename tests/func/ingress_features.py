@@ -9,6 +9,7 @@ Prints TAP and "N passed, N failed".
 import base64
 import crypt
 import hashlib
+import http.server
 import json
 import os
 import re
@@ -180,8 +181,9 @@ def token(work, seconds):
     return text + "." + url64(openssl("dgst", "-sha256", "-sign", f"{work}/jwt.key", data=text.encode()))
 
 
-def key_set(work):
-    openssl("genrsa", "-out", f"{work}/jwt.key", "2048")
+def key_set(work, make=True):
+    if make:
+        openssl("genrsa", "-out", f"{work}/jwt.key", "2048")
     modulus = openssl("rsa", "-in", f"{work}/jwt.key", "-noout", "-modulus").decode().strip().split("=")[1]
     return json.dumps({"keys": [{"kty": "RSA", "kid": "k1", "n": url64(bytes.fromhex(modulus)), "e": "AQAB"}]})
 
@@ -584,6 +586,39 @@ def digest(s):
     old = answer("jane", "secret", "/p", "0" * 48)
     check("digest: an old nonce is stale", old.status == 401 and any("stale=true" in v for _, v in old.headers), old)
     check("digest: a wrong password is not stale", not any("stale" in v for _, v in answer("jane", "no", "/p", "0" * 48).headers))
+
+
+@special
+def keys_by_url(s):
+    """jwt-jwks-url: nobody is let in before the keys have come, and they are asked for until then."""
+    state = {"ok": False, "asked": 0}
+
+    class Keys(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            state["asked"] += 1
+            self.send_response(200 if state["ok"] and self.path == "/keys?v=1" else 500)
+            self.end_headers()
+            self.wfile.write(key_set(s.work, make=False).encode())
+
+        def log_message(self, *args):
+            pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/keys?v=1"
+    manifests(s, "jwt-url", "---".join(ingress(name, f"\n    portico.io/jwt-jwks-url: {url}\n    portico.io/jwt-issuer: https://issuer.test\n", {})
+                                       for name in ("jwt-url", "jwt-url-too")))
+    wait_for(lambda: state["asked"] and s.ask("/", "jwt-url.test").status == 503)
+    check("jwt-jwks-url: 503 while no keys have come", s.ask("/", "jwt-url.test").status == 503)
+    state["ok"] = True
+    bearer = [("Authorization", "Bearer " + s.words["jwt"])]
+    wait_for(lambda: s.ask("/", "jwt-url.test", headers=bearer).status == 200)
+    for name in ("jwt-url", "jwt-url-too"):
+        statuses = [s.ask("/", f"{name}.test", headers=h).status for h in (bearer, [], [("Authorization", bearer[0][1] + "x")])]
+        check(f"jwt-jwks-url: {name}", statuses == [200, 401, 401], statuses)
+    check("jwt-jwks-url: asked once for both", state["asked"] < 10, state)
+    status, text = s.proxy.tool("ingress", "check", f"{s.proxy.folder}/jwt-url.yaml")
+    check("jwt-jwks-url: portico ingress check does not fetch", status == 0 and "works" in text, (status, text))
+    server.shutdown()
 
 
 @special

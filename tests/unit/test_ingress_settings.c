@@ -621,6 +621,23 @@ static void tokens(void **state)
 	s = WITH(g, "portico.io/jwt-configmap", "none");
 	assert_non_null(s->denied);
 	settings_unref(s);
+	/* By URL: nobody before it has come, whatever another namespace may be asked for. */
+	world.problems[0] = 0;
+	s = WITH(g, "portico.io/jwt-jwks-url", "https://issuer.test/keys", "portico.io/jwt-issuer", "x");
+	assert_true(s->denied && !s->jwt_jwks && told("nothing has come from https://issuer.test/keys yet"));
+	settings_unref(s);
+	put_configmap(SOURCE_URL_NAMESPACE "/https://issuer.test/keys", SOURCE_URL_KEY,
+		      "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}");
+	put_configmap(SOURCE_URL_NAMESPACE "/https://issuer.test/page", SOURCE_URL_KEY, "<html>");
+	s = WITH(g, "portico.io/jwt-jwks-url", "https://issuer.test/keys", "portico.io/jwt-issuer", "x");
+	assert_true(!s->denied && s->jwt_jwks);
+	settings_unref(s);
+	s = WITH(g, "portico.io/jwt-jwks-url", "https://issuer.test/page");
+	assert_true(s->denied && !s->jwt_jwks);
+	settings_unref(s);
+	s = WITH(g, "portico.io/jwt-jwks-url", "ftp://issuer.test/keys");
+	assert_non_null(s->denied);
+	settings_unref(s);
 	globals_unref(g);
 }
 

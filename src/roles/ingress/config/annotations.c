@@ -364,6 +364,8 @@ const struct field our_annotations[] = {
 	  .doc = "Requests need a bearer token signed by a key of the JSON Web Key Set in this Secret (key `jwks` or `jwks.json`)." },
 	{ "jwt-configmap", REF(jwks_configmap, form_reference), OURS, LOCATION, ACTS("jwt"), GUARDS,
 	  .doc = "As jwt-secret, from a ConfigMap: the keys are public." },
+	{ "jwt-jwks-url", REF(jwks_url, form_url), OURS, LOCATION, ACTS("jwt"), GUARDS,
+	  .doc = "As jwt-secret, from an http or https URL (the system's roots): fetched every ten minutes; until the first time, 503." },
 	{ "jwt-issuer", TEXT(jwt_issuer, form_any), OURS, LOCATION, ACTS("jwt"), GUARDS, .doc = "The token's `iss` must be this." },
 	{ "jwt-audiences", LIST(jwt_audiences, form_any), OURS, LOCATION, ACTS("jwt"), GUARDS, .doc = "The token's `aud` must have one of these." },
 	{ "jwt-forward-claims", LIST(jwt_forward_claims, form_any), OURS, LOCATION, ACTS("jwt"),

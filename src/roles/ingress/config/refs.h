@@ -12,7 +12,7 @@ struct settings_refs {
 	unsigned proxy_ssl_protocols; /* enum tls_version bits */
 	unsigned proxy_ssl_verify_depth;
 	char *custom_headers, *auth_proxy_set_headers;
-	char *jwks_secret, *jwks_configmap;
+	char *jwks_secret, *jwks_configmap, *jwks_url;
 	char *configuration_snippet, *server_snippet;
 	bool modsecurity, owasp_rules;
 	char *modsecurity_snippet;

@@ -319,25 +319,49 @@ static struct str jwks_text(const json_t *obj, bool secret)
 	return STR_NONE;
 }
 
+static void use_keys(struct builder *b, const char *annotation, struct str text)
+{
+	struct err e;
+
+	b->s->jwt_jwks = jwks_new(text, &e);
+	if (!b->s->jwt_jwks)
+		builder_deny(b, annotation, "%s: %s", annotation, e.message);
+}
+
+static void keys_by_url(struct builder *b)
+{
+	const json_t *obj = b->src && b->src->get_configmap ? b->src->get_configmap(b->src->ctx, SOURCE_URL_NAMESPACE, b->refs.jwks_url) : NULL;
+	const json_t *text = json_object_get(json_object_get(obj, "data"), SOURCE_URL_KEY);
+
+	if (text)
+		use_keys(b, "jwt-jwks-url", (struct str){ json_string_value(text), json_string_length(text) });
+	else if (!b->src || !b->src->offline)
+		builder_deny(b, "jwt-jwks-url", "jwt-jwks-url: nothing has come from %s yet", b->refs.jwks_url);
+}
+
 static void tokens(struct builder *b)
 {
 	bool secret = b->refs.jwks_secret;
 	const char *reference = secret ? b->refs.jwks_secret : b->refs.jwks_configmap;
 	const char *annotation = secret ? "jwt-secret" : "jwt-configmap";
-	struct err e;
 
+	if (!reference && b->refs.jwks_url) {
+		keys_by_url(b);
+		return;
+	}
 	if (!reference) {
 		if (b->s->jwt_issuer || b->s->jwt_audiences.n)
-			builder_deny(b, "jwt-secret", "jwt-issuer and jwt-audiences need jwt-secret or jwt-configmap");
+			builder_deny(b, "jwt-secret", "jwt-issuer and jwt-audiences need jwt-secret, jwt-configmap or jwt-jwks-url");
 		return;
 	}
 	const json_t *obj = secret ? find_secret(b, annotation, reference) : find_configmap(b, annotation, reference);
 	if (!obj)
 		return;
 	struct str text = jwks_text(obj, secret);
-	b->s->jwt_jwks = text.ptr ? jwks_new(text, &e) : NULL;
-	if (!b->s->jwt_jwks)
-		builder_deny(b, annotation, "%s: %s", annotation, text.ptr ? e.message : "there is no key jwks or jwks.json");
+	if (text.ptr)
+		use_keys(b, annotation, text);
+	else
+		builder_deny(b, annotation, "%s: there is no key jwks or jwks.json", annotation);
 	free((char *)(uintptr_t)text.ptr);
 }
 

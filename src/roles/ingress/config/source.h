@@ -11,6 +11,11 @@
 #include "codec/jx.h"
 #include "roles/ingress/config/settings.h"
 
+/* get_configmap's namespace for documents by URL, which is the name then; no namespace is called so. The object's data has
+ * the text as this key. NULL: it has not come yet. */
+#define SOURCE_URL_NAMESPACE "(url)"
+#define SOURCE_URL_KEY "text"
+
 struct settings_source {
 	void *ctx;
 	/* NULL: there is none. Borrowed, valid until the settings function returns. With `data` (a Secret's is base64). Whether
@@ -20,6 +25,7 @@ struct settings_source {
 	/* A value that cannot be used: becomes an event on the Ingress, a line of `portico ingress check`, and a metric.
 	 * `annotation`: its name without prefix, or the ConfigMap's key. `reason`: CamelCase. May be NULL. */
 	void (*problem)(void *ctx, const char *annotation, const char *reason, const char *message);
+	bool offline; /* no URL is fetched: what it would give is not missed. For a look at manifests only */
 };
 
 /* A referenced record; that of the defaults (`g->defaults`, referenced once more) when there are no annotations of ours. */

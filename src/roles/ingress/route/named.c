@@ -34,7 +34,8 @@ void named_start(struct list *all, struct kube_client *k, const struct named_opt
 {
 	struct str name, ns = str_cut(str_of(o->key), '/', &name);
 
-	if (!o->watched_ns || !name.len || str_eq_c(ns, o->watched_ns) || !has_room(all, o->kind, o->key))
+	if (!o->watched_ns || !name.len || str_eq_c(ns, o->watched_ns) || str_eq_c(ns, SOURCE_URL_NAMESPACE) ||
+	    !has_room(all, o->kind, o->key))
 		return;
 	bool slices = c_eq(o->gvr.resource, "endpointslices");
 	struct named *n = xcalloc(1, sizeof(*n));

@@ -463,7 +463,7 @@ static bool op_exists(void *ctx, enum model_kind kind, const char *ns, const cha
 	cleanup(freep) char *key = xasprintf("%s/%s", ns, name);
 
 	start_named(s, n, key);
-	return (s->inf[n] && informer_get(s->inf[n], ns, name)) || named_exists(&s->named, n, ns, name);
+	return (s->inf[n] && informer_get(s->inf[n], ns, name)) || named_exists(&s->named, n, ns, name) || c_eq(ns, SOURCE_URL_NAMESPACE);
 }
 
 static void start_all_named(struct sync *s)

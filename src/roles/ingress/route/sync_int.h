@@ -1,8 +1,9 @@
 /* sync_int.h - sync.c reads the cluster; status.c writes Ingresses' addresses; lookup.c resolves names;
- * want.c asks for content that was not kept; named.c watches objects outside the namespace that is watched. */
+ * want.c asks for content that was not kept, fetch.c for what has a URL; named.c watches objects outside the namespace that is watched. */
 #pragma once
 
 #include "kube/client/informer.h"
+#include "roles/ingress/config/source.h"
 #include "roles/ingress/route/model.h"
 #include "roles/ingress/route/sync.h"
 
@@ -25,6 +26,13 @@ struct lookups;
 struct lookups *lookups_new(struct loop *l, void (*found)(void *ctx, const char *name, const struct addr *at, size_t n), void *ctx);
 void lookups_free(struct lookups *l); /* what is under way ends unheard */
 void lookup_start(struct lookups *l, const char *name);
+
+struct fetches;
+/* `obj` as a ConfigMap of the namespace SOURCE_URL_NAMESPACE would be; NULL: nothing has come yet, and it is tried again. */
+typedef void fetched_fn(void *ctx, const char *url, const json_t *obj);
+struct fetches *fetches_new(struct loop *l, fetched_fn *fetched, void *ctx);
+void fetches_free(struct fetches *f); /* what is under way ends unheard */
+void fetch_start(struct fetches *f, const char *url);
 
 struct wants;
 /* `got`: obj NULL: there is none, or it may not be read. */

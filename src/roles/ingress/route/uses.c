@@ -60,7 +60,7 @@ static void hear(void *ctx, const char *annotation, const char *reason, const ch
 
 static struct settings_source source_of(struct evaluation *ev)
 {
-	return (struct settings_source){ ev, get_secret, get_configmap, hear };
+	return (struct settings_source){ ev, get_secret, get_configmap, hear, !ev->model->ops.want };
 }
 
 /* ---- making ---- */

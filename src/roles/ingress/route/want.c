@@ -8,6 +8,7 @@ struct wants {
 	void (*got)(void *ctx, enum model_kind kind, const char *ns, const char *name, const json_t *obj);
 	void *ctx;
 	struct list open;
+	struct fetches *fetches;
 };
 struct want {
 	struct list link;
@@ -52,6 +53,13 @@ static void want_send(struct timer *t)
 	kube_get(w->owner->kube, want_gvr[w->kind], w->ns, w->name, want_answered, w);
 }
 
+static void on_fetched(void *ctx, const char *url, const json_t *obj)
+{
+	struct wants *s = ctx;
+
+	s->got(s->ctx, MODEL_CONFIGMAP, SOURCE_URL_NAMESPACE, url, obj);
+}
+
 struct wants *wants_new(struct loop *l, struct kube_client *k,
 			void (*got)(void *ctx, enum model_kind kind, const char *ns, const char *name, const json_t *obj), void *ctx)
 {
@@ -59,11 +67,16 @@ struct wants *wants_new(struct loop *l, struct kube_client *k,
 
 	*ws = (struct wants){ .loop = l, .kube = k, .got = got, .ctx = ctx };
 	list_init(&ws->open);
+	ws->fetches = fetches_new(l, on_fetched, ws);
 	return ws;
 }
 
 void want_start(struct wants *ws, enum model_kind kind, const char *ns, const char *name)
 {
+	if (strcmp(ns, SOURCE_URL_NAMESPACE) == 0) {
+		fetch_start(ws->fetches, name);
+		return;
+	}
 	struct want *w = xcalloc(1, sizeof(*w));
 
 	*w = (struct want){ .owner = ws, .kind = kind, .retry = { .fire = want_send, .ctx = w }, .ns = xstrdup(ns),
@@ -85,5 +98,6 @@ void wants_free(struct wants *ws)
 		if (waiting)
 			want_free(w);
 	}
+	fetches_free(ws->fetches);
 	free(ws);
 }

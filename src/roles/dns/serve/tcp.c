@@ -2,6 +2,7 @@
 
 #include "net/conn.h"
 
+#include <malloc.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -15,13 +16,19 @@
 #define DRAIN_QUIET_MS 200 /* a question that was under way when we decided to leave has arrived by then */
 #define QUESTION_MS 2000  /* from a question's first byte to its last: whoever sends slower does so on purpose */
 
+/* When so many connections, some 50 kB each with TLS, have become few, what they took is given back. */
+#define CROWD 128
+#define CROWD_GONE_PART 8
+#define CROWD_GONE_MS 1000
+
 struct dns_tcp {
 	struct dns_worker *worker;
 	struct dns_entrance entrance;
 	struct tls *tls;
 	struct listener *listener;
 	struct list clients; /* in the order of their last question, the newest last */
-	size_t n_clients;
+	size_t n_clients, peak;
+	struct timer crowd_gone;
 	bool draining;
 };
 
@@ -42,12 +49,24 @@ static void client_free_if_done(struct client *c)
 		free(c);
 }
 
+static void on_crowd_gone(struct timer *timer)
+{
+	struct dns_tcp *t = timer->ctx;
+
+	t->peak = t->n_clients;
+	malloc_trim(0);
+}
+
 /* The connection is closed, by us or by itself. */
 static void client_gone(struct client *c)
 {
+	struct dns_tcp *t = c->tcp;
+
 	timer_stop(&c->idle);
 	list_del(&c->link);
-	c->tcp->n_clients--;
+	t->n_clients--;
+	if (t->peak >= CROWD && t->n_clients <= t->peak / CROWD_GONE_PART && !timer_active(&t->crowd_gone))
+		timer_start(t->worker->loop, &t->crowd_gone, CROWD_GONE_MS);
 	c->conn = NULL;
 	client_free_if_done(c);
 }
@@ -235,6 +254,7 @@ static void on_accepted(void *ctx, int fd, const struct addr *peer)
 	}
 	list_append(&t->clients, &c->link);
 	t->n_clients++;
+	t->peak = MAX(t->peak, t->n_clients);
 	timer_start(t->worker->loop, &c->idle, IDLE_MS);
 }
 
@@ -245,6 +265,7 @@ struct dns_tcp *dns_tcp_new(struct dns_worker *w, int fd, const struct dns_entra
 	t->worker = w;
 	t->entrance = *en;
 	t->tls = tls ? tls_ref(tls) : NULL;
+	t->crowd_gone = (struct timer){ .fire = on_crowd_gone, .ctx = t };
 	list_init(&t->clients);
 	t->listener = listener_new_shared(w->loop, fd, on_accepted, t, e);
 	if (!t->listener) {
@@ -282,6 +303,7 @@ void dns_tcp_free(struct dns_tcp *t)
 		conn_close(c->conn);
 		client_gone(c);
 	}
+	timer_stop(&t->crowd_gone);
 	listener_free(t->listener);
 	tls_unref(t->tls);
 	free(t);

@@ -7,6 +7,8 @@
 #   program  the BPF program's own run time a question (kernel.bpf_stats_enabled, which itself costs some 20 ns a run)
 #   path     all CPU time that the machine spends on a question and its answer: the asker's system calls, both ends of the veth, the
 #            program, ksoftirqd; and for questions that user space answers (a plain loop here, not the role's) that process's as well
+#   With PEER=coredns (bench/dns/peers.sh, Go) the same asker asks CoreDNS over the same veth: its hosts plug-in has the names, which is
+#   less work for it than its kubernetes plug-in.
 # CPU times are the scheduler's: other work on the machine makes them noisier, not larger.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,10 +20,14 @@ T=$(mktemp -d "${TMPDIR:-/tmp}/dnsb.XXXXXX")
 [ "$(id -u)" = 0 ] || { echo "needs root: network namespaces and BPF" >&2; exit 1; }
 [ -x "$BUILD/netns/dns_node" ] || { echo "no $BUILD/netns/dns_node: make netns, or BUILD=DIR $0" >&2; exit 1; }
 stats_before=$(sysctl -n kernel.bpf_stats_enabled)
-NODE=
+PEER=${PEER:-}
+if [ "$PEER" = coredns ]; then COREDNS=$("$here/peers.sh")/coredns || exit 1; fi
+PEER_PORT=1053
+NODE= PEER_PID=
 finish() {
 	sysctl -qw kernel.bpf_stats_enabled="$stats_before"
 	[ -n "$NODE" ] && kill -9 "$NODE" 2> /dev/null
+	[ -n "$PEER_PID" ] && kill -9 "$PEER_PID" 2> /dev/null
 	exec 9>&-
 	ip netns del $ID-host 2> /dev/null
 	ip netns del $ID-pod 2> /dev/null
@@ -70,14 +76,15 @@ sysctl -qw kernel.bpf_stats_enabled=1
 PROGRAM=$(bpftool -j prog show name dns_answer | jq 'if type == "array" then map(.id) | max else .id end')
 
 program_ns() { bpftool -j prog show id "$PROGRAM" | jq -r '"\(.run_time_ns // 0) \(.run_cnt // 0)"'; }
-others_ns() { # of ksoftirqd and the node
-	cat /proc/"$NODE"/task/*/schedstat $(for p in $(pgrep ksoftirqd); do echo "/proc/$p/schedstat"; done) | awk '{ s += $1 } END { printf "%.0f\n", s }'
+others_ns() { # of ksoftirqd, the node and the peer
+	cat /proc/"$NODE"/task/*/schedstat ${PEER_PID:+/proc/"$PEER_PID"/task/*/schedstat} $(for p in $(pgrep ksoftirqd); do echo "/proc/$p/schedstat"; done) | awk '{ s += $1 } END { printf "%.0f\n", s }'
 }
 one() { # KIND WAY
-	local before after others cpu out
+	local before after others cpu out port=53
+	[ "$2" = coredns ] && port=$PEER_PORT
 	before=$(program_ns) others=$(others_ns)
 	TIMEFORMAT='%U %S'
-	cpu=$({ time nsenter --net=/run/netns/$ID-pod taskset -c 1 "$T/load" -s $SERVER -d "$SECONDS_EACH" "$T/$1" > "$T/load.json"; } 2>&1)
+	cpu=$({ time nsenter --net=/run/netns/$ID-pod taskset -c 1 "$T/load" -s $SERVER -p $port -d "$SECONDS_EACH" "$T/$1" > "$T/load.json"; } 2>&1)
 	others=$(($(others_ns) - others)) after=$(program_ns)
 	out=$(jq .answered "$T/load.json")
 	echo "$1 $2 $before $after $cpu $others $out" | awk '{
@@ -87,8 +94,19 @@ one() { # KIND WAY
 }
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
+if [ "$PEER" = coredns ]; then
+	awk '{ printf "10.%d.%d.%d %s\n", 100 + NR / 62500, NR / 250 % 250, NR % 250 + 1, $1 }' "$T/a" > "$T/hosts"
+	printf '.:%s {\n bind %s\n hosts %s {\n  ttl 30\n }\n}\n' $PEER_PORT $SERVER "$T/hosts" > "$T/Corefile"
+	GOMAXPROCS=1 nsenter --net=/run/netns/$ID-host taskset -c 0 "$COREDNS" -conf "$T/Corefile" > "$T/peer.log" 2>&1 9>&- &
+	PEER_PID=$!
+	for _ in $(seq 100); do
+		nsenter --net=/run/netns/$ID-host dig +short +tries=1 +time=1 -p $PEER_PORT @$SERVER "$(tail -1 "$T/a" | cut -d' ' -f1)" 2> /dev/null | grep -q '^10\.' && break
+		sleep 0.1
+	done
+fi
 for _ in $(seq "$ROUNDS"); do
 	for kind in a mixed nodata srv nxdomain; do one $kind kernel; done
+	[ "$PEER" != coredns ] || one a coredns
 	echo pause >&9
 	sleep 0.2
 	one a user
@@ -99,6 +117,6 @@ printf '%-10s %-8s %12s %22s %12s %18s\n' question answerer 'program ns' 'progra
 while read -r kind way; do
 	p=$(awk -v k="$kind" -v w="$way" '$1 == k && $2 == w { print $3 }' "$T/results" | median)
 	all=$(awk -v k="$kind" -v w="$way" '$1 == k && $2 == w { print $4 }' "$T/results" | median)
-	printf '%-10s %-8s %12s %22s %12s %18s\n' "$kind" "$way" "$p" "$((1000000000 / p))" "$all" "$((1000000000 / all))"
+	printf '%-10s %-8s %12s %22s %12s %18s\n' "$kind" "$way" "$p" "$((p ? 1000000000 / p : 0))" "$all" "$((1000000000 / all))"
 done < <(cut -d' ' -f1,2 "$T/results" | sort -u)
 grep '^ready' "$T/out"

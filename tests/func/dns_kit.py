@@ -279,6 +279,8 @@ class Upstream:
                 query, client = self.udp.recvfrom(4096)
             except OSError:
                 return
+            if not query:  # closed
+                return
             self.send(self.of(query, client, False), lambda b, to=client: self.udp.sendto(b, to))
 
     def send(self, parts, send):

@@ -369,6 +369,11 @@ X509 *http_peer_cert(const struct http_exchange *x)
 	return conn_peer_cert(x->sc->conn);
 }
 
+const struct addr *http_peer_addr(const struct http_exchange *x)
+{
+	return conn_peer(x->sc->conn);
+}
+
 void http_on_closed(struct http_exchange *x, void (*closed)(void *ctx), void *ctx)
 {
 	x->closed = closed;

@@ -31,6 +31,7 @@ void http_server_free(struct http_server *s);	  /* closes every connection */
 const struct http_request *http_request_of(const struct http_exchange *x);
 struct arena *http_arena(struct http_exchange *x); /* freed with the exchange */
 X509 *http_peer_cert(const struct http_exchange *x); /* borrowed; NULL if none */
+const struct addr *http_peer_addr(const struct http_exchange *x); /* len 0: not known */
 
 /* Called once if the client goes away before the reply has ended; the exchange is freed after it.
  * On HTTP/1.1 a client that ends its side of the connection while its request is handled counts as

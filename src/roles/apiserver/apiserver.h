@@ -18,6 +18,7 @@ struct apiserver {
 	struct http_server *http;
 	struct tls *tls;	 /* the server's own */
 	struct tls *kubelet_tls; /* towards node agents: the client certificate they accept */
+	struct tls *pod_tls;	 /* towards pods, for pods/proxy; NULL until the first that speaks TLS */
 	struct authn authn;
 	struct rbac *rbac;
 	struct alloc *alloc;

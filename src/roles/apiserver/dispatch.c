@@ -41,6 +41,16 @@ static const struct route routes[] = {
 	{ "", "pods", "attach", "create", handle_stream, RAW_ANSWER },
 	{ "", "pods", "portforward", "get", handle_stream, RAW_ANSWER },
 	{ "", "pods", "portforward", "create", handle_stream, RAW_ANSWER },
+	{ "", "pods", "proxy", "get", handle_proxy, RAW_ANSWER },
+	{ "", "pods", "proxy", "create", handle_proxy, RAW_ANSWER },
+	{ "", "pods", "proxy", "update", handle_proxy, RAW_ANSWER },
+	{ "", "pods", "proxy", "patch", handle_proxy, RAW_ANSWER },
+	{ "", "pods", "proxy", "delete", handle_proxy, RAW_ANSWER },
+	{ "", "services", "proxy", "get", handle_proxy, RAW_ANSWER },
+	{ "", "services", "proxy", "create", handle_proxy, RAW_ANSWER },
+	{ "", "services", "proxy", "update", handle_proxy, RAW_ANSWER },
+	{ "", "services", "proxy", "patch", handle_proxy, RAW_ANSWER },
+	{ "", "services", "proxy", "delete", handle_proxy, RAW_ANSWER },
 	{ "", "serviceaccounts", "token", "create", handle_token, 0 },
 	{ NULL, NULL, "scale", "get", handle_scale_get, 0 },
 	{ NULL, NULL, "scale", "update", handle_scale_update, 0 },
@@ -256,7 +266,10 @@ static void route_and_handle(struct request *q)
 
 static int parse(struct request *q, struct err *e)
 {
-	if (request_info_parse(q->http, q->arena, &q->info, e) < 0 ||
+	if (request_info_parse(q->http, q->arena, &q->info, e) < 0)
+		return -1;
+	/* Behind a proxy the query is somebody else's. */
+	if (!request_info_is_proxy(&q->info) &&
 	    request_options_parse(q->http, q->arena, &q->opt, e) < 0)
 		return -1;
 	/* Known before anyone is refused: errors name it. */

@@ -20,6 +20,7 @@ void handle_eviction(struct request *q);
 void handle_token(struct request *q);
 void handle_log(struct request *q);
 void handle_stream(struct request *q); /* exec, attach, portforward */
+void handle_proxy(struct request *q);  /* of pods and services */
 
 void handle_token_review(struct request *q);
 void handle_access_review(

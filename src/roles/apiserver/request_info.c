@@ -21,7 +21,7 @@ static int split(const char *path, struct arena *a, struct segments *ret)
 		if (!len)
 			break;
 		if (ret->n == SEGMENTS_MAX)
-			return -1;
+			return 0;
 		ret->from[ret->n] = path;
 		ret->at[ret->n] = arena_strndup(a, path, len);
 		if (!ret->at[ret->n++])
@@ -103,6 +103,11 @@ static bool query_true(const struct http_request *r, struct arena *a, const char
 	return v && !c_eq(v, "0") && !c_eq(v, "false");
 }
 
+bool request_info_is_proxy(const struct request_info *i)
+{
+	return i->is_resource && c_eq(i->subresource, "proxy");
+}
+
 int request_info_parse(const struct http_request *r, struct arena *a, struct request_info *ret_info,
 		       struct err *e)
 {
@@ -112,11 +117,12 @@ int request_info_parse(const struct http_request *r, struct arena *a, struct req
 	info.path = uri_decode(r->path, a);
 	if (!info.path || info.path[0] != '/' || split(info.path, a, &s) < 0)
 		return err_set(e, ERR_BAD_REQUEST, "the request path cannot be read");
+	parse_path(&s, &info);
 	/* Upstream drops a parameter that it cannot decode. A selector that is dropped selects
 	 * everything, so we refuse. */
-	if (memchr(r->query.ptr ? r->query.ptr : "", '%', r->query.len) && !uri_decode(r->query, a))
+	if (!request_info_is_proxy(&info) &&
+	    memchr(r->query.ptr ? r->query.ptr : "", '%', r->query.len) && !uri_decode(r->query, a))
 		return err_set(e, ERR_BAD_REQUEST, "the request's query cannot be read");
-	parse_path(&s, &info);
 	if (!info.is_resource) {
 		info.verb = lower(r->method, a);
 		*ret_info = info;

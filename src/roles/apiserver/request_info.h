@@ -21,6 +21,9 @@ struct request_info {
 	const char *rest; /* behind the subresource (proxy paths), without a leading slash */
 };
 
+/* nodes/, pods/ and services/proxy: path and query go on to what is behind. */
+bool request_info_is_proxy(const struct request_info *i);
+
 enum rv_match { RV_MATCH_NONE, RV_MATCH_EXACT, RV_MATCH_NOT_OLDER };
 enum propagation {
 	PROPAGATE_DEFAULT,

@@ -214,6 +214,8 @@ static void apiserver_stop(struct role_ctx *ctx)
 		tls_unref(api->tls);
 	if (api->kubelet_tls)
 		tls_unref(api->kubelet_tls);
+	if (api->pod_tls)
+		tls_unref(api->pod_tls);
 	store_free(api->store);
 	rbac_free(api->rbac);
 	alloc_free(api->alloc);

@@ -4,7 +4,7 @@ set -eu
 build="gcc make pkg-config libc6-dev libjansson-dev libnghttp2-dev libssl-dev libsqlite3-dev libyaml-dev libprotobuf-c-dev
 	protobuf-c-compiler libbpf-dev libwslay-dev libpcre2-dev zlib1g-dev libbrotli-dev libzstd-dev libcap-dev libseccomp-dev libcrypt-dev clang llvm bpftool"
 run="containerd runc iproute2 nftables ca-certificates curl busybox-static"
-tests="libcmocka-dev libclang-rt-14-dev openssl procps dnsutils sqlite3 python3 jq nginx haproxy wrk nghttp2-client"
+tests="libcmocka-dev libclang-rt-14-dev openssl procps dnsutils bind9-host knot-dnsutils unbound musl-tools sqlite3 python3 jq nginx haproxy wrk nghttp2-client"
 
 [ "$(id -u)" -eq 0 ] || { echo "setup.sh: installing packages needs root: use sudo" >&2; exit 1; }
 want="$build $run"

@@ -18,6 +18,9 @@ kubectls() {
 "$here/explain_env.sh" "$build" || failed=1
 "$here/dns_differential.sh" "$build" || failed=1
 "$here/dns_observe.sh" "$build" || failed=1
+for attack in dns_hostile dns_upstreams dns_search dns_clients; do
+	python3 -B "$here/$attack.py" "$build" || failed=1
+done
 python3 -B "$here/ingress_features.py" "$build" || failed=1
 list=$(kubectls)
 [ -n "$list" ] || { echo "Bail out! no kubectl is installed"; exit 1; }

@@ -41,12 +41,12 @@ def big_slice(n=1000):
             points + "]}\n")
 
 
-def isolate():
-    """Runs the script again in a network namespace with loopback up and 10.99.0.0/16 on it."""
+def isolate(*more):
+    """Runs the script again in a network namespace (`more`: other namespaces) with loopback up and 10.99.0.0/16 on it."""
     if "--inside" not in sys.argv:
-        os.execvp("unshare", ["unshare", "--net", sys.executable, "-B", *sys.argv, "--inside"])
+        os.execvp("unshare", ["unshare", "--net", *more, sys.executable, "-B", *sys.argv, "--inside"])
     sys.argv.remove("--inside")
-    for words in ("link set lo up", "addr add 10.99.0.1/16 dev lo"):
+    for words in ("link set lo up", "addr add 10.99.0.1/16 dev lo", "addr add fd00:99::1/64 dev lo nodad"):
         subprocess.run(["ip", *words.split()], check=True)
 
 

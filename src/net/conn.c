@@ -117,12 +117,14 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls *tls, const struct c
 		return NULL;
 	}
 	c->ready_owed = !tls;
+	if (!tls) {
+		conn_kick(c); /* reads, and watches, as its first bytes are mostly there by then */
+		return c;
+	}
 	if (io_watch(l, &c->io, EPOLLIN, e) < 0) {
 		conn_close(c);
 		return NULL;
 	}
-	if (c->ready_owed)
-		conn_kick(c);
 	return c;
 }
 
@@ -203,6 +205,8 @@ void conn_update_events(struct conn *c)
 		if ((c->write_blocked && !write_wants_read) || read_wants_write)
 			ev |= EPOLLOUT;
 	}
+	if (c->unheeded && !c->io.events && !(ev & EPOLLOUT))
+		return;
 	/* Edge-triggered and asking for nothing: only to hear, once, that the connection broke. */
 	if (io_watch(c->loop, &c->io, ev ? ev : (uint32_t)EPOLLET, &e) < 0)
 		conn_fail(c, &e);
@@ -407,6 +411,7 @@ static void conn_ready(struct io *io, uint32_t events)
 static void conn_kicked(struct defer *d)
 {
 	struct conn *c = container_of(d, struct conn, defer);
+	bool fresh = c->ready_owed && !c->io.events;
 
 	if (c->raw) {
 		c->raw = false;
@@ -431,6 +436,8 @@ static void conn_kicked(struct defer *d)
 		if (!c->closed)
 			tell_eof(c);
 	}
+	if (!c->closed && fresh && wants_input(c))
+		read_all(c);
 	if (!c->closed && c->splice_in && wants_input(c))
 		conn_splice_move(c->splice_in);
 	if (!c->closed && c->write_failed) {
@@ -447,12 +454,26 @@ static void conn_kicked(struct defer *d)
 
 /* --- what owners ask for --- */
 
+void conn_leave_unheeded(struct conn *c)
+{
+	c->unheeded = true;
+}
+
+void conn_heed(struct conn *c)
+{
+	if (c->closed || !c->unheeded)
+		return;
+	c->unheeded = false;
+	conn_kick(c);
+}
+
 void conn_set_ops(struct conn *c, const struct conn_ops *ops, void *ctx)
 {
 	c->ops = ops;
 	c->ctx = ctx;
 	if (c->closed)
 		return;
+	c->unheeded = false;
 	c->eof_told = false;
 	c->offer_owed = true;
 	conn_kick(c);
@@ -469,6 +490,7 @@ void conn_pause(struct conn *c)
 
 void conn_resume(struct conn *c)
 {
+	conn_heed(c);
 	if (c->closed || !c->paused)
 		return;
 	c->paused = false;
@@ -480,6 +502,7 @@ void conn_shutdown(struct conn *c)
 {
 	if (c->closed || c->shutdown_wanted)
 		return;
+	c->unheeded = false;
 	c->shutdown_wanted = true;
 	conn_kick(c);
 }
@@ -489,7 +512,7 @@ void conn_close_after_write(struct conn *c)
 	if (!c || c->closed)
 		return;
 	c->ops = NULL;
-	c->paused = false;
+	c->paused = c->unheeded = false;
 	c->offer_owed = true; /* drops what is kept */
 	if (c->connecting || c->handshaking) {
 		conn_close(c);

@@ -59,6 +59,11 @@ void conn_commit(struct conn *c, size_t len);
 bool conn_splice(struct conn *from, struct conn *to, uint64_t n, void (*moved)(void *ctx, size_t n, bool done), void *ctx);
 size_t conn_pending(const struct conn *c);
 bool conn_blocked(const struct conn *c); /* the socket takes no more now, of what was written or is spliced to it */
+/* From within `data`: for now nothing more is expected from the peer. An accepted connection that epoll was not told of yet
+ * is then not added to it, so that one which ends soon never is; what the peer does meanwhile shows when it is heeded, at the
+ * latest when something is written to it that its socket does not take. Everything else that asks for input heeds it, too. */
+void conn_leave_unheeded(struct conn *c);
+void conn_heed(struct conn *c);
 void conn_pause(struct conn *c); /* stop reading */
 void conn_resume(struct conn *c);
 void conn_shutdown(struct conn *c);	     /* half-close once everything queued is sent */

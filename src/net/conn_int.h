@@ -32,6 +32,7 @@ struct conn {
 	bool shutdown_wanted : 1, shutdown_done : 1, no_linger : 1;
 	bool write_blocked : 1, above_low : 1, closed : 1;
 	bool finishing : 1; /* counted by conn_finishing */
+	bool unheeded : 1;  /* not watched yet, and need not be */
 	bool raw : 1; /* TLS: `in` holds records that arrived before TLS began */
 };
 

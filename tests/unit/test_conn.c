@@ -544,6 +544,87 @@ static void closing_inside_a_call_back_is_fine(void **state)
 	assert_true(server.got > 0);
 }
 
+/* --- connections that nobody heeds --- */
+
+static bool eof_unheeded;
+static void heed_server(struct timer *t)
+{
+	(void)t;
+	eof_unheeded = server.eof;
+	conn_heed(server.conn);
+}
+static struct timer heed_later = {.fire = heed_server};
+
+static void on_ready_one(struct conn *c, void *ctx)
+{
+	on_ready(c, ctx);
+	finished = 1; /* the other end is a plain socket */
+}
+
+static size_t leave_unheeded(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	conn_leave_unheeded(c);
+	timer_start(loop, &heed_later, 20);
+	return on_data(c, ctx, bytes, len);
+}
+
+static int client_that_asks_and_ends(const struct conn_ops *ops)
+{
+	struct addr a = listen_here();
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	server_ops = ops;
+	assert_int_equal(connect(fd, (struct sockaddr *)&a.ss, a.len), 0);
+	assert_int_equal(send(fd, "ask", 3, 0), 3);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	return fd;
+}
+
+static void who_is_not_heeded_is_heard_later(void **state)
+{
+	static const struct conn_ops ops = {on_ready_one, leave_unheeded, on_eof, NULL, on_failed};
+	int fd = client_that_asks_and_ends(&ops);
+
+	(void)state;
+	loop_run(loop);
+	assert_int_equal(server.got, 3);
+	assert_false(eof_unheeded);
+	assert_true(server.eof);
+	close(fd);
+}
+
+/* More than the socket takes: its client has to be heard of without being heeded. */
+static size_t answer_unheeded(struct conn *c, void *ctx, const uint8_t *bytes, size_t len)
+{
+	static char page[8 << 20];
+
+	conn_leave_unheeded(c);
+	conn_write(c, page, sizeof(page));
+	loop_stop(loop);
+	return on_data(c, ctx, bytes, len);
+}
+
+static void who_is_not_heeded_gets_all(void **state)
+{
+	static const struct conn_ops ops = {on_ready_one, answer_unheeded, on_eof, NULL, on_failed};
+	static char room[1 << 20];
+	int fd = client_that_asks_and_ends(&ops);
+	struct timer pause = {.fire = stop_loop};
+	size_t got = 0;
+	ssize_t n = 1;
+
+	(void)state;
+	loop_run(loop);
+	for (int turns = 0; got < 8 << 20 && turns < 10000; turns++) {
+		n = recv(fd, room, sizeof(room), MSG_DONTWAIT);
+		got += n > 0 ? (size_t)n : 0;
+		timer_start(loop, &pause, 1);
+		loop_run(loop);
+	}
+	assert_int_equal(got, 8 << 20);
+	close(fd);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 int main(void)
 {
@@ -562,6 +643,8 @@ int main(void)
 		T(nobody_listening_is_an_error),
 		T(answer_arrives_although_the_rest_is_not_read),
 		T(closing_inside_a_call_back_is_fine),
+		T(who_is_not_heeded_is_heard_later),
+		T(who_is_not_heeded_gets_all),
 	};
 
 	ca = pki_make("ca", NULL, NULL);

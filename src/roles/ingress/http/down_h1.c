@@ -6,6 +6,7 @@
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" /* RFC 9113 §3.4 */
 #define TEXT_KEPT_BYTES 8192
+#define UNHEEDED_MS 20 /* so late is noticed that a client, whose connection was for one request, has gone */
 
 static const struct conn_ops h1_ops;
 
@@ -297,6 +298,13 @@ static struct exchange *exchange_for(struct down_h1 *d)
 	return x;
 }
 
+/* A connection for one request is mostly over before it would matter that the client has gone. */
+static void leave_unheeded(struct down_h1 *d)
+{
+	conn_leave_unheeded(d->d.conn);
+	timer_start(d->d.worker->loop, &d->timer, UNHEEDED_MS);
+}
+
 static void start_request(struct down_h1 *d, size_t head_bytes)
 {
 	struct http1_head *h = &d->now->head;
@@ -309,6 +317,8 @@ static void start_request(struct down_h1 *d, size_t head_bytes)
 	d->now->body.trailers = &d->now->trailers;
 	d->requests++;
 	d->state = x->req.has_body ? H1_BODY : H1_WAIT;
+	if (d->state == H1_WAIT && !d->now->keep_alive)
+		leave_unheeded(d);
 	exchange_begin(x);
 }
 
@@ -553,6 +563,7 @@ static void on_timeout(struct timer *t)
 	struct down_h1 *d = t->ctx;
 
 	if (d->x) { /* the exchange has time-outs of its own */
+		conn_heed(d->d.conn);
 		timer_start(d->d.worker->loop, t, first_head_ms(globals_now(d->d.worker->shared)));
 	} else if (d->now) {
 		metrics_inc(d->d.worker->metrics, METRIC_CLIENT_TIMEOUTS);

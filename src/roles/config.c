@@ -33,6 +33,7 @@ static const struct setting {
 	ROW(dns_admin_address, "dns-admin-address", "127.0.0.1:9154", "Where the DNS role explains answers, and serves metrics and health."),
 	ROW(node_local, "node-local", NULL, "Link-local address (169.254.20.10) on which the DNS role answers this node's pods."),
 	ROW(node_port_range, "node-port-range", "30000-32767", "Ports that NodePort Services are given."),
+	ROW(relaxed_service_names, "relaxed-service-names", "false", "true: names of Services may begin with a digit (KEP-5311)."),
 	ROW(lb_pool, "lb-pool", "198.18.0.0/24", "LoadBalancer addresses: CIDRs and ranges, comma-separated; empty for none."),
 	ROW(http_address, "http-address", "0.0.0.0:80", "Where the ingress proxy serves HTTP.", "http"),
 	ROW(https_address, "https-address", "0.0.0.0:443", "Where the ingress proxy serves HTTPS.", "https"),
@@ -217,6 +218,8 @@ int config_check(const struct config *c, struct err *e)
 	if (c->watch_ingress_without_class && strcmp(c->watch_ingress_without_class, "true") != 0 &&
 	    strcmp(c->watch_ingress_without_class, "false") != 0)
 		return err_set(e, ERR_INVALID, "--watch-ingress-without-class '%s' must be true or false", c->watch_ingress_without_class);
+	if (strcmp(c->relaxed_service_names, "true") != 0 && strcmp(c->relaxed_service_names, "false") != 0)
+		return err_set(e, ERR_INVALID, "--relaxed-service-names '%s' must be true or false", c->relaxed_service_names);
 	const struct { const char *name, *value; } objects[] = { { "configmap", c->configmap },
 		{ "default-backend-service", c->default_backend_service }, { "default-ssl-certificate", c->default_ssl_certificate },
 		{ "publish-service", c->publish_service }, { "tcp-services-configmap", c->tcp_services_configmap },

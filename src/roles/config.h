@@ -19,6 +19,7 @@ struct config {
 	char *dns_ip;	     /* ClusterIP of kube-system/kube-dns */
 	char *dns_address, *corefile, *dns_configmap, *dns_admin_address, *node_local; /* of the DNS role; NULL: not given */
 	char *node_port_range; /* "30000-32767" */
+	char *relaxed_service_names; /* "true" or "false" */
 	char *lb_pool;	     /* LoadBalancer addresses: CIDRs and ranges, comma-separated; may be empty */
 	char *http_address, *https_address; /* the ingress proxy's; also --http, --https */
 	char *ingress_admin_address; /* where it serves metrics and health */

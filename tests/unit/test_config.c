@@ -102,6 +102,8 @@ static void test_check(void **state)
 		{ "--workers=two", "--workers" },
 		{ "--dns-ip=ten", "--dns-ip" },
 		{ "--node-ip=1.2.3", "--node-ip" },
+		{ "--relaxed-service-names=true", NULL },
+		{ "--relaxed-service-names=yes", "--relaxed-service-names" },
 		{ "--node-port-range=30000-32767", NULL },
 		{ "--node-port-range=32767-30000", "--node-port-range" },
 		{ "--node-port-range=1-70000", "--node-port-range" },

@@ -400,6 +400,33 @@ static void test_formats(void **state)
 	assert_false(is_label_value("0123456789012345678901234567890123456789012345678901234567890123"));
 }
 
+/* Changes the rules for the whole process: the last of all. */
+static void test_relaxed_service_names(void **state)
+{
+	static const struct {
+		const char *resource, *base, *change;
+		size_t errors;
+	} names[] = {
+		{ "/v1/services", SERVICE, "{'metadata':{'name':'1web'}}", 0 },
+		{ "/v1/services", SERVICE, "{'metadata':{'name':'Web'}}", 1 },
+		{ "/v1/services", SERVICE, "{'metadata':{'name':'1.web'}}", 1 },
+		{ "networking.k8s.io/v1/ingresses", INGRESS, "{'spec':{'defaultBackend':{'service':{'name':'1web','port':{'number':80}}}}}", 0 },
+	};
+
+	(void)state;
+	validate_relax_service_names();
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const struct row r = { names[i].resource, names[i].base, names[i].change, NULL, NULL };
+		cleanup(json_decrefp) json_t *obj = object_of(&r, r.change);
+		struct field_errors fe = { 0 };
+
+		object_validate(resource_of(r.resource), obj, NULL, &fe);
+		if (fe.n != names[i].errors)
+			fail_msg("%s: %zu errors", r.change, fe.n);
+		field_errors_done(&fe);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_large_annotations),
 		cmocka_unit_test(test_wrong_shapes),
 		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_relaxed_service_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,18 @@ static const struct rules {
 	{ "networking.k8s.io", "IPAddress", FORMAT_PATH_SEGMENT, NULL, NULL },
 };
 
+static enum format service_name = FORMAT_DNS1035_LABEL;
+
+void validate_relax_service_names(void)
+{
+	service_name = FORMAT_DNS1123_LABEL;
+}
+
+enum format validate_service_name_format(void)
+{
+	return service_name;
+}
+
 static const struct rules other_kinds = { NULL, NULL, FORMAT_DNS1123_SUBDOMAIN, NULL, NULL };
 
 static const struct rules *rules_of(const struct resource *r)
@@ -51,6 +63,8 @@ static void check_all_metadata(struct field_errors *fe, const struct resource *r
 {
 	const struct place *p = AT(NULL, "metadata");
 
+	if (name == FORMAT_DNS1035_LABEL)
+		name = service_name;
 	check_metadata(fe, p, obj, r->namespaced, old ? FORMAT_PATH_SEGMENT : name);
 	if (old)
 		check_metadata_update(fe, p, obj, old);

@@ -16,6 +16,9 @@ void object_validate_status(const struct resource *r, const json_t *obj, const j
  * "ephemeralcontainers" and "resize", which may change what an update of the pod may not. */
 void object_validate_update(const struct resource *r, const json_t *obj, const json_t *old,
 			    const char *subresource, struct field_errors *fe);
+/* From now on names of Services, new ones and an Ingress's backends, may begin with a digit: KEP-5311, a
+ * feature gate of Kubernetes that is off by default. Once, before the first object. */
+void validate_relax_service_names(void);
 /* The part that must hold before addresses can be allocated: clusterIP, clusterIPs, ipFamilies and
  * ipFamilyPolicy. */
 void service_addresses_validate(const json_t *service, struct field_errors *fe);

@@ -51,6 +51,7 @@ enum format {
 	FORMAT_PERCENT,
 	FORMAT_PATH_SEGMENT, /* names of kinds with no rule but that they go into a URL */
 };
+enum format validate_service_name_format(void);
 #define FORMAT_MESSAGES_MAX 5
 struct format_messages {
 	char at[FORMAT_MESSAGES_MAX][400];

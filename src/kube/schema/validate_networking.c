@@ -27,7 +27,7 @@ static void check_service_backend(struct field_errors *fe, const struct place *p
 	int64_t number = jx_int(service, "port.number", 0);
 
 	if (name[0])
-		check_format(fe, AT(at, "name"), FORMAT_DNS1035_LABEL, name);
+		check_format(fe, AT(at, "name"), validate_service_name_format(), name);
 	else
 		missing(fe, AT(at, "name"), "");
 	if (port_name[0] && number)

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "kube/schema/validate.h"
 #include "roles/apiserver/bootstrap.h"
 #include "roles/apiserver/dispatch.h"
 #include "roles/apiserver/event_ttl.h"
@@ -190,6 +191,8 @@ static int apiserver_start(struct role_ctx *ctx, struct err *e)
 	api->started_ms = wall_now_ms();
 	if (open_store(api, e) < 0)
 		return -1;
+	if (c_eq(api->config->relaxed_service_names, "true"))
+		validate_relax_service_names();
 	api->rbac = rbac_new(api->store);
 	if (open_alloc(api, e) < 0 || open_authn(api, e) < 0 || bootstrap(api, e) < 0 ||
 	    open_http(api, e) < 0)

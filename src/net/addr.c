@@ -121,10 +121,12 @@ const char *addr_text(const struct addr *a, char out[ADDR_TEXT_BYTES])
 }
 
 /* Accepted sockets inherit these (Linux). Keep-alive finds watchers whose machine went away. */
-static void set_listen_options(int fd)
+static void set_listen_options(int fd, bool shared)
 {
 	const int on = 1, idle_s = 60, interval_s = 15, count = 4;
 
+	if (shared)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* conn.h gathers the writes of a turn itself */
@@ -133,7 +135,7 @@ static void set_listen_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
-int addr_listen(const struct addr *a, int backlog, struct err *e)
+static int listen_at(const struct addr *a, int backlog, bool shared, struct err *e)
 {
 	char text[ADDR_TEXT_BYTES];
 	cleanup(closep) int fd =
@@ -145,10 +147,20 @@ int addr_listen(const struct addr *a, int backlog, struct err *e)
 		unlink(((const struct sockaddr_un *)&a->ss)
 			       ->sun_path); /* left by a process that died */
 	else
-		set_listen_options(fd);
+		set_listen_options(fd, shared);
 	if (bind(fd, (const struct sockaddr *)&a->ss, a->len) < 0 || listen(fd, backlog) < 0)
 		return err_errno(e, errno, "listen on %s", addr_text(a, text));
 	int taken = fd;
 	fd = -1;
 	return taken;
+}
+
+int addr_listen(const struct addr *a, int backlog, struct err *e)
+{
+	return listen_at(a, backlog, false, e);
+}
+
+int addr_listen_shared(const struct addr *a, int backlog, struct err *e)
+{
+	return listen_at(a, backlog, true, e);
 }

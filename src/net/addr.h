@@ -18,3 +18,5 @@ const char *addr_text(const struct addr *a, char out[ADDR_TEXT_BYTES]); /* "ip:p
 const char *addr_ip_text(const struct addr *a, char out[ADDR_TEXT_BYTES]); /* "ip" */
 /* A listening, non-blocking, close-on-exec socket with SO_REUSEADDR; returns the descriptor. */
 int addr_listen(const struct addr *a, int backlog, struct err *e) must_check;
+/* The same with SO_REUSEPORT: another process of the same user may listen there as well. */
+int addr_listen_shared(const struct addr *a, int backlog, struct err *e) must_check;

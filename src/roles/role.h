@@ -45,6 +45,9 @@ extern const struct role role_apiserver, role_controllers, role_node, role_proxy
 /* A listening socket that the supervisor holds open across restarts of the role ("https", "http", "api", "dns-udp",
  * "dns-tcp", "kubelet"); -1 when this process was started by hand, and the role listens itself. */
 int role_listen_fd(const char *name);
+bool role_is_supervised(void); /* then another process of this role may be started before this one ends (drain) */
+/* This is that other process: the one before it serves until this one is ready, so there is no hurry. */
+bool role_replaces(void);
 /* Tells the supervisor (and `portico status`): serving now; or what went wrong last, while going on. */
 void role_ready(void);
 void role_set_error(const char *fmt, ...) printf_like(1, 2);

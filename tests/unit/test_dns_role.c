@@ -10,8 +10,9 @@
 
 static struct api_world *w;
 static pid_t role;
-static int udp_fd, tcp_fd;
+static int udp_fd, tcp_fd, upstream_fd;
 static struct sockaddr_in server;
+static int own_port; /* of the Corefile's second block */
 static char answer_text[512];
 
 static int bound(int type)
@@ -24,18 +25,50 @@ static int bound(int type)
 	return fd;
 }
 
-/* As the supervisor does: the sockets are ours, and stay open when the role dies. */
-static void role_start(void)
+/* As the supervisor does: the sockets are ours, and stay open when the role dies. Returns what tells READY. */
+static int role_start_as(bool replaces)
 {
+	int pair[2];
+	char text[64];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	role = fork();
 	assert_true(role >= 0);
-	if (role)
-		return;
-	char text[64];
+	if (role) {
+		close(pair[1]);
+		return pair[0];
+	}
 	snprintf(text, sizeof(text), "dns-udp:%d,dns-tcp:%d", udp_fd, tcp_fd);
 	setenv("PORTICO_LISTEN", text, 1);
-	w->config.standalone = true;
+	snprintf(text, sizeof(text), "%d", pair[1]);
+	setenv("PORTICO_NOTIFY_FD", text, 1);
+	if (replaces)
+		setenv("PORTICO_REPLACES", "1", 1);
 	_exit(role_process(&role_dns, &w->config));
+}
+
+static void role_start(void)
+{
+	close(role_start_as(false));
+}
+
+/* Kubeadm's, but for an upstream that is ours, and a port that no supervisor holds open. */
+static void write_corefile(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	char *path = xasprintf("%s/Corefile", w->dir);
+
+	upstream_fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind(upstream_fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(getsockname(upstream_fd, (struct sockaddr *)&a, &len), 0);
+	own_port = api_free_port();
+	FILE *f = fopen(path, "w");
+	fprintf(f, ". {\n kubernetes cluster.local\n forward . 127.0.0.1:%d {\n  max_fails 0\n }\n}\n"
+		   "own.test:%d {\n bind 127.0.0.1\n template IN A {\n  answer \"{{ .Name }} 5 IN A 192.0.2.7\"\n }\n}\n",
+		ntohs(a.sin_port), own_port);
+	fclose(f);
+	api_set(&w->config.corefile, path);
 }
 
 static int setup(void **state)
@@ -44,6 +77,9 @@ static int setup(void **state)
 
 	(void)state;
 	w = api_world_new();
+	w->config.standalone = true;
+	api_set(&w->config.dns_admin_address, xstrdup("")); /* nobody asks, and others may have the port */
+	write_corefile();
 	udp_fd = bound(SOCK_DGRAM);
 	assert_int_equal(getsockname(udp_fd, (struct sockaddr *)&server, &len), 0);
 	tcp_fd = bound(SOCK_STREAM);
@@ -64,23 +100,48 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* "NOERROR 10.96.0.1", "NXDOMAIN", or "" when nothing came in time. */
-static const char *ask_within(const char *name, int ms)
+static size_t question_write(uint8_t *out, const char *name)
 {
-	static const char *const rcodes[] = { "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN" };
-	const struct timeval patience = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 	struct dns_query q = { .type = DNS_A, .class = DNS_CLASS_IN, .flags = 0 };
-	uint8_t bytes[1500], question[300];
-	struct dns_message m;
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	uint8_t question[300];
 
 	assert_true(dns_name_from_text(str_of(name), &q.name));
 	memcpy(question, q.name.wire, q.name.len);
 	memcpy(question + q.name.len, "\0\1\0\1", 4);
 	q.question = (struct str){ (char *)question, q.name.len + 4u };
-	size_t n = dns_query_write(bytes, 7, &q);
+	return dns_query_write(out, 7, &q);
+}
+
+/* Asks over a socket of its own. */
+static int send_question(const char *name, int type, int port)
+{
+	struct sockaddr_in to = server;
+	uint8_t bytes[512];
+	size_t n = question_write(bytes + 2, name), skip = type == SOCK_STREAM ? 0 : 2;
+	int fd = socket(AF_INET, type, 0);
+
+	to.sin_port = htons((uint16_t)port);
+	bytes[0] = 0;
+	bytes[1] = (uint8_t)n;
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(send(fd, bytes + skip, n + 2 - skip, 0), n + 2 - skip);
+	return fd;
+}
+
+/* "NOERROR 10.96.0.1", "NXDOMAIN", or "" when nothing came in time. Closes `fd`. */
+static const char *answer_on(int fd, int ms)
+{
+	static const char *const rcodes[] = { "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN" };
+	const struct timeval patience = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	uint8_t bytes[1500];
+	struct dns_message m;
+	int type;
+	socklen_t len = sizeof(type);
+
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	assert_int_equal(sendto(fd, bytes, n, 0, (struct sockaddr *)&server, sizeof(server)), n);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len), 0);
+	if (type == SOCK_STREAM && recv(fd, bytes, 2, MSG_WAITALL) != 2)
+		bytes[0] = bytes[1] = 0;
 	ssize_t got = recv(fd, bytes, sizeof(bytes), 0);
 	close(fd);
 	answer_text[0] = '\0';
@@ -95,6 +156,11 @@ static const char *ask_within(const char *name, int ms)
 		snprintf(answer_text, sizeof(answer_text), "NOERROR %s", inet_ntoa(ip));
 	}
 	return answer_text;
+}
+
+static const char *ask_within(const char *name, int ms)
+{
+	return answer_on(send_question(name, SOCK_DGRAM, ntohs(server.sin_port)), ms);
 }
 
 static const char *ask(const char *name)
@@ -197,6 +263,113 @@ static void test_killed_role(void **state)
 			    "NOERROR 10.96.0.78");
 }
 
+/* ---- one process takes over from another ---- */
+
+static struct sockaddr_in upstream_asker;
+
+/* The question that the role passes on, held back. */
+static size_t upstream_take(uint8_t bytes[512])
+{
+	const struct timeval patience = { .tv_sec = 5 };
+	socklen_t len = sizeof(upstream_asker);
+
+	setsockopt(upstream_fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	ssize_t n = recvfrom(upstream_fd, bytes, 512, 0, (struct sockaddr *)&upstream_asker, &len);
+	assert_true(n > 12);
+	return (size_t)n;
+}
+
+/* No such name. */
+static void upstream_answer(uint8_t *bytes, size_t n)
+{
+	bytes[2] |= 0x80;
+	bytes[3] = 0x83;
+	assert_int_equal(sendto(upstream_fd, bytes, n, 0, (struct sockaddr *)&upstream_asker, sizeof(upstream_asker)), n);
+}
+
+static void wait_ready(int notify)
+{
+	char text[256] = "";
+
+	assert_true(recv(notify, text, sizeof(text) - 1, 0) > 0);
+	assert_string_equal(text, "READY");
+	close(notify);
+}
+
+static void must_end_well(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+#define ASKED_MEANWHILE 300
+
+static void test_handed_over(void **state)
+{
+	const int port = ntohs(server.sin_port);
+	uint8_t over_udp[512], over_tcp[512];
+	pid_t before;
+
+	(void)state;
+	soon("kept.default.svc.cluster.local", "NOERROR 10.96.0.78");
+	/* Two questions are under way in the old process. */
+	int udp = send_question("slow.udp.test", SOCK_DGRAM, port), tcp;
+	size_t n_udp = upstream_take(over_udp), n_tcp;
+	struct sockaddr_in asker = upstream_asker;
+	tcp = send_question("slow.tcp.test", SOCK_STREAM, port);
+	n_tcp = upstream_take(over_tcp);
+	struct sockaddr_in asker_tcp = upstream_asker;
+
+	before = role;
+	wait_ready(role_start_as(true));
+	kill(before, SIGQUIT);
+	for (int i = 0; i < ASKED_MEANWHILE; i++) {
+		assert_string_equal(answer_on(send_question("kept.default.svc.cluster.local", i % 2 ? SOCK_DGRAM : SOCK_STREAM, port), SOON_MS),
+				    "NOERROR 10.96.0.78");
+		assert_int_equal(waitpid(before, NULL, WNOHANG), 0); /* it owes two answers */
+	}
+	upstream_asker = asker;
+	upstream_answer(over_udp, n_udp);
+	assert_string_equal(answer_on(udp, SOON_MS), "NXDOMAIN");
+	upstream_asker = asker_tcp;
+	upstream_answer(over_tcp, n_tcp);
+	assert_string_equal(answer_on(tcp, SOON_MS), "NXDOMAIN");
+	must_end_well(before);
+	assert_string_equal(ask_within("kept.default.svc.cluster.local", SOON_MS), "NOERROR 10.96.0.78");
+	/* At a port of the Corefile's own both listened for a while. */
+	assert_string_equal(answer_on(send_question("a.own.test", SOCK_STREAM, own_port), SOON_MS), "NOERROR 192.0.2.7");
+	assert_string_equal(answer_on(send_question("a.own.test", SOCK_DGRAM, own_port), SOON_MS), "NOERROR 192.0.2.7");
+}
+
+/* Without an API server the next process knows nothing: it lets the one before answer. */
+static void test_not_handed_over_yet(void **state)
+{
+	struct timeval patience = { .tv_sec = 6 }; /* kubernetes' startup_timeout, 5 s, and some more */
+	pid_t before = role;
+	char text[256];
+
+	(void)state;
+	api_disconnect(w);
+	api_kill(w, SIGKILL);
+	int notify = role_start_as(true);
+	pid_t next = role;
+	setsockopt(notify, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	assert_int_equal(recv(notify, text, sizeof(text), 0), -1);
+	for (int i = 0; i < 50; i++)
+		assert_string_equal(ask_within("kept.default.svc.cluster.local", SOON_MS), "NOERROR 10.96.0.78");
+	api_start(w);
+	api_connect(w);
+	patience.tv_sec = 20; /* the informers' back-off */
+	setsockopt(notify, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	wait_ready(notify);
+	kill(before, SIGQUIT);
+	must_end_well(before);
+	role = next;
+	assert_string_equal(ask_within("kept.default.svc.cluster.local", SOON_MS), "NOERROR 10.96.0.78");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +377,8 @@ int main(void)
 		cmocka_unit_test(test_follows_the_api),
 		cmocka_unit_test(test_survives_the_api_server),
 		cmocka_unit_test(test_killed_role),
+		cmocka_unit_test(test_handed_over),
+		cmocka_unit_test(test_not_handed_over_yet),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -135,6 +135,8 @@ static void __attribute__((noreturn)) exec_child(const struct child *c, int noti
 	}
 	if (c->listen_env)
 		setenv("PORTICO_LISTEN", c->listen_env, 1);
+	if (c->replaces)
+		setenv("PORTICO_REPLACES", "1", 1);
 	execv(c->argv[0], c->argv);
 	dprintf(STDERR_FILENO, "exec %s: %s\n", c->argv[0], strerror(errno));
 	_exit(127);

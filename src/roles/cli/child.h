@@ -16,6 +16,7 @@ struct child {
 	size_t n_fds;
 	const char *listen_env; /* PORTICO_LISTEN's value; NULL for none */
 	bool notifies;		/* says READY itself; otherwise ready_check decides */
+	bool replaces;		/* another process of the role serves until this one is ready */
 	bool (*ready_check)(struct child *c);
 	void (*changed)(struct child *c); /* after every change of state */
 	void *ctx;

@@ -21,6 +21,17 @@ static int notify_fd(void)
 	return text && str_to_u64(str_of(text), 1 << 16, &fd) ? (int)fd : -1;
 }
 
+bool role_is_supervised(void)
+{
+	return notify_fd() >= 0;
+}
+
+/* PORTICO_REPLACES: set, whatever to. */
+bool role_replaces(void)
+{
+	return getenv("PORTICO_REPLACES") != NULL;
+}
+
 static void notify(const char *text)
 {
 	int fd = notify_fd();

@@ -308,6 +308,7 @@ static void prepare_next(struct member *m)
 	m->next.n_fds = m->child.n_fds;
 	memcpy(m->next.fds, m->child.fds, sizeof(m->next.fds));
 	m->next.notifies = m->child.notifies;
+	m->next.replaces = true;
 	m->next.ctx = m->child.ctx;
 	m->next.changed = next_changed;
 }

@@ -35,7 +35,7 @@ struct dns_role {
 	struct kernel_choice *kernel; /* NULL: user space answers everything */
 	struct timer patience, lameduck;
 	const char *own_ips[3]; /* upstreams that would lead back here; NULL-terminated */
-	bool synced, may_serve;
+	bool synced, may_serve, draining;
 	struct err error; /* why the last configuration could not be used */
 };
 
@@ -63,7 +63,7 @@ static void serve(struct dns_role *d)
 	if (!d->shared.config)
 		return; /* a ConfigMap that is still to come */
 	int rc = dns_listen_apply(&d->listen, &d->shared, d->shared.config, endpoint_added, endpoint_gone, d, &e);
-	nodelocal_serving(d->nodelocal, d->synced && !d->shared.lame && d->listen.n > 0);
+	nodelocal_serving(d->nodelocal, d->synced && !d->shared.lame && !d->draining && d->listen.n > 0);
 	if (rc == 0)
 		return;
 	role_set_error("%s", e.message);
@@ -73,8 +73,14 @@ static void serve(struct dns_role *d)
 
 static void on_patience_end(struct timer *t)
 {
+	struct dns_role *d = t->ctx;
+
+	if (!d->synced && role_replaces()) {
+		log_warn("no answer from the API server yet: the process before goes on answering");
+		return;
+	}
 	log_warn("no answer from the API server yet: cluster names get SERVFAIL");
-	serve(t->ctx);
+	serve(d);
 }
 
 /* Anew after each configuration: the informers may be others. */
@@ -95,7 +101,8 @@ static void on_synced(void *arg)
 	d->synced = true;
 	malloc_trim(0); /* the lists' pages were many times what stays */
 	serve(d);
-	role_ready();
+	if (!d->shared.config || d->listen.n)
+		role_ready();
 	ensure_objects(d);
 	kernel_choice_look(d->kernel);
 }
@@ -140,6 +147,30 @@ static void on_lameduck_end(struct timer *t)
 	struct dns_role *d = t->ctx;
 
 	loop_stop(d->ctx->loop);
+}
+
+static void on_drained(void *arg)
+{
+	struct dns_role *d = arg;
+
+	log_info("all questions are answered");
+	loop_stop(d->ctx->loop);
+}
+
+/* The process that serves now has programs, maps and sockets of its own; the supervisor's sockets it has as well. */
+static void dns_drain(struct role_ctx *ctx)
+{
+	struct dns_role *d = ctx->state;
+
+	if (d->draining)
+		return;
+	d->draining = true;
+	nodelocal_serving(d->nodelocal, false);
+	kernel_choice_free(TAKE_PTR(d->kernel));
+	dns_source_free(TAKE_PTR(d->source));
+	dns_ensure_free(TAKE_PTR(d->ensure));
+	dns_admin_free(TAKE_PTR(d->admin));
+	dns_workers_drain(&d->shared, on_drained, d);
 }
 
 /* Not ready any more, so that nobody new comes; who still asks is answered. */
@@ -273,6 +304,7 @@ const struct role role_dns = {
 	.prepare = dns_prepare,
 	.start = dns_start,
 	.stop = dns_stop,
+	.drain = dns_drain,
 	.stopping = dns_stopping,
 	.commands = dns_commands,
 };

@@ -29,7 +29,7 @@ struct dns_shared {
 	struct kernel_answers *kernel;	/* kernel/kernel.h; NULL: the kernel answers nothing */
 	struct dns_worker **workers;
 	unsigned n_workers;
-	bool stopping;			/* set before the workers are told to end */
+	bool stopping;			/* atomic: set before the workers are told to end */
 	bool lame;			/* atomic: going away soon; still answers, but is not ready (health's lameduck) */
 };
 

@@ -7,8 +7,11 @@
 
 /* Starts s->n_workers threads that serve nothing yet; s->workers is theirs. */
 int dns_workers_start(struct dns_shared *s, struct err *e) must_check;
-/* All of them serve it, or stop doing so; then `done` runs on the main loop. Main thread. */
+/* All of them serve it. Main thread, as all here. */
 void dns_workers_serve(struct dns_shared *s, struct dns_endpoint *ep);
-void dns_workers_leave(struct dns_shared *s, struct dns_endpoint *ep); /* it is freed when the last worker has left */
+/* What was asked there is answered first; then it is freed. */
+void dns_workers_leave(struct dns_shared *s, struct dns_endpoint *ep);
+/* Another process serves: `done` runs on the main loop when all that was asked here is answered, after seconds at most. */
+void dns_workers_drain(struct dns_shared *s, void (*done)(void *ctx), void *ctx);
 /* At once, and waits for them; the configuration in use is given back. */
 void dns_workers_stop(struct dns_shared *s);

@@ -38,7 +38,7 @@ int attach(struct attachment *a, int prog_fd, int ifindex, enum attach_way *way,
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = FLAG_BEFORE);
 
-	*a = (struct attachment){ .ifindex = ifindex, .way = *way, .link_fd = -1 };
+	*a = (struct attachment){ .ifindex = ifindex, .way = *way, .prog_fd = prog_fd, .link_fd = -1 };
 	if (*way == ATTACH_TCX) {
 		a->link_fd = bpf_link_create(prog_fd, ifindex, ATTACH_TYPE_TCX_INGRESS, &opts);
 		if (a->link_fd >= 0)
@@ -48,6 +48,22 @@ int attach(struct attachment *a, int prog_fd, int ifindex, enum attach_way *way,
 		a->way = *way = ATTACH_CLSACT;
 	}
 	return clsact_attach(prog_fd, ifindex, e);
+}
+
+static uint32_t id_of(int prog_fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(prog_fd, &info, &len) == 0 ? info.id : 0;
+}
+
+/* The process that replaced this one may have put its own in the same place. */
+static bool is_ours(const struct bpf_tc_hook *hook, int prog_fd)
+{
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = CLSACT_PRIORITY);
+
+	return bpf_tc_query(hook, &opts) == 0 && opts.prog_id == id_of(prog_fd);
 }
 
 void detach(struct attachment *a)
@@ -61,6 +77,7 @@ void detach(struct attachment *a)
 	if (a->way != ATTACH_CLSACT)
 		return;
 	print = libbpf_set_print(quiet); /* an interface that went has taken all with it */
-	bpf_tc_detach(&hook, &opts); /* the qdisc stays: others may have filters there by now */
+	if (is_ours(&hook, a->prog_fd))
+		bpf_tc_detach(&hook, &opts); /* the qdisc stays: others may have filters there by now */
 	libbpf_set_print(print);
 }

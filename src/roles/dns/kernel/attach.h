@@ -10,6 +10,7 @@ enum attach_way { ATTACH_TCX, ATTACH_CLSACT };
 struct attachment {
 	int ifindex;
 	enum attach_way way;
+	int prog_fd; /* borrowed */
 	int link_fd; /* ATTACH_TCX */
 };
 /* *way is what to begin with; becomes ATTACH_CLSACT when the kernel knows no tcx. */

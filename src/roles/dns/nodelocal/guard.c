@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "net/rtnl.h"
+#include "roles/role.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -180,6 +181,12 @@ static void keep_only_fds(int a, int b)
 	close_range((unsigned)high + 1, ~0u, 0);
 }
 
+/* Of several that end at once, one is. */
+static bool is_last(int lock)
+{
+	return flock(lock, LOCK_EX | LOCK_NB) == 0;
+}
+
 static void guard_main(int fd, int lock, struct in_addr local)
 {
 	struct place p = { .local = local };
@@ -196,6 +203,8 @@ static void guard_main(int fd, int lock, struct in_addr local)
 	if (send(fd, &w, sizeof(w), MSG_NOSIGNAL) == sizeof(w) && !w.failed)
 		while (recv(fd, &c, 1, 0) == -1 && errno == EINTR)
 			;
+	if (!is_last(lock))
+		return;
 	rules_del();
 	if (!w.failed)
 		address_del(&p);
@@ -211,7 +220,8 @@ static int64_t now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Held by the guard until it has cleaned up: a new instance must not add what an old one is about to take away. */
+/* Held by the guard until it has cleaned up: a new instance must not add what an old one is about to take away. One that
+ * replaces another holds it beside it; the last of them cleans up (is_last). */
 static int lock_take(const struct config *c, const char *ip, struct err *e)
 {
 	cleanup(freep) char *path = xasprintf("%s/node-local-%s.lock", c->run_dir, ip);
@@ -222,13 +232,14 @@ static int lock_take(const struct config *c, const char *ip, struct err *e)
 	cleanup(closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd == -1)
 		return err_errno(e, errno, "open '%s'", path);
-	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+	while (flock(fd, (role_replaces() ? LOCK_SH : LOCK_EX) | LOCK_NB) == -1) {
 		if (errno != EWOULDBLOCK)
 			return err_errno(e, errno, "lock '%s'", path);
 		if (now_ms() >= end)
 			return err_set(e, ERR_CONFLICT, "another instance answers on %s ('%s' is locked)", ip, path);
 		poll(NULL, 0, LOCK_POLL_MS);
 	}
+	flock(fd, LOCK_SH); /* from now on one may come that replaces this one */
 	int taken = fd;
 	fd = -1;
 	return taken;

@@ -2,6 +2,7 @@
 
 #include "net/addr.h"
 #include "roles/dns/observe/metrics.h"
+#include "roles/role.h"
 
 #include <unistd.h>
 
@@ -179,7 +180,8 @@ struct dns_admin *dns_admin_share(struct dns_shared *s, const char *address, enu
 	}
 	if (!dns_admin_address(address, &addr, e))
 		return NULL;
-	fd = addr_listen(&addr, BACKLOG, e);
+	/* The process that will replace this one listens there before this one ends. */
+	fd = role_is_supervised() ? addr_listen_shared(&addr, BACKLOG, e) : addr_listen(&addr, BACKLOG, e);
 	a = fd == -1 ? NULL : admin_start(s, fd, e);
 	if (!a)
 		return NULL;

@@ -31,9 +31,13 @@ static int bind_one(const struct addr *a, int type, struct err *e)
 	int family = a->ss.ss_family, fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), size = RECEIVE_BUFFER_BYTES;
 	char text[ADDR_TEXT_BYTES];
 
-	/* Workers' UDP sockets share the address: the kernel gives each client to one of them. */
-	bool ok = fd != -1 && (family != AF_INET6 || set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0) &&
-		  set_on(fd, SOL_SOCKET, type == SOCK_DGRAM ? SO_REUSEPORT : SO_REUSEADDR) == 0;
+	/* Workers' UDP sockets share the address: the kernel gives each client to one of them. TCP's are shared with the process
+	 * that will replace this one. */
+	bool ok = fd != -1 && (family != AF_INET6 || set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0);
+	if (ok && type == SOCK_STREAM)
+		ok = set_on(fd, SOL_SOCKET, SO_REUSEADDR) == 0;
+	if (ok && (type == SOCK_DGRAM || role_is_supervised()))
+		ok = set_on(fd, SOL_SOCKET, SO_REUSEPORT) == 0;
 	if (ok && type == SOCK_STREAM)
 		ok = set_on(fd, IPPROTO_TCP, TCP_NODELAY) == 0;
 	if (ok && type == SOCK_DGRAM)
@@ -122,7 +126,9 @@ static struct dns_endpoint *inherited(unsigned n_workers)
 		return NULL;
 	ep = xcalloc(1, sizeof(*ep));
 	ep->entrance = (struct dns_entrance){ DNS_PLAIN, DNS_PORT };
+	ep->inherited = true;
 	ep->tcp_fd = tcp;
+	fcntl(tcp, F_SETFL, fcntl(tcp, F_GETFL) | O_NONBLOCK); /* somebody else may be faster to accept */
 	ep->udp_fds = xmalloc(n_workers * sizeof(int));
 	for (unsigned i = 0; i < n_workers; i++) {
 		char name[NAME_BYTES] = "dns-udp";

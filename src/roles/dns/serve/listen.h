@@ -13,6 +13,7 @@ struct dns_endpoint {
 	struct tls *tls;     /* DNS_TLS */
 	int tcp_fd;
 	int *udp_fds;	     /* one for each worker, -1 once it is the worker's; NULL with TLS */
+	bool inherited;	     /* from the supervisor: the process that replaces this one reads the same sockets */
 	bool wanted_;	     /* by the configuration that is being applied */
 	unsigned users_;     /* workers */
 };

@@ -231,6 +231,18 @@ struct dns_udp *dns_udp_new(struct dns_worker *w, int fd, const struct dns_entra
 	return u;
 }
 
+void dns_udp_stop(struct dns_udp *u)
+{
+	io_stop(&u->io);
+}
+
+bool dns_udp_finish(struct dns_udp *u)
+{
+	if (u->kept == 0 && u->io.events)
+		on_ready(&u->io, EPOLLIN);
+	return u->kept == 0;
+}
+
 void dns_udp_free(struct dns_udp *u)
 {
 	if (!u)

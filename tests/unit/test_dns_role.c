@@ -1,5 +1,6 @@
 /* The DNS role as a process, against a real API server. */
 #include "apiserver_harness.h"
+#include "base/file.h"
 #include "codec/dns.h"
 #include "quoted_json.h"
 
@@ -52,6 +53,14 @@ static void role_start(void)
 	close(role_start_as(false));
 }
 
+static void write_hosts(const char *text)
+{
+	cleanup(freep) char *path = xasprintf("%s/hosts", w->dir);
+	struct err e;
+
+	assert_int_equal(file_write(path, str_of(text), 0644, &e), 0);
+}
+
 /* Kubeadm's, but for an upstream that is ours, and a port that no supervisor holds open. */
 static void write_corefile(void)
 {
@@ -64,10 +73,11 @@ static void write_corefile(void)
 	assert_int_equal(getsockname(upstream_fd, (struct sockaddr *)&a, &len), 0);
 	own_port = api_free_port();
 	FILE *f = fopen(path, "w");
-	fprintf(f, ". {\n kubernetes cluster.local\n forward . 127.0.0.1:%d {\n  max_fails 0\n }\n}\n"
+	fprintf(f, ". {\n hosts %s/hosts {\n  reload 10ms\n  fallthrough\n }\n kubernetes cluster.local\n forward . 127.0.0.1:%d {\n  max_fails 0\n }\n}\n"
 		   "own.test:%d {\n bind 127.0.0.1\n template IN A {\n  answer \"{{ .Name }} 5 IN A 192.0.2.7\"\n }\n}\n",
-		ntohs(a.sin_port), own_port);
+		w->dir, ntohs(a.sin_port), own_port);
 	fclose(f);
+	write_hosts("10.1.1.1 elsewhere.test\n");
 	api_set(&w->config.corefile, path);
 }
 
@@ -263,6 +273,17 @@ static void test_killed_role(void **state)
 			    "NOERROR 10.96.0.78");
 }
 
+/* The cluster's names are answered without asking the plug-ins, until one of those has something to say about them. */
+static void test_hosts_that_come_later(void **state)
+{
+	(void)state;
+	assert_string_equal(ask_within("kept.default.svc.cluster.local", SOON_MS), "NOERROR 10.96.0.78");
+	write_hosts("10.1.1.1 kept.default.svc.cluster.local\n");
+	soon("kept.default.svc.cluster.local", "NOERROR 10.1.1.1");
+	write_hosts("10.1.1.1 elsewhere.test\n");
+	soon("kept.default.svc.cluster.local", "NOERROR 10.96.0.78");
+}
+
 /* ---- one process takes over from another ---- */
 
 static struct sockaddr_in upstream_asker;
@@ -377,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_follows_the_api),
 		cmocka_unit_test(test_survives_the_api_server),
 		cmocka_unit_test(test_killed_role),
+		cmocka_unit_test(test_hosts_that_come_later),
 		cmocka_unit_test(test_handed_over),
 		cmocka_unit_test(test_not_handed_over_yet),
 	};

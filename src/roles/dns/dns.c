@@ -138,6 +138,21 @@ static void on_config(void *arg, struct dns_config *config)
 	kernel_choice_look(d->kernel);
 }
 
+static void on_touches_changed(void *arg)
+{
+	struct dns_role *d = arg;
+	struct dns_config *c = d->shared.config;
+	bool changed = false;
+
+	for (size_t i = 0; c && i < c->n_blocks; i++)
+		changed = dns_block_find_direct(&c->blocks[i]) || changed;
+	if (!changed)
+		return;
+	log_info("other questions about the cluster pass the plug-ins now");
+	if (d->synced)
+		kernel_choice_look(d->kernel);
+}
+
 static const struct dns_source_handlers source_handlers = { on_config, on_config_error };
 
 /* ---- the end ---- */
@@ -252,6 +267,8 @@ static int dns_start(struct role_ctx *ctx, struct err *e)
 	s->cluster = cluster_new(ctx->loop, ctx->kube, s->quiesce);
 	cluster_on_slice(s->cluster, on_slice, s->metrics);
 	d->kernel = kernel_choice_new(s, &d->listen);
+	s->touches_changed = on_touches_changed;
+	s->touches_changed_ctx = d;
 	if (dns_workers_start(s, e) < 0 || open_admin(d, e) < 0)
 		return -1;
 	d->patience = (struct timer){ .fire = on_patience_end, .ctx = d };

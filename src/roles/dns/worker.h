@@ -27,6 +27,8 @@ struct dns_shared {
 	struct dns_metrics *metrics;	/* observe/metrics.h */
 	struct dns_watch *watch;
 	struct kernel_answers *kernel;	/* kernel/kernel.h; NULL: the kernel answers nothing */
+	void (*touches_changed)(void *ctx); /* main thread: a plug-in touches other names than when it started; may be NULL */
+	void *touches_changed_ctx;
 	struct dns_worker **workers;
 	unsigned n_workers;
 	bool stopping;			/* atomic: set before the workers are told to end */

@@ -45,7 +45,7 @@ struct dns_block {
 	struct tls *tls;	     /* of its `tls` directive: DNS_TLS only */
 	const void *chaos;	     /* of its `chaos` directive: answers class CH (plugin/chaos.h); NULL: REFUSED */
 	/* The kubernetes plug-in's zone when nothing before it could want to see questions about the zone: such questions
-	 * are answered in the call that read them. NULL: every question goes through the chain. */
+	 * are answered in the call that read them. NULL: every question goes through the chain. Atomic: dns_block_direct. */
 	struct zone *direct;
 	struct plugin_instance **guards, **leaves; /* those of `plugins` with such a function; made when published */
 	size_t n_guards, n_leaves;
@@ -82,8 +82,12 @@ const struct dns_block *dns_config_block(const struct dns_config *c, enum dns_tr
 /* Do questions about the cluster need no chain? The first plug-in that wants to see them; NULL: none, or the block has no
  * kubernetes. */
 bool dns_block_is_direct(const struct dns_block *b, const struct plugin_instance **ret_obstacle);
-/* Sets block->direct, when its plug-ins have been started. Main thread, before anyone else sees the block. */
-void dns_block_find_direct(struct dns_block *b);
+/* Sets block->direct, when its plug-ins have been started. Main thread. True: it is another one now. */
+bool dns_block_find_direct(struct dns_block *b);
+static inline struct zone *dns_block_direct(const struct dns_block *b)
+{
+	return __atomic_load_n(&b->direct, __ATOMIC_ACQUIRE);
+}
 /* The settings of this block's plug-in, NULL: it has none. */
 void *dns_block_settings(const struct dns_block *b, const struct plugin *p);
 /* All files it came from, for whoever watches them: NULL-terminated, borrowed. */

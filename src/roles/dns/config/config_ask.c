@@ -63,11 +63,12 @@ bool dns_block_is_direct(const struct dns_block *b, const struct plugin_instance
 	return !*ret_obstacle;
 }
 
-void dns_block_find_direct(struct dns_block *b)
+bool dns_block_find_direct(struct dns_block *b)
 {
 	const struct plugin_instance *obstacle;
+	struct zone *zone = dns_block_is_direct(b, &obstacle) ? kubernetes_of(b)->started : NULL;
 
-	b->direct = dns_block_is_direct(b, &obstacle) ? kubernetes_of(b)->started : NULL;
+	return __atomic_exchange_n(&b->direct, zone, __ATOMIC_ACQ_REL) != zone;
 }
 
 /* ---- what has no effect ---- */

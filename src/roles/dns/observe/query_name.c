@@ -105,15 +105,16 @@ static const struct dns_block *block_of(const struct dns_config *c, const struct
 static bool answered_at_once(struct asked *a, const struct dns_block *b)
 {
 	struct request r = { .worker = a->w, .block = b, .source = FROM_ZONE, .start_us = loop_fresh_us() };
+	struct zone *direct = dns_block_direct(b);
 	struct zone_answer found;
 	char text[NOTE_BYTES];
 
-	if (!b->direct || zone_answer(b->direct, &a->query, a->w->space, DNS_MESSAGE_BYTES_MAX, 0, &found) != ZONE_ANSWERED)
+	if (!direct || zone_answer(direct, &a->query, a->w->space, DNS_MESSAGE_BYTES_MAX, 0, &found) != ZONE_ANSWERED)
 		return false;
 	r.answer.bytes = a->w->space;
 	r.answer.len = found.len;
 	describe(a, &r);
-	zone_explain(b->direct, &a->query, text, sizeof(text));
+	zone_explain(direct, &a->query, text, sizeof(text));
 	json_array_append_new(a->trace, json_string(text));
 	json_array_append_new(a->trace, json_string("answered at once: no other plug-in of this block has a say in the cluster's names"));
 	return true;

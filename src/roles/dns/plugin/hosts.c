@@ -18,7 +18,6 @@
 #define HOSTS_RELOAD_MS 5000
 #define HOSTS_RELOAD_MS_MAX (24ull * 3600 * 1000)
 #define HOSTS_INLINE_BYTES_MAX (1u << 20) /* a Corefile's own limit */
-#define HOSTS_DENIED_MAX 8
 
 struct hosts { /* a reading thread may outlive the configuration */
 	unsigned refs;
@@ -40,9 +39,6 @@ struct hosts_run {
 	struct work work;
 	bool working, gone;
 	struct metric *entries, *reloaded;
-	/* Zones whose questions pass us by, as there was nothing of theirs when that was asked. */
-	struct dns_name denied[HOSTS_DENIED_MAX];
-	size_t n_denied;
 };
 
 /* ---- settings ---- */
@@ -151,7 +147,6 @@ static struct hosts_table *make_table(const struct hosts *h, struct err *e)
 static void publish(struct hosts_run *run, struct hosts_table *t)
 {
 	struct hosts_table *old = __atomic_exchange_n(&run->table, t, __ATOMIC_ACQ_REL);
-	char zone[DNS_NAME_TEXT_BYTES];
 
 	if (old)
 		quiesce_retire(run->shared->quiesce, hosts_table_free, old);
@@ -159,10 +154,8 @@ static void publish(struct hosts_run *run, struct hosts_table *t)
 		metric_set(run->entries, (int64_t)hosts_table_count(t));
 	if (run->reloaded)
 		metric_set(run->reloaded, wall_now_ms() / 1000);
-	for (size_t i = 0; i < run->n_denied; i++)
-		if (hosts_table_has_name(t, &run->denied[i]))
-			log_warn("hosts: %s now has names in %s, which answers without it until the Corefile changes",
-				 run->settings->path, dns_name_text(&run->denied[i], zone));
+	if (old && run->shared->touches_changed)
+		run->shared->touches_changed(run->shared->touches_changed_ctx);
 }
 
 static bool file_changed(struct hosts_run *run)
@@ -383,10 +376,7 @@ static bool hosts_touches(const struct plugin_instance *i, const struct dns_name
 		hosts_table_free(t);
 		return touches;
 	}
-	if (table_touches(i, run->table, zone) || run->n_denied == HOSTS_DENIED_MAX)
-		return true;
-	run->denied[run->n_denied++] = *zone;
-	return false;
+	return table_touches(i, run->table, zone);
 }
 
 static const struct plugin_property properties[] = {

@@ -187,9 +187,10 @@ static ssize_t ask_plugins(struct question *qn, const struct dns_asker *asker)
 
 static ssize_t ask_block(struct question *qn, const struct dns_asker *asker)
 {
+	struct zone *direct = dns_block_direct(qn->block);
 	struct zone_answer a;
 
-	if (qn->block->direct && zone_answer(qn->block->direct, &qn->q, qn->out, qn->max, qn->w->pick++, &a) == ZONE_ANSWERED) {
+	if (direct && zone_answer(direct, &qn->q, qn->out, qn->max, qn->w->pick++, &a) == ZONE_ANSWERED) {
 		ssize_t len = leaving(qn, (ssize_t)a.len);
 		if (len > 0)
 			seen(qn, (size_t)len, NULL, FROM_ZONE);

@@ -101,6 +101,8 @@ def polite(query, client, tcp):
         return ANSWERS[first](query)
     if first.startswith(b"tc"):  # truncated, whoever asks and how
         return reply(query, flags=0x8380)
+    if b"hang" in query[:30].lower():  # its own server does not answer, and POLITE never will
+        return None
     if first.startswith(b"nx"):
         return reply(query, soa("test"), NXDOMAIN, (0, 1, 0))
     return true(query)
@@ -375,6 +377,25 @@ def flood():
     times = sorted(timed(f"calm{i}.test")[1] for i in range(30))
     check(f"during a flood of random sub-domains others wait {times[15] * 1000:.0f} ms, {times[-1] * 1000:.0f} ms at the most", times[15] < 0.2, times[-3:])
     attack.join()
+    # The same where all go to one upstream, that waits in vain for the victim's server.
+    load, end = Load(), time.monotonic() + 7
+
+    def attack_same():
+        while time.monotonic() < end:
+            for _ in range(10):
+                load.socks[load.sent % 32].send(message(question(f"hang{random.randrange(1 << 40):x}.random.test"), ident=load.sent & 0xffff))
+                load.sent += 1
+            load.take(0)
+            time.sleep(0.02)
+        load.finish(6)
+    attack = threading.Thread(target=attack_same)
+    attack.start()
+    time.sleep(2)
+    answers = [timed(f"quiet{i}.test") for i in range(60) if not time.sleep(0.05)]
+    good, times = sum(truth(a) for a, _ in answers), sorted(s for _, s in answers)
+    check(f"500 a second that an upstream never answers: {good} of 60 others are, the slowest in {times[-1] * 1000:.0f} ms", good >= 58, load.rcodes)
+    attack.join()
+    print(f"# the attacker got {load.rcodes} for {load.sent}")
 
 
 COREFILE = f"""

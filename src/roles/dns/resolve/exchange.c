@@ -21,6 +21,7 @@ struct attempt {
 
 struct exchange {
 	struct forwarder_worker *fw;
+	struct list age; /* in the order they began */
 	struct ways *ways;
 	struct str key; /* owned */
 	struct dns_query q;
@@ -31,7 +32,7 @@ struct exchange {
 	unsigned n_tries, max_tries, doublings;
 	bool ending;	 /* its askers are being told */
 	uint16_t failed; /* a bit for each upstream that need not be asked again */
-	uint64_t end_ms;
+	uint64_t born_ms, end_ms;
 	struct timer timer;
 	char why[ADDR_TEXT_BYTES + 2 + LINE_WHY_BYTES];
 	struct forward_answer fallback; /* a failure, or a truncated answer: better than nothing; owned */
@@ -82,12 +83,18 @@ static void exchange_free(struct exchange *x)
 	free(x);
 }
 
+static void exchange_unlist(struct exchange *x)
+{
+	map_del(&x->fw->exchanges, x->key);
+	list_del(&x->age);
+}
+
 /* Nobody new may join, and nothing more may come, while the askers are told. */
 static void exchange_finish(struct exchange *x, struct forward_answer a)
 {
 	x->ending = true;
 	timer_stop(&x->timer);
-	map_del(&x->fw->exchanges, x->key);
+	exchange_unlist(x);
 	list_for(n, tmp, &x->attempts)
 		attempt_free(list_entry(n, struct attempt, link));
 	a.tries = x->n_tries;
@@ -388,10 +395,12 @@ static struct exchange *exchange_new(struct forwarder_worker *fw, const struct d
 	list_init(&x->attempts);
 	x->n_order = ways_order(fw, x->ways, x->order);
 	x->max_tries = tries_for(fw->f, x->n_order);
-	x->end_ms = now_ms(x) + FORWARD_TOTAL_MS;
+	x->born_ms = now_ms(x);
+	x->end_ms = x->born_ms + FORWARD_TOTAL_MS;
 	x->timer = (struct timer){ .fire = on_timer, .ctx = x };
 	x->fallback.unhealthy = x->n_order == 0;
 	map_put(&fw->exchanges, x->key, x);
+	list_append(&fw->by_age, &x->age);
 	return x;
 }
 
@@ -403,6 +412,31 @@ static bool too_many(struct forwarder_worker *fw, bool fresh)
 	       (max && __atomic_load_n(&fw->f->concurrent, __ATOMIC_RELAXED) >= max);
 }
 
+#define CROWDED(n, max) (4 * (uint64_t)(n) >= 3 * (uint64_t)(max))
+
+/* Soon there will be no room for new questions. */
+static bool is_crowded(const struct forwarder_worker *fw)
+{
+	uint64_t max = fw->f->o.max_concurrent;
+
+	return CROWDED(fw->exchanges.count, FORWARD_QUESTIONS_MAX) || CROWDED(fw->pool.n_sockets, LINE_SOCKETS_MAX) ||
+	       CROWDED(fw->n_askers, FORWARD_ASKERS_MAX) || (max && CROWDED(__atomic_load_n(&fw->f->concurrent, __ATOMIC_RELAXED), max));
+}
+
+/* Names whose own servers do not answer, a thousand random ones perhaps, leave room for those that are answered. */
+static void on_crowd(struct defer *d)
+{
+	struct forwarder_worker *fw = container_of(d, struct forwarder_worker, crowd);
+
+	while (!list_empty(&fw->by_age) && is_crowded(fw)) {
+		struct exchange *oldest = list_entry(fw->by_age.next, struct exchange, age);
+		if (now_ms(oldest) < oldest->born_ms + FORWARD_CROWD_MS)
+			break;
+		snprintf(oldest->why, sizeof(oldest->why), "no answer in time, and many others wait");
+		exchange_give_up(oldest);
+	}
+}
+
 bool forwarder_ask(struct forwarder_worker *fw, const struct dns_query *q, struct forward_wait *w)
 {
 	uint8_t space[KEY_BYTES];
@@ -410,6 +444,8 @@ bool forwarder_ask(struct forwarder_worker *fw, const struct dns_query *q, struc
 	struct exchange *x = map_get(&fw->exchanges, key);
 	bool fresh = !x;
 
+	if (is_crowded(fw))
+		loop_defer(fw->pool.loop, &fw->crowd);
 	if (too_many(fw, fresh)) {
 		if (fw->f->m_rejects)
 			metric_add(fw->f->m_rejects, fw->pool.worker, 1);
@@ -435,7 +471,7 @@ void forwarder_forget(struct forward_wait *w)
 	wait_leave(w);
 	if (x->ending || !list_empty(&x->waits))
 		return;
-	map_del(&x->fw->exchanges, x->key);
+	exchange_unlist(x);
 	exchange_free(x);
 }
 
@@ -448,6 +484,8 @@ struct forwarder_worker *forwarder_worker_new(struct forwarder *f, struct loop *
 	fw->pool.worker = worker;
 	fw->turn = worker;
 	map_init(&fw->exchanges);
+	list_init(&fw->by_age);
+	fw->crowd.run = on_crowd;
 	return fw;
 }
 
@@ -455,6 +493,7 @@ void forwarder_worker_free(struct forwarder_worker *fw)
 {
 	if (!fw)
 		return;
+	defer_cancel(&fw->crowd);
 	for (struct map_iter it = { 0 }; map_next(&fw->exchanges, &it);) {
 		struct exchange *x = it.value;
 		list_for(n, tmp, &x->waits)

@@ -23,6 +23,8 @@ struct forwarder_worker {
 	struct line_pool pool;
 	struct ways *ways;	 /* to the newest set */
 	struct map exchanges;	 /* key → struct exchange */
+	struct list by_age;	 /* the same, the oldest first */
+	struct defer crowd;	 /* makes room */
 	size_t n_askers;
 	size_t turn;		 /* round_robin */
 	uint8_t out[DNS_MESSAGE_BYTES_MAX];

@@ -16,6 +16,7 @@
 #define FORWARD_TRIES_MIN 4	     /* by default, also with one upstream: packets get lost */
 #define FORWARD_QUESTIONS_MAX 1024   /* different ones under way in a worker: about 2 KiB each */
 #define FORWARD_ASKERS_MAX 4096	     /* of a worker, all together */
+#define FORWARD_CROWD_MS 600	     /* when three quarters of these are taken, older ones are given up: what is answered at all, is by then */
 #define FORWARD_FILE_MS 5000	     /* how often files of upstreams are looked at */
 
 enum forward_policy { FORWARD_RANDOM, FORWARD_ROUND_ROBIN, FORWARD_SEQUENTIAL };

@@ -1,6 +1,7 @@
 /* Digest authentication: users, the header, responses, nonces. The filter as a whole: tests/func/ingress_features.py. */
 #include "roles/ingress/filter/digest_auth.h"
 
+#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdio.h>
 
@@ -55,6 +56,7 @@ static void test_header(void **state)
 		{ "Digest username=\"ann\", " REST ", username=\"bob\"" },
 		{ "Digest username*=UTF-8''ann, username=\"a\", " REST },
 		{ "Digest " REST },
+		{ "Digest username=\"ann:x\", " REST },
 		{ "Digest username=\"a\\\"b\", " REST },
 		{ "Digest username=\"ann, " REST },
 		{ "Digest username=\"ann\" " REST ", =x" },
@@ -101,11 +103,25 @@ static void test_response(void **state)
 			"cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", qop=auth, response=\"%s\"",
 			rows[i].algorithm, rows[i].response);
 		assert_true(digest_credentials_parse(str_of(text), &c));
-		digest_response(&c, rows[i].ha1, STR("GET"), out);
+		assert_true(digest_response(&c, rows[i].ha1, STR("GET"), out));
 		assert_string_equal(out, rows[i].response);
-		digest_response(&c, rows[i].ha1, STR("PUT"), out);
+		assert_true(digest_response(&c, rows[i].ha1, STR("PUT"), out));
 		assert_string_not_equal(out, rows[i].response);
 	}
+}
+
+/* OpenSSL without MD5, as FIPS has it: nothing fits, and not the empty response either. */
+static void test_no_algorithm(void **state)
+{
+	char out[HTDIGEST_HEX_MAX + 1] = "";
+	struct digest_credentials c;
+
+	(void)state;
+	assert_true(digest_credentials_parse(STR("Digest username=\"ann\", " REST), &c));
+	assert_int_equal(EVP_set_default_properties(NULL, "fips=yes"), 1);
+	assert_false(digest_response(&c, MD5_LOWER, STR("GET"), out));
+	assert_int_equal(EVP_set_default_properties(NULL, ""), 1);
+	assert_true(digest_response(&c, MD5_LOWER, STR("GET"), out));
 }
 
 static void test_nonces(void **state)
@@ -136,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_response),
+		cmocka_unit_test(test_no_algorithm),
 		cmocka_unit_test(test_nonces),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

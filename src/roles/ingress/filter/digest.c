@@ -23,32 +23,32 @@ static void to_hex(const uint8_t *bytes, size_t n, char *out)
 		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* The hash of the parts with colons between them. */
-static void hash_parts(enum digest_algorithm a, const struct str *part, size_t n, char out[HTDIGEST_HEX_MAX + 1])
+/* The hash of the parts with colons between them. False: there is no such hash here, as MD5 where OpenSSL is bound to FIPS. */
+static bool hash_parts(enum digest_algorithm a, const struct str *part, size_t n, char out[HTDIGEST_HEX_MAX + 1])
 {
 	uint8_t sum[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool ok = md && EVP_DigestInit_ex(md, a == DIGEST_MD5 ? EVP_md5() : EVP_sha256(), NULL) == 1;
 
-	EVP_DigestInit_ex(md, a == DIGEST_MD5 ? EVP_md5() : EVP_sha256(), NULL);
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			EVP_DigestUpdate(md, ":", 1);
-		EVP_DigestUpdate(md, part[i].ptr, part[i].len);
-	}
-	EVP_DigestFinal_ex(md, sum, &len);
+	for (size_t i = 0; i < n && ok; i++)
+		ok = (!i || EVP_DigestUpdate(md, ":", 1) == 1) && EVP_DigestUpdate(md, part[i].ptr, part[i].len) == 1;
+	ok = ok && EVP_DigestFinal_ex(md, sum, &len) == 1;
 	EVP_MD_CTX_free(md);
-	to_hex(sum, MIN(len, HTDIGEST_HEX_MAX / 2u), out);
+	if (ok)
+		to_hex(sum, MIN(len, HTDIGEST_HEX_MAX / 2u), out);
+	return ok;
 }
 
-void digest_response(const struct digest_credentials *c, const char *ha1, struct str method, char out[HTDIGEST_HEX_MAX + 1])
+bool digest_response(const struct digest_credentials *c, const char *ha1, struct str method, char out[HTDIGEST_HEX_MAX + 1])
 {
 	char ha2[HTDIGEST_HEX_MAX + 1];
 	const struct str request[] = { method, c->uri };
 
-	hash_parts(c->algorithm, request, ARRAY_LEN(request), ha2);
+	if (!hash_parts(c->algorithm, request, ARRAY_LEN(request), ha2))
+		return false;
 	const struct str all[] = { str_of(ha1), c->nonce, c->nc, c->cnonce, STR("auth"), str_of(ha2) };
-	hash_parts(c->algorithm, all, ARRAY_LEN(all), out);
+	return hash_parts(c->algorithm, all, ARRAY_LEN(all), out);
 }
 
 /* ---- nonces ---- */
@@ -68,7 +68,8 @@ static void nonce_at(const char *realm, uint64_t at_ms, char out[DIGEST_NONCE_BY
 	uint8_t mac[EVP_MAX_MD_SIZE] = { 0 };
 
 	pthread_once(&once, make_key);
-	HMAC(EVP_sha256(), nonce_key, sizeof(nonce_key), (const uint8_t *)text, strlen(text), mac, NULL);
+	if (!HMAC(EVP_sha256(), nonce_key, sizeof(nonce_key), (const uint8_t *)text, strlen(text), mac, NULL))
+		abort(); /* anybody could make the nonces that would follow */
 	memcpy(out, text, TIME_DIGITS);
 	to_hex(mac, MAC_BYTES, out + TIME_DIGITS);
 }
@@ -181,6 +182,9 @@ bool digest_credentials_parse(struct str authorization, struct digest_credential
 	for (size_t i = 0; i < 7; i++)
 		if (!known[i].value->ptr)
 			return false;
+	/* "a:b" of realm "c" has the hash of "a" in realm "b:c". */
+	if (memchr(c.username.ptr, ':', c.username.len))
+		return false;
 	if (more < 0 || odd.ptr || !str_eq(qop, STR("auth")) || c.nc.len != 8 || !algorithm_of(algorithm, &c.algorithm))
 		return false;
 	*ret = c;

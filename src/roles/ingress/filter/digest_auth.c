@@ -33,7 +33,8 @@ static bool response_right(const struct exchange *x, const struct digest_credent
 	const char *ha1 = htdigest_find(x->loc->set->htdigest, c->username, realm_of(x), c->algorithm);
 	char wanted[HTDIGEST_HEX_MAX + 1];
 
-	digest_response(c, ha1 ? ha1 : no_ha1, x->req.method, wanted);
+	if (!digest_response(c, ha1 ? ha1 : no_ha1, x->req.method, wanted))
+		return false;
 	return ha1 && c->response.len == strlen(wanted) && CRYPTO_memcmp(wanted, c->response.ptr, c->response.len) == 0;
 }
 

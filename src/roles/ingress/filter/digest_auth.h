@@ -15,8 +15,8 @@ struct digest_credentials {
 /* false: not that, or what nobody offered: another algorithm, no qop=auth, a hashed or encoded user name. Quoted texts with a
  * backslash are not taken. */
 bool digest_credentials_parse(struct str authorization, struct digest_credentials *ret) must_check;
-/* What `response` has to be, in hex. */
-void digest_response(const struct digest_credentials *c, const char *ha1, struct str method, char out[HTDIGEST_HEX_MAX + 1]);
+/* What `response` has to be, in hex. False: that cannot be told, as OpenSSL does not have the algorithm. */
+bool digest_response(const struct digest_credentials *c, const char *ha1, struct str method, char out[HTDIGEST_HEX_MAX + 1]) must_check;
 
 #define DIGEST_NONCE_BYTES 49 /* with the NUL */
 void digest_nonce_make(const char *realm, uint64_t now_ms, char out[DIGEST_NONCE_BYTES]);

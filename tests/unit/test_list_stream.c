@@ -78,6 +78,8 @@ static const struct row rows[] = {
 	/* not the items: deeper, in a string, another name, no array */
 	{ "{\"kind\":\"L\",\"x\":{\"items\":[1]},\"y\":\"\\\"items\\\":[\",\"myitems\":[2],\"items\":[{\"a\":1}]}", "head L; {\"a\":1}; ",
 	  "{\"kind\":\"L\",\"x\":{\"items\":[1]},\"y\":\"\\\"items\\\":[\",\"myitems\":[2],\"items\":[]}" },
+	{ "{\"kind\":\"L\",\"x\\\"items\":[{\"a\":1}],\"items\":[{\"a\":2}]}", "head L; {\"a\":2}; ",
+	  "{\"kind\":\"L\",\"x\\\"items\":[{\"a\":1}],\"items\":[]}" },
 	{ "{\"kind\":\"L\",\"items\":null}", "head L; ", "{\"kind\":\"L\",\"items\":null}" },
 	{ "{\"kind\":\"L\"}", "head L; ", "{\"kind\":\"L\"}" },
 	{ "{\"kind\":\"L\",\"\\u0069tems\":[{\"a\":1}]}", "head L; {\"a\":1}; ", "{\"kind\":\"L\",\"items\":[]}" },

@@ -33,7 +33,9 @@ static bool items_named(struct str text)
 		return false;
 	while (text.len && is_space(text.ptr[text.len - 1]))
 		text.len--;
-	return str_ends(text, STR("\"items\""));
+	if (!str_ends(text, STR("\"items\"")))
+		return false;
+	return text.len == 7 || text.ptr[text.len - 8] != '\\'; /* not the end of "x\"items" */
 }
 
 /* The list as if it had ended where its first item is. */

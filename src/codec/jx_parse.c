@@ -204,7 +204,7 @@ static bool skip_value(struct decoder *d)
 	const char *stop;
 
 	skip_space(d);
-	if (d->at == d->end || !strchr("{[\"", *d->at))
+	if (d->at == d->end || (*d->at != '{' && *d->at != '[' && *d->at != '"'))
 		return skip_number_or_word(d);
 	stop = jx_scan(&s, d->at, d->end);
 	d->at = stop ? stop : d->end;

@@ -117,6 +117,7 @@ static void test_unread(void **state)
 			fail_msg("%s: %s", rows[i][0], text ? text : e.message);
 		json_decref(v);
 	}
+	assert_null(jx_parse_read(STR("{\"status\":\0[]}"), 1000, unread, &e));
 }
 
 static void test_size(void **state)

@@ -12,7 +12,7 @@
 static struct api_world *w;
 static pid_t role;
 static int udp_fd, tcp_fd, upstream_fd;
-static struct sockaddr_in server;
+static struct sockaddr_in server, upstream;
 static int own_port; /* of the Corefile's second block */
 static char answer_text[512];
 
@@ -62,23 +62,31 @@ static void write_hosts(const char *text)
 }
 
 /* Kubeadm's, but for an upstream that is ours, and a port that no supervisor holds open. */
-static void write_corefile(void)
+static void write_corefile(int ttl, const char *own_ip)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-	char *path = xasprintf("%s/Corefile", w->dir);
+	cleanup(freep) char *text = xasprintf(". {\n hosts %s/hosts {\n  reload 10ms\n  fallthrough\n }\n"
+					      " kubernetes cluster.local {\n  ttl %d\n }\n"
+					      " forward . 127.0.0.1:%d {\n  max_fails 0\n }\n reload 2s 1s\n}\n"
+					      "own.test:%d {\n bind 127.0.0.1\n template IN A {\n"
+					      "  answer \"{{ .Name }} 5 IN A %s\"\n }\n}\n",
+					      w->dir, ttl, ntohs(upstream.sin_port), own_port, own_ip);
+	struct err e;
 
+	assert_int_equal(file_write(w->config.corefile, str_of(text), 0644, &e), 0);
+}
+
+static void prepare_corefile(void)
+{
+	socklen_t len = sizeof(upstream);
+
+	upstream = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	upstream_fd = socket(AF_INET, SOCK_DGRAM, 0);
-	assert_int_equal(bind(upstream_fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(getsockname(upstream_fd, (struct sockaddr *)&a, &len), 0);
+	assert_int_equal(bind(upstream_fd, (struct sockaddr *)&upstream, sizeof(upstream)), 0);
+	assert_int_equal(getsockname(upstream_fd, (struct sockaddr *)&upstream, &len), 0);
 	own_port = api_free_port();
-	FILE *f = fopen(path, "w");
-	fprintf(f, ". {\n hosts %s/hosts {\n  reload 10ms\n  fallthrough\n }\n kubernetes cluster.local\n forward . 127.0.0.1:%d {\n  max_fails 0\n }\n}\n"
-		   "own.test:%d {\n bind 127.0.0.1\n template IN A {\n  answer \"{{ .Name }} 5 IN A 192.0.2.7\"\n }\n}\n",
-		w->dir, ntohs(a.sin_port), own_port);
-	fclose(f);
+	api_set(&w->config.corefile, xasprintf("%s/Corefile", w->dir));
+	write_corefile(5, "192.0.2.7");
 	write_hosts("10.1.1.1 elsewhere.test\n");
-	api_set(&w->config.corefile, path);
 }
 
 static int setup(void **state)
@@ -89,7 +97,7 @@ static int setup(void **state)
 	w = api_world_new();
 	w->config.standalone = true;
 	api_set(&w->config.dns_admin_address, xstrdup("")); /* nobody asks, and others may have the port */
-	write_corefile();
+	prepare_corefile();
 	udp_fd = bound(SOCK_DGRAM);
 	assert_int_equal(getsockname(udp_fd, (struct sockaddr *)&server, &len), 0);
 	tcp_fd = bound(SOCK_STREAM);
@@ -284,6 +292,21 @@ static void test_hosts_that_come_later(void **state)
 	soon("kept.default.svc.cluster.local", "NOERROR 10.96.0.78");
 }
 
+/* Settings that make a new zone: no question falls between it and the one before. */
+static void test_other_zone(void **state)
+{
+	int64_t end = wall_now_ms() + SOON_MS;
+	int after = 0;
+
+	(void)state;
+	write_corefile(6, "192.0.2.8");
+	for (; after < 100 && wall_now_ms() < end; after += c_eq(answer_on(send_question("a.own.test", SOCK_DGRAM, own_port), 200),
+								  "NOERROR 192.0.2.8"))
+		assert_string_equal(ask("kept.default.svc.cluster.local"), "NOERROR 10.96.0.78");
+	assert_int_equal(after, 100);
+	write_corefile(5, "192.0.2.7");
+}
+
 /* ---- one process takes over from another ---- */
 
 static struct sockaddr_in upstream_asker;
@@ -399,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_survives_the_api_server),
 		cmocka_unit_test(test_killed_role),
 		cmocka_unit_test(test_hosts_that_come_later),
+		cmocka_unit_test(test_other_zone),
 		cmocka_unit_test(test_handed_over),
 		cmocka_unit_test(test_not_handed_over_yet),
 	};

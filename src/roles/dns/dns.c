@@ -28,6 +28,7 @@ struct dns_role {
 	struct role_ctx *ctx;
 	struct dns_shared shared;
 	struct dns_source *source;
+	struct dns_config *next; /* started, but its zones are not complete yet; NULL: none */
 	struct dns_listen listen;
 	struct dns_admin *admin;
 	struct dns_ensure *ensure;
@@ -115,16 +116,9 @@ static void on_config_error(void *arg, const char *text)
 	role_set_error("%s", text);
 }
 
-static void on_config(void *arg, struct dns_config *config)
+static void use(struct dns_role *d, struct dns_config *config)
 {
-	struct dns_role *d = arg;
-
-	if (dns_config_publish(&d->shared, config, &d->error) < 0) {
-		dns_config_free(config);
-		if (d->shared.config)
-			role_set_error("the settings before stay: %s", d->error.message);
-		return;
-	}
+	dns_config_use(&d->shared, config);
 	dns_ensure_free(TAKE_PTR(d->ensure));
 	if (d->may_serve)
 		serve(d);
@@ -136,6 +130,37 @@ static void on_config(void *arg, struct dns_config *config)
 	}
 	ensure_objects(d);
 	kernel_choice_look(d->kernel);
+}
+
+static void on_next_synced(void *arg)
+{
+	struct dns_role *d = arg;
+
+	if (d->next)
+		use(d, TAKE_PTR(d->next));
+}
+
+/* Another `kubernetes` directive makes another zone, which is empty until the API server has told it all: meanwhile the one
+ * before goes on answering, however long that takes. */
+static void on_config(void *arg, struct dns_config *config)
+{
+	struct dns_role *d = arg;
+
+	if (dns_config_start(&d->shared, config, &d->error) < 0) {
+		dns_config_free(config);
+		if (d->shared.config)
+			role_set_error("the settings before stay: %s", d->error.message);
+		return;
+	}
+	if (d->next)
+		dns_config_unref(TAKE_PTR(d->next));
+	if (!d->synced || dns_config_ready(config)) {
+		use(d, config);
+		return;
+	}
+	log_info("the new settings are used as soon as the cluster has been read for them");
+	d->next = config;
+	cluster_on_synced(d->shared.cluster, on_next_synced, d);
 }
 
 static void on_touches_changed(void *arg)

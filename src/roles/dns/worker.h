@@ -51,5 +51,9 @@ struct dns_worker {
 struct dns_config *dns_config_now(const struct dns_shared *s);
 struct dns_config *dns_config_ref(struct dns_config *c);
 void dns_config_unref(struct dns_config *c); /* any thread; the last one has its plug-ins stopped */
-/* Main thread: starts the plug-ins, makes it the one that workers use, lets go of the one before. On error the old stays. */
-int dns_config_publish(struct dns_shared *s, struct dns_config *c, struct err *e) must_check;
+/* Main thread: starts the plug-ins. On error nothing has changed. One that is not used after all: dns_config_unref. */
+int dns_config_start(struct dns_shared *s, struct dns_config *c, struct err *e) must_check;
+/* Can all plug-ins of one that was started answer? A zone that no configuration had before is empty at first. */
+bool dns_config_ready(const struct dns_config *c);
+/* Main thread: workers use it from now on; lets go of the one before. */
+void dns_config_use(struct dns_shared *s, struct dns_config *c);

@@ -24,7 +24,7 @@ struct end_job {
 	struct dns_worker *worker;
 };
 
-static void each_plugin(struct dns_config *c, void (*fn)(struct plugin_instance *i, void *ctx), void *ctx)
+static void each_plugin(const struct dns_config *c, void (*fn)(struct plugin_instance *i, void *ctx), void *ctx)
 {
 	for (size_t b = 0; b < c->n_blocks; b++)
 		for (size_t i = 0; i < c->blocks[b].n_plugins; i++)
@@ -146,18 +146,37 @@ static void gather_guards(struct dns_block *b)
 	}
 }
 
-int dns_config_publish(struct dns_shared *s, struct dns_config *c, struct err *e)
+int dns_config_start(struct dns_shared *s, struct dns_config *c, struct err *e)
 {
 	struct starting st = { .s = s, .e = e };
-	struct dns_config *old;
 
 	c->shared_ = s;
 	c->refs_ = 1;
 	each_plugin(c, start_instance, &st);
-	if (st.failed) {
+	if (st.failed)
 		each_plugin(c, stop_instance, s);
-		return -1;
-	}
+	return st.failed ? -1 : 0;
+}
+
+static void look_at_ready(struct plugin_instance *i, void *ctx)
+{
+	bool *ready = ctx;
+
+	*ready = *ready && (!i->plugin->ready || i->plugin->ready(i));
+}
+
+bool dns_config_ready(const struct dns_config *c)
+{
+	bool ready = true;
+
+	each_plugin(c, look_at_ready, &ready);
+	return ready;
+}
+
+void dns_config_use(struct dns_shared *s, struct dns_config *c)
+{
+	struct dns_config *old;
+
 	for (size_t i = 0; i < c->n_blocks; i++) {
 		gather_guards(&c->blocks[i]);
 		dns_block_find_direct(&c->blocks[i]);
@@ -167,5 +186,4 @@ int dns_config_publish(struct dns_shared *s, struct dns_config *c, struct err *e
 	old = __atomic_exchange_n(&s->config, c, __ATOMIC_ACQ_REL);
 	if (old)
 		quiesce_retire(s->quiesce, unref_retired, old);
-	return 0;
 }

@@ -342,6 +342,7 @@ void cluster_free(struct cluster *c)
 
 void cluster_on_synced(struct cluster *c, void (*synced)(void *ctx), void *ctx)
 {
+	c->told = false;
 	c->synced = synced;
 	c->synced_ctx = ctx;
 	look_if_synced(c);

@@ -12,7 +12,8 @@ struct cluster;
 struct informer;
 struct cluster *cluster_new(struct loop *l, struct kube_client *k, struct quiesce *q);
 void cluster_free(struct cluster *c); /* NULL is nothing */
-/* `synced` runs once, when what all zones need has been listed; again never, also when later zones are added. */
+/* `synced` runs once, when what all zones need has been listed, and not again for zones that are added later. The last
+ * who asks is told. */
 void cluster_on_synced(struct cluster *c, void (*synced)(void *ctx), void *ctx);
 /* References a zone that has these options, and starts the informers it needs (pods only when they are). */
 struct zone *cluster_zone(struct cluster *c, const struct zone_options *o);

@@ -150,6 +150,7 @@ static const int allowed_syscalls[] = {
 	SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(getrandom),
 	SCMP_SYS(fcntl), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(futex), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
+	SCMP_SYS(sigaltstack), /* AddressSanitizer, at the end */
 };
 #define BPF_COMMANDS(X) X(BPF_LINK_CREATE) X(BPF_OBJ_GET_INFO_BY_FD)
 

@@ -1,5 +1,5 @@
-/* Documents by URL: a set of keys that an identity provider publishes. Each is fetched again and again; while that fails, what
- * came last stays. They are kept until the process ends, wanted or not: an Ingress names few, and briefly none. */
+/* Documents by URL: a set of keys that an identity provider publishes. Each is fetched again and again for as long as it is wanted;
+ * while that fails, what came last stays. */
 #include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/route/sync_int.h"
 
@@ -16,9 +16,10 @@ struct fetches {
 	struct loop *loop;
 	struct subrequests *set;
 	fetched_fn *fetched;
+	fetch_wanted_fn *wanted;
 	void *ctx;
 	struct list all;
-	size_t n;
+	size_t n; /* of them have a place */
 };
 
 struct fetch {
@@ -29,7 +30,7 @@ struct fetch {
 	struct buf body;
 	char *url;
 	int status;
-	bool came;
+	bool has_place, came;
 	uint64_t retry_ms;
 };
 
@@ -90,11 +91,46 @@ static void on_done(void *ctx, const struct err *e)
 	buf_done(&f->body);
 }
 
+static void fetch_free(struct fetch *f)
+{
+	list_del(&f->link);
+	timer_stop(&f->timer);
+	subrequest_cancel(f->request);
+	buf_done(&f->body);
+	f->owner->n -= f->has_place;
+	free(f->url);
+	free(f);
+}
+
+/* Before one is refused: who named many URLs for a while keeps nobody else out. */
+static bool make_room(struct fetches *all)
+{
+	if (all->n < FETCHES_MAX)
+		return true;
+	list_for(at, tmp, &all->all) {
+		struct fetch *f = list_entry(at, struct fetch, link);
+
+		if (!all->wanted(all->ctx, f->url))
+			fetch_free(f);
+	}
+	return all->n < FETCHES_MAX;
+}
+
 static void ask(struct timer *t)
 {
 	static const struct subrequest_ops ops = { .head = on_head, .data = on_data, .done = on_done };
 	struct fetch *f = t->ctx;
 
+	if (!f->owner->wanted(f->owner->ctx, f->url)) {
+		fetch_free(f);
+		return;
+	}
+	if (!f->has_place && !make_room(f->owner)) {
+		failed(f, "more URLs are wanted than may be: 256");
+		return;
+	}
+	f->owner->n += !f->has_place;
+	f->has_place = true;
 	f->status = 0;
 	buf_init(&f->body, FETCH_BYTES_MAX);
 	f->request = subrequest_send(f->owner->set,
@@ -103,11 +139,11 @@ static void ask(struct timer *t)
 				     &ops, f);
 }
 
-struct fetches *fetches_new(struct loop *l, fetched_fn *fetched, void *ctx)
+struct fetches *fetches_new(struct loop *l, fetched_fn *fetched, fetch_wanted_fn *wanted, void *ctx)
 {
 	struct fetches *all = xcalloc(1, sizeof(*all));
 
-	*all = (struct fetches){ .loop = l, .fetched = fetched, .ctx = ctx };
+	*all = (struct fetches){ .loop = l, .fetched = fetched, .wanted = wanted, .ctx = ctx };
 	list_init(&all->all);
 	return all;
 }
@@ -123,17 +159,12 @@ void fetch_start(struct fetches *all, const char *url)
 			again_after(f, 0); /* what came before was not kept */
 		return;
 	}
-	if (all->n == FETCHES_MAX) {
-		log_warn("%s: more than %d URLs", url, FETCHES_MAX);
-		return;
-	}
 	if (!all->set)
 		all->set = subrequests_new(all->loop);
 	struct fetch *f = xcalloc(1, sizeof(*f));
 	*f = (struct fetch){ .owner = all, .url = xstrdup(url) };
 	f->timer = (struct timer){ .fire = ask, .ctx = f };
 	list_append(&all->all, &f->link);
-	all->n++;
 	again_after(f, 0);
 }
 
@@ -141,15 +172,8 @@ void fetches_free(struct fetches *all)
 {
 	if (!all)
 		return;
-	list_for(at, tmp, &all->all) {
-		struct fetch *f = list_entry(at, struct fetch, link);
-
-		timer_stop(&f->timer);
-		subrequest_cancel(f->request);
-		buf_done(&f->body);
-		free(f->url);
-		free(f);
-	}
+	list_for(at, tmp, &all->all)
+		fetch_free(list_entry(at, struct fetch, link));
 	subrequests_free(all->set);
 	free(all);
 }

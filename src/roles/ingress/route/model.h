@@ -85,6 +85,8 @@ void model_set_secret(struct model *m, const json_t *obj); /* kept only if somet
 void model_del_secret(struct model *m, const char *ns, const char *name);
 void model_set_configmap(struct model *m, const json_t *obj);
 void model_del_configmap(struct model *m, const char *ns, const char *name);
+/* Does anything refer to it, so that the model keeps its content? */
+bool model_refers(struct model *m, enum model_kind kind, const char *ns, const char *name);
 /* The addresses of a name (ports are ignored); n 0: resolution failed, the old ones stay. */
 void model_resolved(struct model *m, const char *host_name, const struct addr *at, size_t n);
 /* Every name that is in use: for resolving them again. */

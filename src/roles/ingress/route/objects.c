@@ -287,3 +287,8 @@ void objects_flush(struct model *m)
 		tell_users(m, o);
 	}
 }
+
+bool model_refers(struct model *m, enum model_kind kind, const char *ns, const char *name)
+{
+	return find(m, kind, ns, name) != NULL;
+}

@@ -58,6 +58,13 @@ static void got(void *ctx, enum model_kind kind, const char *ns, const char *nam
 	loop_defer(s->loop, &s->update);
 }
 
+static bool refers(void *ctx, enum model_kind kind, const char *ns, const char *name)
+{
+	return model_refers(((struct sync *)ctx)->model, kind, ns, name);
+}
+
+static const struct wants_ops wants_ops = { .got = got, .refers = refers };
+
 static void op_problem(void *ctx, const struct model_object *o, const char *annotation, const char *reason, const char *message)
 {
 	struct sync *s = ctx;
@@ -518,7 +525,7 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 
 	*s = (struct sync){ .role = ctx, .loop = ctx->loop, .kube = ctx->kube, .shared = sh, .o = *o, .update.run = on_update };
 	list_init(&s->named);
-	s->wants = wants_new(s->loop, s->kube, got, s);
+	s->wants = wants_new(s->loop, s->kube, &wants_ops, s);
 	s->resync = (struct timer){ .fire = on_resync, .ctx = s };
 	s->sweep = (struct timer){ .fire = on_sweep, .ctx = s };
 	s->first = (struct timer){ .fire = on_first, .ctx = s };

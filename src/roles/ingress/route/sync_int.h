@@ -30,14 +30,20 @@ void lookup_start(struct lookups *l, const char *name);
 struct fetches;
 /* `obj` as a ConfigMap of the namespace SOURCE_URL_NAMESPACE would be; NULL: nothing has come yet, and it is tried again. */
 typedef void fetched_fn(void *ctx, const char *url, const json_t *obj);
-struct fetches *fetches_new(struct loop *l, fetched_fn *fetched, void *ctx);
+/* Asked before each fetch: false ends them. */
+typedef bool fetch_wanted_fn(void *ctx, const char *url);
+struct fetches *fetches_new(struct loop *l, fetched_fn *fetched, fetch_wanted_fn *wanted, void *ctx);
 void fetches_free(struct fetches *f); /* what is under way ends unheard */
 void fetch_start(struct fetches *f, const char *url);
 
 struct wants;
-/* `got`: obj NULL: there is none, or it may not be read. */
-struct wants *wants_new(struct loop *l, struct kube_client *k,
-			void (*got)(void *ctx, enum model_kind kind, const char *ns, const char *name, const json_t *obj), void *ctx);
+struct wants_ops {
+	/* obj NULL: there is none, or it may not be read. */
+	void (*got)(void *ctx, enum model_kind kind, const char *ns, const char *name, const json_t *obj);
+	/* Is what is fetched again and again still of use? */
+	bool (*refers)(void *ctx, enum model_kind kind, const char *ns, const char *name);
+};
+struct wants *wants_new(struct loop *l, struct kube_client *k, const struct wants_ops *ops, void *ctx);
 void wants_free(struct wants *ws); /* what is under way ends unheard */
 /* Answers later, never within this call; asks again for as long as the API server does not answer. */
 void want_start(struct wants *ws, enum model_kind kind, const char *ns, const char *name);

@@ -5,7 +5,7 @@
 struct wants {
 	struct loop *loop;
 	struct kube_client *kube;
-	void (*got)(void *ctx, enum model_kind kind, const char *ns, const char *name, const json_t *obj);
+	const struct wants_ops *ops;
 	void *ctx;
 	struct list open;
 	struct fetches *fetches;
@@ -42,7 +42,7 @@ static void want_answered(void *ctx, int status, const json_t *obj, const struct
 		return;
 	}
 	list_del(&w->link);
-	s->got(s->ctx, w->kind, w->ns, w->name, e ? NULL : obj);
+	s->ops->got(s->ctx, w->kind, w->ns, w->name, e ? NULL : obj);
 	want_free(w);
 }
 
@@ -57,17 +57,23 @@ static void on_fetched(void *ctx, const char *url, const json_t *obj)
 {
 	struct wants *s = ctx;
 
-	s->got(s->ctx, MODEL_CONFIGMAP, SOURCE_URL_NAMESPACE, url, obj);
+	s->ops->got(s->ctx, MODEL_CONFIGMAP, SOURCE_URL_NAMESPACE, url, obj);
 }
 
-struct wants *wants_new(struct loop *l, struct kube_client *k,
-			void (*got)(void *ctx, enum model_kind kind, const char *ns, const char *name, const json_t *obj), void *ctx)
+static bool is_wanted(void *ctx, const char *url)
+{
+	struct wants *s = ctx;
+
+	return s->ops->refers(s->ctx, MODEL_CONFIGMAP, SOURCE_URL_NAMESPACE, url);
+}
+
+struct wants *wants_new(struct loop *l, struct kube_client *k, const struct wants_ops *ops, void *ctx)
 {
 	struct wants *ws = xcalloc(1, sizeof(*ws));
 
-	*ws = (struct wants){ .loop = l, .kube = k, .got = got, .ctx = ctx };
+	*ws = (struct wants){ .loop = l, .kube = k, .ops = ops, .ctx = ctx };
 	list_init(&ws->open);
-	ws->fetches = fetches_new(l, on_fetched, ws);
+	ws->fetches = fetches_new(l, on_fetched, is_wanted, ws);
 	return ws;
 }
 

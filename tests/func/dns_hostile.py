@@ -20,7 +20,7 @@ dns_kit.isolate()
 build = sys.argv[1]
 LABEL = b"\x3f" + b"a" * 63
 EDNS = (1, 0, 0, 1)
-PLAIN, TLS = 53, 853
+PLAIN, TLS, COOKIES, RRL, RATE = 53, 853, 54, 55, 56
 
 
 def edns(*args, **kw):
@@ -329,7 +329,7 @@ def connections():
         except OSError:
             pass
     soon("1,000 of one address: at most 200 for each worker are kept", lambda: role.fds() <= fds + 402)
-    check("another address is answered over TCP", ask_from("10.99.3.3"))
+    check("another address is answered over TCP", len(ask_from("10.99.3.3")) > 40)
     for r in held:
         r.close()
     soon("then all are gone", lambda: role.fds() <= fds)
@@ -341,22 +341,76 @@ def connections():
         s.send(b"\0")
         held.append(s)
     check("beside 2,000 connections of 2,000 addresses UDP is answered", role.good())
-    check("and TCP", ask_from("10.99.200.1"))
+    check("and TCP", len(ask_from("10.99.200.1")) > 40)
     check("and a first one's place", role.fds() <= fds + 4 * 1000 + 10, role.fds())
     for s in held:
         s.close()
     soon("then all are gone, too", lambda: role.fds() <= fds)
 
 
-def ask_from(source):
-    s = socket.socket()
-    s.settimeout(DEADLINE)
-    s.bind((source, 0))
-    s.connect(("10.99.0.1", PLAIN))
-    s.send(framed(GOOD))
-    got = s.recv(4096)
-    s.close()
-    return len(got) > 40
+def ask_from(source, port=PLAIN):
+    with socket.socket() as s:
+        s.settimeout(DEADLINE)
+        s.bind((source, 0))
+        s.connect(("10.99.0.1", port))
+        s.send(framed(GOOD))
+        return s.recv(4096)
+
+
+def burst(port, source, n, body=GOOD):
+    """Answers to n equal questions at once."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind((source, 0))
+        s.connect(("10.99.0.1", port))
+        s.settimeout(0.3)
+        for i in range(n):
+            s.send(body)
+            if i % 50 == 49:
+                time.sleep(0.002)
+        got = []
+        try:
+            while True:
+                got.append(Answer(s.recv(4096)))
+        except TimeoutError:
+            return got
+
+
+def guards():
+    section("cookies, rate limits")
+
+    def cookie(value, source="10.99.40.1"):
+        body = message(question() + opt(options=option(10, value)), counts=EDNS)
+        a = (burst(COOKIES, source, 1, body) or [None])[0]
+        found = a and a.opt and a.opt[4][:2] == b"\0\x0a" and a.opt[4][4:4 + a.opt[4][3]]
+        return a and a.rcode, found, a and len(a.data) - len(body)
+    BADCOOKIE = 23
+    a = burst(COOKIES, "10.99.40.1", 1)[0]
+    check("no EDNS, so no cookie: sent to TCP", a.truncated and not a.counts[1], a.data)
+    check("which answers", len(ask_from("10.99.40.1", COOKIES)) > 40)
+    wrong = [n for n in (*range(8), *range(9, 16), 41, 100) if cookie(b"x" * n)[0] != FORMERR]
+    check("cookies of lengths that there are not", not wrong, wrong)
+    rcode, full, more = cookie(b"clientck")
+    check("a client's cookie gets a server's", rcode == BADCOOKIE and full and full[:8] == b"clientck" and len(full) == 24 and more <= 20, (rcode, full, more))
+    check("that is good", cookie(full)[0] == NOERROR)
+    check("but only from the same address", cookie(full, "10.99.40.2")[0] == BADCOOKIE)
+    check("with the same client's half", cookie(b"clientcl" + full[8:])[0] == BADCOOKIE)
+    wrong = [i for i in range(8, 24) if cookie(full[:i] + bytes([full[i] ^ 1]) + full[i + 1:])[0] != BADCOOKIE]
+    check("and every byte as it was", not wrong, wrong)
+    old = struct.pack(">I", struct.unpack(">I", full[12:16])[0] - 7200)
+    check("not made older", cookie(full[:12] + old + full[16:])[0] == BADCOOKIE)
+
+    got = burst(RRL, "10.99.50.1", 400)
+    whole = [a for a in got if a.counts[1]]
+    check(f"400 equal questions: {len(whole)} answers, {len(got) - len(whole)} sent to TCP", len(whole) <= 15 and 100 < len(got) - len(whole) <= 200 and
+          all(a.truncated for a in got if not a.counts[1]), len(got))
+    check("their network is limited, not another", not burst(RRL, "10.99.50.9", 1, message(ident=1))[0:1] or
+          burst(RRL, "10.99.51.1", 1)[0].counts[1], "")
+    check("over TCP nobody is", len(ask_from("10.99.50.1", RRL)) > 40)
+    random_names = [burst(RRL, "10.99.52.1", 1, message(question(f"x{i}.default.svc.cluster.local"))) for i in range(3)]
+    check("a few denials come through", all(r and r[0].rcode == NXDOMAIN for r in random_names), random_names)
+    got = burst(RATE, "10.99.60.1", 400)
+    check(f"400 questions of one address with 20 at once: {len(got)}", 20 <= len(got) <= 40, len(got))
+    check("another address is answered", len(burst(RATE, "10.99.60.2", 1)) == 1)
 
 
 class Slow:
@@ -428,8 +482,24 @@ CHAIN = """
 certs = tempfile.mkdtemp(prefix="portico-dns-certs-")
 os.chmod(certs, 0o755)
 dns_kit.certificate(certs)
-role = Role(build, f".:53 {{{CHAIN}\tprometheus\n}}\ntls://.:853 {{\n\ttls {certs}/cert.pem {certs}/key.pem{CHAIN}}}\n",
-            dns_kit.CLUSTER + dns_kit.big_slice())
+COREFILE = f""".:53 {{{CHAIN}}}
+tls://.:853 {{
+	tls {certs}/cert.pem {certs}/key.pem{CHAIN}}}
+.:54 {{
+	cookies {{
+		require
+	}}{CHAIN}}}
+.:55 {{
+	rrl {{
+		responses-per-second 5
+		window 2
+	}}{CHAIN}}}
+.:56 {{
+	ratelimit 50 {{
+		burst 20
+	}}{CHAIN}}}
+"""
+role = Role(build, COREFILE, dns_kit.CLUSTER + dns_kit.big_slice())
 try:
     stream(TLS, GOOD)
     stream(PLAIN, GOOD)
@@ -439,6 +509,7 @@ try:
     role.back("malformed packets", fds + 12, rss)
     random_packets()
     amplification()
+    guards()
     role.back("amplification", fds + 12, rss)
     slow.look()
     check("who does not read holds little memory", dns_kit.SANITIZED or role.rss_kb() < rss + 6144, f"before {rss} kB, now {role.rss_kb()}")

@@ -398,8 +398,59 @@ def flood():
     print(f"# the attacker got {load.rcodes} for {load.sent}")
 
 
+def loops():
+    section("servers that ask each other")
+
+    def asked_in_all():
+        return role.metric("coredns_dns_requests_total")
+    before, start = asked_in_all(), time.monotonic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(8)
+        s.connect(("127.0.0.1", 5454))
+        s.send(message(question("round.and.round.test")))
+        a = Answer(s.recv(4096))
+    check(f"one question: SERVFAIL ({time.monotonic() - start:.1f} s)", a.rcode == SERVFAIL, a.rcode)
+    time.sleep(1.5)
+    n = asked_in_all() - before
+    check(f"it went round {n:.0f} times", n <= 100, n)
+    time.sleep(1.5)
+    check("and no more", asked_in_all() - before == n, asked_in_all())
+
+
+def reloads():
+    section("settings that change under load")
+    fds, rss = role.fds(), role.rss_kb()
+    good = 0
+    attack = [Load(), Load()]
+    end, n = time.monotonic() + 9, 0
+    while time.monotonic() < end:
+        if n % 40 == 0:
+            role.write("Corefile", COREFILE + f"x{n}.test {{\n\tforward . 127.0.0.1:{SLOW}\n\tcache {n + 1}\n}}\n")
+        for load, what in zip(attack, (f"r{n}.silent.test", f"r{n}.slow-alone.test")):
+            load.socks[n % 32].send(message(question(what), ident=n))
+            load.sent += 1
+            load.take(0)
+        good += truth(role.ask(f"reload{n}.test")) and role.good()
+        n += 1
+        time.sleep(0.01)
+    for load in attack:
+        load.finish(8)
+    check(f"{n} questions meanwhile are answered", good == n, (good, n))
+    check(f"those that wait are not lost: {attack[0].rcodes} {attack[1].rcodes}",
+          attack[0].rcodes == {SERVFAIL: n} and attack[1].rcodes == {NOERROR: n}, (n, attack[0].rcodes, attack[1].rcodes))
+    check("they were taken over", role.metric('coredns_plugin_enabled{server="dns://:53",zone="x') >= 2, role.log()[-600:])
+    role.back("settings that change", fds, rss, 8192)
+
+
 COREFILE = f"""
+.:5454 {{
+	forward . 127.0.0.1:5455
+}}
+.:5455 {{
+	forward . 127.0.0.1:5454
+}}
 .:53 {{
+	reload 2s 0s
 	kubernetes cluster.local
 	forward . 127.0.0.1:{POLITE}
 	cache 30
@@ -443,7 +494,7 @@ mortal.test {{
 upstreams = [Upstream(POLITE, polite), Upstream(SILENT, lambda q, c, t: None), Liar(LIAR, lambda q, c, t: None), Upstream(SLOW, slow)]
 role = Role(build, COREFILE)
 try:
-    for attack in (spoofed, poison, ttls, truncation, dead, flood):
+    for attack in (spoofed, poison, ttls, truncation, dead, loops, reloads, flood):
         attack()
 finally:
     role.end()

@@ -153,6 +153,7 @@ static void put_slice(const char *more)
 static void test_zones_follow(void **state)
 {
 	struct zone_options o = { .ttl = 5 };
+	const struct informer *services, *services2, *slices;
 
 	(void)state;
 	assert_true(dns_name_from_text(STR("cluster.local"), &o.domain));
@@ -177,8 +178,13 @@ static void test_zones_follow(void **state)
 	assert_int_equal(ask(z2, "web.shop.svc.cluster.local"), 101);
 	assert_int_equal(ask(z2, "db.shop.svc.cluster.local"), DNS_NXDOMAIN);
 	assert_int_equal(t.synced, 1);
-	assert_non_null(informer_get(cluster_services(t.cluster), "shop", "db")); /* of the zone with all of them */
+	/* each has informers of its own */
+	assert_true(cluster_zone_informers(t.cluster, z2, &services2, &slices));
+	assert_true(cluster_zone_informers(t.cluster, z1, &services, &slices));
+	assert_ptr_not_equal(services, services2);
 	cluster_zone_put(t.cluster, z2);
+	assert_non_null(informer_get(services, "shop", "db"));
+	assert_false(cluster_zone_informers(t.cluster, z2, &services2, &slices));
 	/* what goes is gone */
 	remove_file("slice");
 	wait_until(db_is_gone);
@@ -197,7 +203,6 @@ static void test_nothing_to_follow(void **state)
 {
 	(void)state;
 	wait_until(both_synced);
-	assert_null(cluster_services(t.cluster));
 }
 
 static int set_up(void **state)

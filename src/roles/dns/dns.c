@@ -84,14 +84,15 @@ static void on_patience_end(struct timer *t)
 	serve(d);
 }
 
-/* Anew after each configuration: the informers may be others. */
+/* Anew after each configuration: the informers are of its zones, and go with them. */
 static void ensure_objects(struct dns_role *d)
 {
 	const struct config *c = d->ctx->config;
-	const struct informer *services = cluster_services(d->shared.cluster), *slices = cluster_slices(d->shared.cluster);
+	const struct zone *zone = d->shared.config ? kubernetes_whole_zone(d->shared.config) : NULL;
+	const struct informer *services, *slices;
 
 	dns_ensure_free(TAKE_PTR(d->ensure));
-	if (c->standalone && services && slices)
+	if (c->standalone && zone && cluster_zone_informers(d->shared.cluster, zone, &services, &slices))
 		d->ensure = dns_ensure_new(d->ctx->kube, services, slices, c->dns_ip, c->node_ip, dns_listen_port(&d->listen));
 }
 

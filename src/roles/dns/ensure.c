@@ -181,12 +181,6 @@ static void on_timer(struct timer *t)
 	check(t->ctx);
 }
 
-void dns_ensure_look(struct dns_ensure *d)
-{
-	if (d)
-		timer_start(kube_client_loop(d->kube), &d->timer, 0);
-}
-
 struct dns_ensure *dns_ensure_new(struct kube_client *k, const struct informer *services,
 				  const struct informer *slices, const char *cluster_ip,
 				  const char *node_ip, uint16_t port)

@@ -10,6 +10,4 @@ struct dns_ensure;
 struct dns_ensure *dns_ensure_new(struct kube_client *k, const struct informer *services,
 				  const struct informer *slices, const char *cluster_ip,
 				  const char *node_ip, uint16_t port);
-/* Something was deleted: looks soon. NULL is nothing. */
-void dns_ensure_look(struct dns_ensure *d);
 void dns_ensure_free(struct dns_ensure *d); /* NULL is nothing */

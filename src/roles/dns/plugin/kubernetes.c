@@ -516,3 +516,18 @@ uint64_t kubernetes_startup_timeout_ms(const struct dns_config *c, uint64_t othe
 	}
 	return longest == STARTUP_TIMEOUT_NONE ? otherwise_ms : longest;
 }
+
+struct zone *kubernetes_whole_zone(const struct dns_config *c)
+{
+	struct zone *any = NULL;
+
+	for (size_t i = 0; i < c->n_blocks; i++) {
+		const struct kubernetes *k = dns_block_settings(&c->blocks[i], &plugin_kubernetes);
+		if (!k)
+			continue;
+		if (!k->options.labels && !k->options.namespaces && !k->options.no_endpoints)
+			return k->started[0];
+		any = k->started[0];
+	}
+	return any;
+}

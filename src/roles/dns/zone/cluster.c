@@ -354,30 +354,16 @@ void cluster_on_slice(struct cluster *c, void (*seen)(void *ctx, const json_t *s
 	c->sliced_ctx = ctx;
 }
 
-static const struct source *whole_source(const struct cluster *c)
+bool cluster_zone_informers(const struct cluster *c, const struct zone *z, const struct informer **ret_services,
+			    const struct informer **ret_slices)
 {
-	const struct source *any = NULL;
-
 	list_for(l, tmp, (struct list *)&c->sources) {
 		const struct source *s = list_entry(l, struct source, link);
-		const struct zone_options *o = zone_options(s->zone);
-		if (!o->labels && !o->namespaces && s->slices)
-			return s;
-		any = any ? any : s;
+		if (s->zone != z)
+			continue;
+		*ret_services = s->services;
+		*ret_slices = s->slices;
+		return s->slices != NULL;
 	}
-	return any;
-}
-
-const struct informer *cluster_services(const struct cluster *c)
-{
-	const struct source *s = whole_source(c);
-
-	return s ? s->services : NULL;
-}
-
-const struct informer *cluster_slices(const struct cluster *c)
-{
-	const struct source *s = whole_source(c);
-
-	return s ? s->slices : NULL;
+	return false;
 }

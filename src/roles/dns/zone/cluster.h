@@ -24,7 +24,7 @@ void cluster_want_pods(struct cluster *c);
 bool cluster_pod_namespace(const struct cluster *c, const struct addr *a, char *out, size_t size);
 /* An EndpointSlice's change is in the zone now (not for what the first list brings). At most one is told. */
 void cluster_on_slice(struct cluster *c, void (*seen)(void *ctx, const json_t *slice, bool headless), void *ctx);
-/* The informers' copies of Services and EndpointSlices; for ensure.c. NULL: no zone is served, or none with endpoints. They
- * are of the zone that leaves the least out, and last as long as it does: ask again after a configuration was published. */
-const struct informer *cluster_services(const struct cluster *c);
-const struct informer *cluster_slices(const struct cluster *c);
+/* The informers' copies of a zone's Services and EndpointSlices, for ensure.c: they last as long as the zone is referenced. False:
+ * the zone has no endpoints. */
+bool cluster_zone_informers(const struct cluster *c, const struct zone *z, const struct informer **ret_services,
+			    const struct informer **ret_slices);

@@ -26,6 +26,5 @@ int dns_plugins_command(const struct config *c, int argc, char **argv);
 json_t *dns_check_report(struct str text, const char *name, const struct plugin_scope *scope);
 /* docs/dns-corefile.md */
 void dns_plugins_markdown(struct buf *out);
-json_t *dns_plugins_json(void);
 /* Takes "--output FORM" or "-o FORM" out of argv: its number among `forms` (NULL-terminated), 0 without it; -1 after a message. */
 int dns_output_option(const char *command, int *argc, char **argv, const char *const *forms) must_check;

@@ -93,7 +93,7 @@ void dns_plugins_markdown(struct buf *out)
 
 /* ---- JSON ---- */
 
-json_t *dns_plugins_json(void)
+static json_t *plugins_json(void)
 {
 	json_t *all = json_array();
 
@@ -166,7 +166,7 @@ static int print_text(const char *name)
 
 static int print_json(void)
 {
-	json_t *all = dns_plugins_json();
+	json_t *all = plugins_json();
 
 	json_dumpf(all, stdout, JSON_INDENT(2));
 	putchar('\n');

@@ -11,7 +11,7 @@ const char *const event_source_names[] = {
 	[FROM_UPSTREAM] = "upstream", [FROM_HOSTS] = "hosts", [FROM_TEMPLATE] = "template", [FROM_PLUGIN] = "plug-in",
 };
 
-void event_addr_set(struct event_addr *ret, const struct addr *a)
+static void addr_set(struct event_addr *ret, const struct addr *a)
 {
 	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 	const struct sockaddr_in *in = (const void *)&a->ss;
@@ -102,8 +102,8 @@ void event_init(struct dns_event *e, const struct watch_question *q, uint64_t at
 	e->name.len = q->query->name.len;
 	e->name.labels = q->query->name.labels;
 	memcpy(e->name.wire, q->query->name.wire, q->query->name.len);
-	event_addr_set(&e->client, &q->client->addr);
-	event_addr_set(&e->upstream, &q->upstream);
+	addr_set(&e->client, &q->client->addr);
+	addr_set(&e->upstream, &q->upstream);
 	e->kind = (uint8_t)event_kind_of(q->answer, q->query->type);
 	e->class = (uint8_t)event_class_of(e->kind);
 }

@@ -25,7 +25,6 @@ struct dns_event {
 	const struct log_rule *log; /* the block's log plug-in wants it in this form; NULL: it does not */
 	struct dns_name name;	    /* lower case */
 };
-void event_addr_set(struct event_addr *ret, const struct addr *a);
 #define EVENT_ADDR_BYTES 48
 const char *event_addr_text(const struct event_addr *a, char out[EVENT_ADDR_BYTES]); /* without the port; "" for none */
 /* Of a whole message; `type` is what was asked. */

@@ -16,7 +16,7 @@ static const uint8_t type_index[256] = {
 	[46] = 11, [47] = 12, [48] = 13, [50] = 14, [64] = 15, [65] = 16, [251] = 17, [252] = 18, [255] = 19,
 };
 
-unsigned metrics_type_index(uint16_t type)
+static unsigned index_of_type(uint16_t type)
 {
 	return type < ARRAY_LEN(type_index) ? type_index[type] : 0;
 }
@@ -116,7 +116,7 @@ void dns_metrics_count(struct metrics_shard_dns *s, const struct metrics_questio
 	struct metrics_cell *c = cells[q->block && q->block->metrics_id ? q->block->metrics_id + zone_of(q) : 0];
 	unsigned tcp = q->proto != DNS_UDP;
 
-	relaxed_add(&c->requests[tcp][q->ipv6][metrics_type_index(q->type)], 1);
+	relaxed_add(&c->requests[tcp][q->ipv6][index_of_type(q->type)], 1);
 	relaxed_add(&c->durations[metrics_duration_bucket(q->duration_us)], 1);
 	relaxed_add(&c->duration_us, q->duration_us);
 	relaxed_add(&c->in[tcp][metrics_size_bucket(q->question_bytes)], 1);

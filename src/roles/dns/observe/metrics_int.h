@@ -80,7 +80,6 @@ struct dns_metrics {
 };
 
 const char *metrics_row_name(const struct dns_metrics *m, unsigned row);
-unsigned metrics_type_index(uint16_t type);
 extern const char *const metrics_type_names[TYPES];
 const char *metrics_rcode_name(unsigned rcode, char out[16]); /* RCODES - 1: "other" */
 unsigned metrics_size_bucket(size_t bytes);

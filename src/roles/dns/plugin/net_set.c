@@ -58,11 +58,6 @@ bool net_has(const struct net *n, const uint8_t ip[16])
 	return memcmp(n->ip, ip, whole) == 0 && (!rest || (n->ip[whole] ^ ip[whole]) >> (8 - rest) == 0);
 }
 
-bool net_is_ip4(const struct net *n)
-{
-	return n->bits >= 96 && net_ip_is_4(n->ip);
-}
-
 bool net_set_add(struct net_set *s, const char *text)
 {
 	struct net n;

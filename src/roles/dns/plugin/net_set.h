@@ -11,7 +11,6 @@ struct net { /* IPv4 is ::ffff:0:0/96 */
 /* An address alone is the prefix of its whole length; "*" is every address. */
 bool net_parse(const char *text, struct net *ret) must_check;
 bool net_has(const struct net *n, const uint8_t ip[16]);
-bool net_is_ip4(const struct net *n);
 
 struct net_set {
 	struct net *nets;

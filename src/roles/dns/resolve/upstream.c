@@ -265,7 +265,7 @@ bool upstream_down(const struct upstream *u, unsigned max_fails)
 }
 
 /* RFC 6298, 2.3. Several workers may measure at once: a measurement that gets lost is no harm. */
-void upstream_measured(struct upstream *u, uint64_t us)
+static void measured(struct upstream *u, uint64_t us)
 {
 	uint32_t r = (uint32_t)MIN(us, (uint64_t)10 * 1000 * 1000), srtt = __atomic_load_n(&u->srtt_us, __ATOMIC_RELAXED);
 	uint32_t var = __atomic_load_n(&u->rttvar_us, __ATOMIC_RELAXED);
@@ -299,7 +299,7 @@ void upstream_answered(struct upstream *u, unsigned worker, unsigned rcode, uint
 
 	if (__atomic_load_n(&u->fails, __ATOMIC_RELAXED))
 		__atomic_store_n(&u->fails, 0, __ATOMIC_RELAXED);
-	upstream_measured(u, us);
+	measured(u, us);
 	if (m)
 		metric_observe_us(m, worker, us);
 }

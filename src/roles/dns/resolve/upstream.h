@@ -69,7 +69,6 @@ void upstream_random(void *p, size_t len); /* not to be guessed: ids, letters' c
 /* ---- what is known ---- */
 
 bool upstream_down(const struct upstream *u, unsigned max_fails); /* 0: never */
-void upstream_measured(struct upstream *u, uint64_t us);
 /* After this long without an answer it is worth asking another one. */
 #define UPSTREAM_PATIENCE_MIN_MS 120   /* a resolver that has to ask others takes about as long */
 #define UPSTREAM_PATIENCE_FIRST_MS 400 /* nothing measured yet */

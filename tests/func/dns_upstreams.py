@@ -378,7 +378,7 @@ def flood():
     check(f"during a flood of random sub-domains others wait {times[15] * 1000:.0f} ms, {times[-1] * 1000:.0f} ms at the most", times[15] < 0.2, times[-3:])
     attack.join()
     # The same where all go to one upstream, that waits in vain for the victim's server.
-    load, end = Load(), time.monotonic() + 7
+    load, end = Load(), time.monotonic() + 5.5
 
     def attack_same():
         while time.monotonic() < end:
@@ -390,7 +390,7 @@ def flood():
         load.finish(6)
     attack = threading.Thread(target=attack_same)
     attack.start()
-    time.sleep(2)
+    time.sleep(1.5)
     answers = [timed(f"quiet{i}.test") for i in range(60) if not time.sleep(0.05)]
     good, times = sum(truth(a) for a, _ in answers), sorted(s for _, s in answers)
     check(f"500 a second that an upstream never answers: {good} of 60 others are, the slowest in {times[-1] * 1000:.0f} ms", good >= 58, load.rcodes)
@@ -410,10 +410,10 @@ def loops():
         s.send(message(question("round.and.round.test")))
         a = Answer(s.recv(4096))
     check(f"one question: SERVFAIL ({time.monotonic() - start:.1f} s)", a.rcode == SERVFAIL, a.rcode)
-    time.sleep(1.5)
+    time.sleep(1)
     n = asked_in_all() - before
     check(f"it went round {n:.0f} times", n <= 100, n)
-    time.sleep(1.5)
+    time.sleep(1)
     check("and no more", asked_in_all() - before == n, asked_in_all())
 
 
@@ -422,7 +422,7 @@ def reloads():
     fds, rss = role.fds(), role.rss_kb()
     good = 0
     attack = [Load(), Load()]
-    end, n = time.monotonic() + 9, 0
+    end, n = time.monotonic() + 6, 0
     while time.monotonic() < end:
         if n % 40 == 0:
             role.write("Corefile", COREFILE + f"x{n}.test {{\n\tforward . 127.0.0.1:{SLOW}\n\tcache {n + 1}\n}}\n")

@@ -7,26 +7,15 @@ set -eu
 cache=${PORTICO_BENCH_CACHE:-$HOME/.cache/portico-bench}
 version=${KUBE_VERSION:-v1.34.2}
 dir=$cache/kubernetes-$version
+tools=$(cd "$(dirname "$0")/../tools" && pwd)
 
 say() { printf '%s\n' "$*" >&2; }
-
-# The project's staging repositories are released as modules of their own, v1.x.y as v0.x.y;
-# its go.mod names them by v0.0.0 and folders that no module zip holds.
-staging_replaces() {
-	zip_mod=$(go mod download -json "k8s.io/kubernetes@$version" |
-		sed -n 's/^.*"GoMod": "\(.*\)".*$/\1/p')
-	sed -n 's|^[[:space:]]*\(k8s.io/[^ ]*\) => \./staging/.*|\1|p' "$zip_mod" |
-	while read -r module; do
-		printf 'replace %s => %s v0.%s\n' "$module" "$module" "${version#v1.}"
-	done
-}
 
 build() {
 	work=$dir/src
 	mkdir -p "$work"
 	cd "$work"
-	printf 'module bench\n\ngo 1.24.0\n\nrequire k8s.io/kubernetes %s\n\n' "$version" > go.mod
-	staging_replaces >> go.mod
+	"$tools/kube_module.sh" "$version" > go.mod
 	cat > tools.go <<-'END'
 	package bench
 

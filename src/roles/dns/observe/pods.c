@@ -3,8 +3,12 @@
 #include "base/map.h"
 #include "kube/client/informer.h"
 
+#define LINGER_MS 10000 /* whoever comes and goes has not all pods listed each time */
+
 static struct {
 	unsigned users;
+	struct loop *loop;
+	struct timer linger;
 	struct informer *informer;
 	struct map by_ip; /* -> "ns/name" */
 } pods;
@@ -72,18 +76,36 @@ void watch_pods_hold(struct dns_shared *s)
 	static const struct informer_handlers handlers = { .added = added, .updated = updated, .deleted = deleted, .synced = synced,
 							   .transform = transform };
 
-	if (pods.users++ || !s->kube)
+	pods.users++;
+	timer_stop(&pods.linger);
+	if (pods.informer || !s->kube)
 		return;
 	map_init(&pods.by_ip);
+	pods.loop = s->main_loop;
 	pods.informer = informer_new(s->kube, gvr, &options, &handlers, NULL);
+}
+
+void watch_pods_end(void)
+{
+	timer_stop(&pods.linger);
+	if (!pods.informer)
+		return;
+	informer_free(TAKE_PTR(pods.informer));
+	map_done(&pods.by_ip, free);
+}
+
+static void on_linger(struct timer *t)
+{
+	(void)t;
+	watch_pods_end();
 }
 
 void watch_pods_release(void)
 {
 	if (--pods.users || !pods.informer)
 		return;
-	informer_free(TAKE_PTR(pods.informer));
-	map_done(&pods.by_ip, free);
+	pods.linger.fire = on_linger;
+	timer_start(pods.loop, &pods.linger, LINGER_MS);
 }
 
 const char *watch_pods_find(const struct event_addr *a)

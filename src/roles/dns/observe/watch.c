@@ -3,6 +3,7 @@
 #include "roles/dns/kernel/kernel.h"
 #include "roles/dns/observe/event.h"
 #include "roles/dns/observe/log_rule.h"
+#include "roles/dns/observe/pods.h"
 
 #include <time.h>
 
@@ -181,6 +182,7 @@ void dns_watch_free(struct dns_watch *w)
 		return;
 	turn(w, false);
 	timer_stop(&w->linger);
+	watch_pods_end();
 	for (unsigned i = 0; i < w->n_rings; i++)
 		free(w->rings[i].at);
 	free(w);

@@ -469,6 +469,16 @@ static void test_attach_clsact(void **state)
 	assert_int_equal(attach(&a, prog.fd, LO, &way, &e), 0); /* the qdisc is there already */
 	detach(&a);
 	assert_int_equal(count_filters(), 0);
+	/* One process takes over from another: what that one takes away is not the new one's. */
+	struct attachment next;
+	int other = other_program();
+	assert_int_equal(attach(&a, other, LO, &way, &e), 0);
+	assert_int_equal(attach(&next, prog.fd, LO, &way, &e), 0);
+	detach(&a);
+	assert_int_equal(count_filters(), 1);
+	detach(&next);
+	assert_int_equal(count_filters(), 0);
+	closep(&other);
 }
 
 /* ---- noise ---- */

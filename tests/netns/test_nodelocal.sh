@@ -168,6 +168,14 @@ expect "and the address stays" "$LOCAL/32" "$(sleep 0.3; address)"
 err=$(in_ns host unshare -C -m sh -c 'umount -l -a -t cgroup2; mount -t cgroup2 none "$0" && exec "$@"' "$CG_ROOT" \
 	"$BUILD/netns/nodelocal_run" --node-local $LOCAL --run-dir "$T/run" --from "$T/manifests" 2>&1)
 expect "a second one is told" "nodelocal_run: --node-local $LOCAL: another instance answers on $LOCAL .*" "$err"
+# As at `portico restart dns`: the address and the rules are both processes' for a while.
+before=$RUN rules=$(table)
+PORTICO_REPLACES=1 run_start
+tell USR1 serving
+kill -TERM "$before"; gone "$before"
+sleep 0.3 # its guard ends after it
+expect "one replaced another: it answers" 10.0.0.1 "$(dig_at pod1 @$VIP)"
+expect "and address and rules stay" "$LOCAL/32 $rules" "$(address) $(table)"
 expect "what resolvers saw meanwhile" "(10\.0\.0\.[13]\|?)+" "$(cat "$T/loop")"
 
 # Our own Service data plane translates first, by order of attachment.

@@ -114,7 +114,8 @@ static void send_now(struct request *q)
 		h.at[h.n++] = q->headers[i];
 	if (q->status == 401)
 		header_add(&h, "www-authenticate", "Bearer realm=\"kubernetes\"");
-	if (q->status == 429 || q->status == 503)
+	/* Clients ask again by themselves, ten times; what is behind a proxy is not known to come back. */
+	if (q->status == 429 || (q->status == 503 && !request_info_is_proxy(&q->info)))
 		header_add(&h, "retry-after", "1");
 	if (q->body.len > GZIP_FROM_BYTES &&
 	    http_header_has_token(q->http->headers, "accept-encoding", "gzip") &&

@@ -82,8 +82,9 @@ static int restart(struct config *c, int argc, char **argv)
 
 const struct command command_restart = {
 	"restart", "ROLE…", "Restart roles, with the program that is installed now.",
-	"The ingress role is replaced without a gap: the new process takes over the listening sockets, and the old one finishes\n"
-	"its requests, WebSockets included, for up to worker-shutdown-timeout. If the new one does not start, the old one goes on.\n"
+	"The ingress and dns roles are replaced without a gap: the new process takes over the listening sockets, and the old one\n"
+	"finishes its requests, WebSockets included, for up to worker-shutdown-timeout, or answers what it was asked. If the new one\n"
+	"does not start, the old one goes on.\n"
 	"Other roles end and start again; their listening sockets stay open meanwhile.",
 	restart,
 };

@@ -61,10 +61,10 @@ static void serve(struct dns_role *d)
 
 	timer_stop(&d->patience);
 	d->may_serve = true;
-	if (!d->shared.config)
-		return; /* a ConfigMap that is still to come */
+	if (!d->shared.config || d->draining)
+		return; /* a ConfigMap is still to come; or somebody else serves */
 	int rc = dns_listen_apply(&d->listen, &d->shared, d->shared.config, endpoint_added, endpoint_gone, d, &e);
-	nodelocal_serving(d->nodelocal, d->synced && !d->shared.lame && !d->draining && d->listen.n > 0);
+	nodelocal_serving(d->nodelocal, d->synced && !d->shared.lame && d->listen.n > 0);
 	if (rc == 0)
 		return;
 	role_set_error("%s", e.message);
@@ -137,7 +137,7 @@ static void on_next_synced(void *arg)
 {
 	struct dns_role *d = arg;
 
-	if (d->next)
+	if (d->next && !d->draining)
 		use(d, TAKE_PTR(d->next));
 }
 

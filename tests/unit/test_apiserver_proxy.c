@@ -350,7 +350,7 @@ static void test_pods(void **state)
 	cleanup(freep) char *by_port =
 		xasprintf(NS "/pods/http:p:%u/proxy/a%%20b?limit=abc&x=%%zz", w->port);
 	cleanup(freep) char *tls = xasprintf(NS "/pods/https:p:%u/proxy/", w->port);
-	static const char *const verbs[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+	static const char *const verbs[] = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" };
 
 	expect(w, "GET", NS "/pods/p/proxy/results/x", 200, NULL, "target", "/results/x");
 	expect(w, "GET", by_port, 200, NULL, "target", "/a%20b?limit=abc&x=%zz");

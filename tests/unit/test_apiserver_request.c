@@ -49,6 +49,8 @@ static void test_paths(void **state)
 		  "v1", "a", "deployments" },
 		{ "GET", "/api/v1/nodes/n/proxy/a/b%20c", "get", "", "v1", NULL, "nodes", "n",
 		  "proxy", "a/b c" },
+		{ "OPTIONS", "/api/v1/namespaces/a/pods/b:80/proxy/x/?limit=x&y=%zz", "", "", "v1", "a",
+		  "pods", "b:80", "proxy", "x/" },
 		{ "GET", "//api//v1/pods/", "list", "", "v1", NULL, "pods" },
 	};
 

@@ -46,11 +46,13 @@ static const struct route routes[] = {
 	{ "", "pods", "proxy", "update", handle_proxy, RAW_ANSWER },
 	{ "", "pods", "proxy", "patch", handle_proxy, RAW_ANSWER },
 	{ "", "pods", "proxy", "delete", handle_proxy, RAW_ANSWER },
+	{ "", "pods", "proxy", "", handle_proxy, RAW_ANSWER }, /* OPTIONS */
 	{ "", "services", "proxy", "get", handle_proxy, RAW_ANSWER },
 	{ "", "services", "proxy", "create", handle_proxy, RAW_ANSWER },
 	{ "", "services", "proxy", "update", handle_proxy, RAW_ANSWER },
 	{ "", "services", "proxy", "patch", handle_proxy, RAW_ANSWER },
 	{ "", "services", "proxy", "delete", handle_proxy, RAW_ANSWER },
+	{ "", "services", "proxy", "", handle_proxy, RAW_ANSWER },
 	{ "", "serviceaccounts", "token", "create", handle_token, 0 },
 	{ NULL, NULL, "scale", "get", handle_scale_get, 0 },
 	{ NULL, NULL, "scale", "update", handle_scale_update, 0 },

@@ -129,7 +129,9 @@ int request_info_parse(const struct http_request *r, struct arena *a, struct req
 		return info.verb ? 0 : err_set(e, ERR_BAD_REQUEST, "the request is too large");
 	}
 	info.verb = verb_of_method(r->method);
-	if (!info.verb[0])
+	/* Of a proxied OPTIONS upstream asks RBAC with no verb at all, which only "*" allows. */
+	if (!info.verb[0] &&
+	    !(request_info_is_proxy(&info) && str_eq_c(r->method, "OPTIONS")))
 		return err_set(e, ERR_METHOD_NOT_ALLOWED,
 			       "the server does not allow this method on the requested resource");
 	if (c_eq(info.verb, "get") && !info.name)

@@ -10,7 +10,8 @@
 struct request_info {
 	bool is_resource;  /* under /api/v1 or /apis/GROUP/VERSION, with a resource named */
 	const char *verb;  /* "get", "list", "watch", "create", "update", "patch", "delete",
-			    * "deletecollection";  for other paths the method in lower case */
+			    * "deletecollection", and "" for OPTIONS through a proxy; for other paths the
+			    * method in lower case */
 	const char *path;  /* decoded, with its leading slash */
 	const char *group; /* "" for core; these are NULL when not given */
 	const char *version;

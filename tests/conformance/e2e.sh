@@ -83,6 +83,9 @@ make_root() {
 		[ ! -x "/usr/bin/$name" ] || add_program "/usr/bin/$name"
 	done
 	cp "$dir/agnhost" "$dir/coredns" "$root/"
+	# agnhost's servers of TLS read these where they are started.
+	openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 3650 \
+		-keyout "$root/localhost.key" -out "$root/localhost.crt" 2> /dev/null
 }
 
 pack() { # agnhost and jessie-dnsutils: the tests start the first by its entrypoint, the second by commands

@@ -1,6 +1,8 @@
 /* A client that asks an exact number of times, for counting instructions: every connection has one request under way.
  *
- *	ask ADDRESS:PORT REQUESTS CONNECTIONS plain|tls|close [HEADERS]		close: a connection for each request
+ *	ask ADDRESS:PORT REQUESTS CONNECTIONS plain|tls|close [HEADERS [hosts|paths COUNT]]
+ *
+ * close: a connection for each request. hosts, paths: COUNT different ones, in an order that caches cannot guess.
  */
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
@@ -20,6 +22,8 @@ struct link {
 
 static SSL_CTX *tls;
 static char request[16384];
+static char *varied; /* six digits in it: of the host or of the path */
+static long n_varied = 1, n_asked;
 static struct sockaddr_in to = { .sin_family = AF_INET };
 
 static void die(const char *what)
@@ -52,6 +56,11 @@ static void close_one(struct link *l)
 
 static void ask(struct link *l)
 {
+	if (varied) {
+		char digits[24];
+		snprintf(digits, sizeof(digits), "%06ld", n_asked++ * 7919 % n_varied);
+		memcpy(varied, digits, 6);
+	}
 	ssize_t len = (ssize_t)strlen(request), n = l->ssl ? SSL_write(l->ssl, request, (int)len) : write(l->fd, request, (size_t)len);
 
 	if (n != len)
@@ -95,7 +104,12 @@ int main(int argc, char **argv)
 	inet_pton(AF_INET, host, &to.sin_addr);
 	if (strcmp(argv[4], "tls") == 0)
 		tls = SSL_CTX_new(TLS_client_method());
-	char *p = request + sprintf(request, "GET / HTTP/1.1\r\nHost: a.example\r\n%s", each ? "Connection: close\r\n" : "");
+	bool hosts = argc > 7 && strcmp(argv[6], "hosts") == 0, paths = argc > 7 && !hosts;
+	if (argc > 7)
+		n_varied = atol(argv[7]);
+	char *p = request + sprintf(request, "GET /%s HTTP/1.1\r\nHost: %s.example\r\n%s", paths ? "p000000/api" : "",
+				    hosts ? "h000000.bench" : "a", each ? "Connection: close\r\n" : "");
+	varied = hosts ? strstr(request, "h000000") + 1 : paths ? strstr(request, "p000000") + 1 : NULL;
 	for (int i = argc > 5 ? atoi(argv[5]) : 0; i > 0; i--)
 		p += sprintf(p, "X-Header-Number-%d: some value of usual length %d\r\n", i, i);
 	strcpy(p, "\r\n");

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define TURN_INPUTS 64
+
 extern const struct plugin plugin_whoami; /* the last one of each block: `upstream` is put in its place */
 
 static const char objects[] =
@@ -41,6 +43,7 @@ static const char corefile[] =
 static struct dns_shared shared;
 static struct dns_worker *worker;
 static struct loop *loop;
+static char dir[] = "/tmp/fuzz-dns-server-XXXXXX", file[64];
 
 /* What this input says. */
 static struct {
@@ -114,15 +117,30 @@ static void stop(void *ctx)
 	loop_stop(ctx);
 }
 
-static void write_objects(const char *dir)
+/* So that time goes on: what is kept expires, and who asked too much may ask again. */
+static void stop_timer(struct timer *t)
 {
-	char path[64], endpoints[8192] = "";
+	(void)t;
+	loop_stop(loop);
+}
+
+static void turn(void)
+{
+	static struct timer t = { .fire = stop_timer };
+
+	timer_start(loop, &t, 0);
+	loop_run(loop);
+}
+
+static void write_objects(void)
+{
+	char endpoints[8192] = "";
 	size_t n = 0;
 
 	for (int i = 1; i <= 90; i++)
 		n += (size_t)snprintf(endpoints + n, sizeof(endpoints) - n, "%s{addresses: [10.1.0.%d], conditions: {ready: true}}", i > 1 ? "," : "", i);
-	snprintf(path, sizeof(path), "%s/all.yaml", dir);
-	FILE *f = fopen(path, "w");
+	snprintf(file, sizeof(file), "%s/all.yaml", dir);
+	FILE *f = fopen(file, "w");
 	must(f);
 	fprintf(f, objects, endpoints);
 	fclose(f);
@@ -141,7 +159,8 @@ static void publish(const struct plugin_scope *scope)
 		must(last->plugin == &plugin_whoami);
 		last->plugin = &upstream;
 	}
-	must(dns_config_publish(&shared, c, &e) == 0);
+	must(dns_config_start(&shared, c, &e) == 0);
+	dns_config_use(&shared, c);
 }
 
 /* The zone's tables hold pointers in a form that leak checkers do not see. */
@@ -169,6 +188,8 @@ static void end(void)
 	kube_client_free(shared.kube);
 	dns_metrics_free(shared.metrics);
 	loop_free(loop);
+	unlink(file);
+	rmdir(dir);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -179,12 +200,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	const struct plugin_scope scope = {
 		.cluster_domain = "c", .resolv_conf = "/dev/null", .block_zones = zones, .shared = &shared, .upstream_port = DNS_PORT,
 	};
-	char dir[] = "/tmp/fuzz-dns-server-XXXXXX", path[64];
 	struct err e;
 
 	(void)argc, (void)argv;
 	must(mkdtemp(dir) != NULL);
-	write_objects(dir);
+	write_objects();
 	loop = loop_new(&e);
 	worker = xcalloc(1, sizeof(*worker));
 	list_init(&worker->free_requests);
@@ -203,9 +223,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	loop_run(loop);
 	for (size_t b = 0; b < shared.config->n_blocks; b++)
 		dns_block_find_direct(&shared.config->blocks[b]);
-	snprintf(path, sizeof(path), "%s/all.yaml", dir);
-	unlink(path);
-	rmdir(dir);
 	atexit(end);
 	return 0;
 }
@@ -297,8 +314,12 @@ static void ask(struct str in, uint8_t how)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static unsigned inputs;
+
 	if (size < 3 || size > DNS_MESSAGE_BYTES_MAX)
 		return 0;
+	if (++inputs % TURN_INPUTS == 0)
+		turn();
 	size_t n = MIN((size_t)data[1] << 1, size - 2);
 	struct str in = { (const char *)data + 2, n };
 	now.upstream = (struct str){ (const char *)data + 2 + n, size - 2 - n };

@@ -1,6 +1,7 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #define ACCEPTS_PER_TURN 64
@@ -69,6 +70,7 @@ static struct listener *listener_make(struct loop *loop, int fd, uint32_t events
 	l->accepted = accepted;
 	l->ctx = ctx;
 	l->events = events;
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); /* whoever shares it may be faster to accept */
 	if (io_watch(loop, &l->io, events, e) < 0) {
 		free(l);
 		return NULL;

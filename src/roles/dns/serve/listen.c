@@ -128,7 +128,6 @@ static struct dns_endpoint *inherited(unsigned n_workers)
 	ep->entrance = (struct dns_entrance){ DNS_PLAIN, DNS_PORT };
 	ep->inherited = true;
 	ep->tcp_fd = tcp;
-	fcntl(tcp, F_SETFL, fcntl(tcp, F_GETFL) | O_NONBLOCK); /* somebody else may be faster to accept */
 	ep->udp_fds = xmalloc(n_workers * sizeof(int));
 	for (unsigned i = 0; i < n_workers; i++) {
 		char name[NAME_BYTES] = "dns-udp";

@@ -106,6 +106,7 @@ void attempt_next(struct exchange *x)
 	x->connect_us = x->connected_us = x->head_us = 0;
 	access_log_try(x);
 	rearm(x, x->loc->set->proxy_connect_timeout_s);
+	metrics_fetch_cell(x);
 	up_start(x);
 }
 

@@ -206,6 +206,7 @@ int exchange_route(struct exchange *x, const struct globals *g)
 	x->loc = routes_match(x->worker->shared->routes, x->req.host, x->req.uri);
 	if (!x->loc)
 		return 404;
+	metrics_fetch_slot(x);
 	if (x->loc->set->denied)
 		return 503;
 	uint64_t limit = x->loc->set->proxy_body_size_bytes;

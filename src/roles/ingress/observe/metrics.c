@@ -3,6 +3,7 @@
 
 #include <limits.h>
 
+#define CACHE_LINE_BYTES 64
 #define relaxed_load(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define relaxed_store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 
@@ -163,6 +164,30 @@ static struct metrics_cell *find(struct metrics_shard *s, const struct exchange 
 	}
 	slot->recent = c;
 	return c;
+}
+
+/* NULL: nothing was counted there yet. */
+static const struct metrics_slot *known_slot(const struct exchange *x)
+{
+	const struct metrics_shard *s = x->worker->metrics;
+	unsigned id = x->loc ? x->loc->metrics_id % METRICS_LOCATIONS_MAX : METRICS_NO_LOCATION;
+	const struct metrics_chunk *k = s ? s->chunks[id / CHUNK_SLOTS] : NULL;
+
+	return k ? &k->at[id % CHUNK_SLOTS] : NULL;
+}
+
+void metrics_fetch_slot(const struct exchange *x)
+{
+	__builtin_prefetch(known_slot(x));
+}
+
+void metrics_fetch_cell(const struct exchange *x)
+{
+	const struct metrics_slot *slot = known_slot(x);
+	const char *cell = slot ? (const char *)slot->recent : NULL;
+
+	for (size_t at = 0; cell && at < sizeof(struct metrics_cell); at += CACHE_LINE_BYTES)
+		__builtin_prefetch(cell + at, 1);
 }
 
 static uint64_t between(uint64_t from, uint64_t to)

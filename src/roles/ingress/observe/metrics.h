@@ -100,6 +100,10 @@ void metrics_free(struct metrics *m); /* the workers have ended; frees their sha
 struct metrics_shard *metrics_shard_new(struct metrics *m, const struct worker *w);
 
 /* ---- worker ---- */
+/* An exchange of this location will be counted: among ten thousand locations its counters are in no cache, and would be waited
+ * for one after the other. In two steps, with other work between them. */
+void metrics_fetch_slot(const struct exchange *x);
+void metrics_fetch_cell(const struct exchange *x);
 /* Once, when an exchange ends, before its location is given back. Also those that the codec refused itself. */
 void metrics_exchange_done(struct exchange *x);
 

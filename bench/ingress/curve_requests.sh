@@ -43,7 +43,7 @@ conf() { # KIND SIZE DIR
 	json.dump({"apiVersion": "v1", "kind": "List", "items": items}, sys.stdout)
 	END
 }
-cpu_ns() { cat /proc/"$1"/task/*/schedstat | awk '{ s += $1 } END { printf "%d", s }'; }
+cpu_ns() { cat /proc/"$1"/task/*/schedstat | awk '{ s += $1 } END { printf "%.0f", s }'; }
 ask() { taskset -c 1 "$T/ask" 127.0.0.1:"$1" "$2" 64 plain 0 "$3" "$4"; } # PORT REQUESTS KIND SIZE
 
 curve() { # KIND

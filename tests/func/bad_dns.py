@@ -52,7 +52,7 @@ CASES = [  # name, message, rcodes that are right; None: no answer
     ("AXFR", message(question(b"\x07cluster\x05local\0", 252)), (REFUSED, NOTIMP)),
     ("IXFR", message(question(b"\x07cluster\x05local\0", 251)), (REFUSED, NOTIMP)),
     ("type 0", message(question(kind=0)), (NOERROR, FORMERR, NOTIMP)),
-    ("type OPT as a question", message(question(kind=41)), (NOERROR, FORMERR, NOTIMP)),
+    ("type OPT as a question", message(question(kind=41)), REFUSED),
     ("a label of NULs", message(question(b"\x03\0\0\0\x07default\x03svc\x07cluster\x05local\0")), NXDOMAIN),
     ("a label of dots", message(question(b"\x03...\x07default\x03svc\x07cluster\x05local\0")), NXDOMAIN),
     ("bytes past ASCII", message(question(b"\x03\xff\xfe\xfd\x07default\x03svc\x07cluster\x05local\0")), NXDOMAIN),

@@ -143,11 +143,14 @@ static int listen_at(const struct addr *a, int backlog, bool shared, struct err 
 
 	if (fd < 0)
 		return err_errno(e, errno, "socket for %s", addr_text(a, text));
-	if (a->ss.ss_family == AF_UNIX)
+	if (a->ss.ss_family == AF_UNIX) {
 		unlink(((const struct sockaddr_un *)&a->ss)
 			       ->sun_path); /* left by a process that died */
-	else
+		if (fchmod(fd, 0600) < 0) /* bind makes the file so, whatever the umask leaves */
+			return err_errno(e, errno, "restrict %s", addr_text(a, text));
+	} else {
 		set_listen_options(fd, shared);
+	}
 	if (bind(fd, (const struct sockaddr *)&a->ss, a->len) < 0 || listen(fd, backlog) < 0)
 		return err_errno(e, errno, "listen on %s", addr_text(a, text));
 	int taken = fd;

@@ -16,7 +16,8 @@ int addr_from_ip(const char *ip, uint16_t port, struct addr *ret_addr, struct er
 #define ADDR_TEXT_BYTES 128
 const char *addr_text(const struct addr *a, char out[ADDR_TEXT_BYTES]); /* "ip:port"; returns out */
 const char *addr_ip_text(const struct addr *a, char out[ADDR_TEXT_BYTES]); /* "ip" */
-/* A listening, non-blocking, close-on-exec socket with SO_REUSEADDR; returns the descriptor. */
+/* A listening, non-blocking, close-on-exec socket with SO_REUSEADDR; returns the descriptor. One in the file system is for this
+ * process' user alone, and root. */
 int addr_listen(const struct addr *a, int backlog, struct err *e) must_check;
 /* The same with SO_REUSEPORT: another process of the same user may listen there as well. */
 int addr_listen_shared(const struct addr *a, int backlog, struct err *e) must_check;

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "net_pki.h"
@@ -626,6 +627,28 @@ static void who_is_not_heeded_gets_all(void **state)
 }
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+/* Whatever the umask: others may not connect. */
+static void unix_sockets_are_for_their_user_alone(void **state)
+{
+	char dir[] = "/tmp/portico-conn-XXXXXX", at[64];
+	struct addr a;
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(at, sizeof(at), "unix:%s/s", dir);
+	assert_int_equal(addr_parse(at, &a, &e), 0);
+	mode_t old = umask(0);
+	int fd = addr_listen(&a, 1, &e);
+	umask(old);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(stat(at + 5, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	close(fd);
+	unlink(at + 5);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -641,6 +664,7 @@ int main(void)
 		T(server_of_another_name_is_refused),
 		T(client_of_a_strange_authority_is_refused),
 		T(nobody_listening_is_an_error),
+		T(unix_sockets_are_for_their_user_alone),
 		T(answer_arrives_although_the_rest_is_not_read),
 		T(closing_inside_a_call_back_is_fine),
 		T(who_is_not_heeded_is_heard_later),

@@ -13,7 +13,7 @@ coredns=${COREDNS_VERSION:-v1.15.0}
 tools=$(cd "$(dirname "$0")/../../tools" && pwd)
 # What the tests' commands in pods call.
 needed="sh cat dig env getent grep hostname ls seq sleep test"
-wanted="bash cut curl date echo id ip nc ping sed sort tee timeout tr uname wc wget"
+wanted="bash cut curl date echo id ip nc nslookup ping sed sort tee timeout tr uname wc wget"
 
 say() { printf '%s\n' "$*" >&2; }
 

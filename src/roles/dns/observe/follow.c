@@ -1,11 +1,11 @@
 /* /log: questions as they are answered, until the reader goes. */
 #include "roles/dns/observe/admin_int.h"
 #include "roles/dns/observe/event.h"
+#include "roles/dns/observe/name_pattern.h"
 #include "roles/dns/observe/pods.h"
 
 #include "codec/dns_text.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 
 #define FOLLOWERS_MAX 16
@@ -31,10 +31,7 @@ static bool wanted(const struct follower *f, const struct dns_event *e, const ch
 		return false;
 	if (f->client && !c_eq(f->client, event_addr_text(&e->client, text)) && !c_eq(f->client, pod))
 		return false;
-	if (!f->name || fnmatch(f->name, event_name_text(&e->name, text), FNM_CASEFOLD | FNM_NOESCAPE) == 0)
-		return true;
-	text[strlen(text) - 1] = '\0';
-	return fnmatch(f->name, text, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
+	return !f->name || name_pattern_fits(f->name, event_name_text(&e->name, text));
 }
 
 static void on_event(void *ctx, const struct dns_event *e)
@@ -97,12 +94,16 @@ void admin_log(struct dns_shared *s, struct http_exchange *x)
 	static const struct http_header headers[] = { { STR("content-type"), STR("application/x-ndjson") },
 						      { STR("cache-control"), STR("no-store") } };
 	const struct http_request *q = http_request_of(x);
-	const char *rcode = http_query_get(q->query, "rcode", http_arena(x));
+	const char *rcode = http_query_get(q->query, "rcode", http_arena(x)), *name = http_query_get(q->query, "name", http_arena(x));
 	uint16_t code = 0;
 	char first[64];
 
 	if (rcode && !dns_rcode_from_text(str_of(rcode), &code)) {
 		admin_reply_text(x, 400, "rcode is a name such as NXDOMAIN, or a number");
+		return;
+	}
+	if (name && strlen(name) > NAME_PATTERN_BYTES_MAX) {
+		admin_reply_text(x, 400, "name is a pattern as *.example.com, of at most 255 characters");
 		return;
 	}
 	if (n_followers == FOLLOWERS_MAX) {
@@ -112,7 +113,7 @@ void admin_log(struct dns_shared *s, struct http_exchange *x)
 	n_followers++;
 	struct follower *f = xcalloc(1, sizeof(*f));
 	*f = (struct follower){ .shared = s, .x = x, .rcode = rcode ? code : -1, .told_lost = dns_watch_lost(s->watch) };
-	f->name = xstrdup(http_query_get(q->query, "name", http_arena(x)));
+	f->name = xstrdup(name);
 	f->client = xstrdup(http_query_get(q->query, "client", http_arena(x)));
 	f->tap = (struct watch_tap){ .event = on_event, .drained = on_drained, .ctx = f };
 	buf_init(&f->lines, TURN_BYTES_MAX);

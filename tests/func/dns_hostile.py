@@ -4,6 +4,7 @@ Each gets the documented answer or silence; afterwards the role answers as befor
 """
 import os
 import random
+import shutil
 import socket
 import struct
 import sys
@@ -519,4 +520,5 @@ try:
     role.back("many connections", fds, rss)
 finally:
     role.end()
+    shutil.rmtree(certs)
 finish()

@@ -345,11 +345,11 @@ static void run(void)
 	for (; now < end || (any_under_way() && now < end + LOST_US); now = now_us()) {
 		turn(fds, now, start, now < end);
 		if (now - looked > 100000) {
-			forget_lost(now);
-			looked = now;
+			looked = now_us(); /* not `now`: some were sent since */
+			forget_lost(looked);
 		}
 	}
-	forget_lost(now + LOST_US);
+	forget_lost(now_us() + LOST_US);
 }
 
 int main(int argc, char **argv)

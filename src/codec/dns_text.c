@@ -402,13 +402,16 @@ static int read_rdata(struct reader *in)
 static int read_type(struct reader *in)
 {
 	struct str word;
+	uint16_t class;
 	uint64_t ttl;
 
 	for (int i = 0; i < 3; i++) {
 		word = word_next(in);
 		if (str_to_u64(word, INT32_MAX, &ttl))
 			in->r->ttl = (uint32_t)ttl;
-		else if (!dns_class_from_text(word, &in->r->class) || in->r->class == DNS_ANY)
+		else if (dns_class_from_text(word, &class) && class != DNS_ANY) /* ANY is a type */
+			in->r->class = class;
+		else
 			break;
 	}
 	if (!word.len)

@@ -57,6 +57,7 @@ static void reads_and_prints(void **state)
 		{ "x TYPE65280 \\# 0", "x.\t60\tIN\tTYPE65280\t\\# 0" },
 		{ "x A \\# 4 0a000001", "x.\t60\tIN\tA\t10.0.0.1" },
 		{ "x TLSA 3 1 1 00ff", "x.\t60\tIN\tTLSA\t3 1 1 00ff" },
+		{ "x ANY \\# 0", "x.\t60\tIN\tANY\t\\# 0" }, /* a type here, not the class of that name */
 		{ "x CH TXT v", "x.\t60\tCH\tTXT\t\"v\"" },
 	};
 

@@ -34,7 +34,7 @@ fake_weak void endpoint_unref(struct endpoint *e)
 }
 
 /* A pattern is a text that is to be found in the subject; an upstream_hash_by is the key itself. */
-fake_weak bool pattern_match(const struct pattern *p, struct str subject, struct pattern_match *ret)
+fake_weak bool pattern_match(const struct regex *p, struct str subject, struct pattern_match *ret)
 {
 	(void)ret;
 	return memmem(subject.ptr, subject.len, (const char *)p, strlen((const char *)p));

@@ -326,7 +326,7 @@ static void test_canary_precedence(void **state)
 		f.set.affinity_cookie = false;
 		canary_set[0].canary_by_header = (char *)(uintptr_t)rows[i].by_header;
 		canary_set[0].canary_by_header_value = (char *)(uintptr_t)rows[i].value;
-		canary_set[0].canary_by_header_pattern = fake_text_is(rows[i].pattern, struct pattern);
+		canary_set[0].canary_by_header_pattern = fake_text_is(rows[i].pattern, struct regex);
 		canary_set[0].canary_by_cookie = (char *)(uintptr_t)rows[i].by_cookie;
 		canary_set[0].canary_weight = rows[i].weight;
 		canary_set[0].canary_weight_total = 100;

@@ -583,11 +583,11 @@ static void modes_and_names_of_certificates(void **state)
 	auth_set.auth_tls_verify_client = VERIFY_ON;
 	auth_set.auth_tls_match_cn = pattern_new("CN=cl.*", false, false, &e);
 	assert_contains(ask_tls(known), "200 OK");
-	pattern_free(auth_set.auth_tls_match_cn);
+	regex_free(auth_set.auth_tls_match_cn);
 	auth_set.auth_tls_match_cn = pattern_new("CN=other", false, false, &e);
 	assert_contains(ask_tls(known), "403 Forbidden");
 	assert_contains(answer, "client certificate unauthorized");
-	pattern_free(auth_set.auth_tls_match_cn);
+	regex_free(auth_set.auth_tls_match_cn);
 	auth_set.auth_tls_match_cn = NULL;
 	auth_set.auth_tls_error_page = (char *)(uintptr_t)"https://a.test/why";
 	assert_contains(ask_tls(nobody), "Location: https://a.test/why\r\n");

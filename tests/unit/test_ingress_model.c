@@ -399,8 +399,8 @@ static void test_regex_limit(void **state)
 	CHECK(&c, { "h", "/admin/yx", A }, { "h", "/admin/1", B }, { "h", "/admin/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaax1", NULL });
 	const struct location *l = routes_match(c.routes, STR("h"), STR("/admin/yx"));
 	for (int i = 0; i < 1000; i++) /* as machine code, too */
-		assert_int_equal(pattern_try(l->regex, STR("/admin/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaax1"), &m), PATTERN_LIMIT);
-	assert_int_equal(pattern_try(l->regex, STR("/admin/1"), &m), PATTERN_NO);
+		assert_int_equal(pattern_try(l->regex, STR("/admin/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaax1"), &m), REGEX_LIMIT);
+	assert_int_equal(pattern_try(l->regex, STR("/admin/1"), &m), REGEX_NO);
 	host_unref(l->host);
 	cluster_done(&c);
 }
@@ -1012,12 +1012,12 @@ static void test_pattern(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct pattern *p = pattern_new(rows[i].pattern, true, false, &e);
+		struct regex *p = pattern_new(rows[i].pattern, true, false, &e);
 		assert_non_null(p);
 		for (int n = 0; n < 600; n += i == 8 ? 600 : 1) /* also as machine code */
 			if (pattern_match(p, str_of(rows[i].subject), NULL) != rows[i].match)
 				fail_msg("%s on %s", rows[i].pattern, rows[i].subject);
-		pattern_free(p);
+		regex_free(p);
 	}
 	assert_null(pattern_new("(", true, false, &e));
 }

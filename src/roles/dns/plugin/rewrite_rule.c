@@ -78,14 +78,14 @@ static int read_from(struct rewrite_pattern *p, const char *from, bool dotted, s
 	p->from = p->how == REWRITE_REGEX ? xstrdup(from) : dotted ? normal(from) : lower_copy(from);
 	if (p->how != REWRITE_REGEX)
 		return 0;
-	p->regex = regex_new(from, e);
+	p->regex = name_regex_new(from, e);
 	return p->regex ? 0 : -1;
 }
 
 /* Only a regular expression has groups, and no more than it has can be named. */
 static int check_groups(const struct rewrite_pattern *p, const char *to, struct err *e)
 {
-	unsigned most = regex_expand_groups(to);
+	unsigned most = name_groups_most(to);
 
 	if (p->how == REWRITE_REGEX && most > regex_groups(p->regex))
 		return err_set(e, ERR_INVALID, "\"%s\" names group %u, and \"%.200s\" has %u", to, most, p->from, regex_groups(p->regex));
@@ -294,7 +294,7 @@ bool rewrite_fits(const struct rewrite_pattern *p, const char *name)
 	case REWRITE_SUBSTRING:
 		return strstr(name, p->from) != NULL;
 	default:
-		return regex_match(p->regex, str_of(name), NULL);
+		return name_regex_match(p->regex, str_of(name), NULL);
 	}
 }
 
@@ -312,9 +312,9 @@ bool rewrite_name(const struct rewrite_pattern *p, const char *to, const char *n
 	char text[2 * DNS_NAME_TEXT_BYTES];
 	struct buf out = { .ptr = text, .cap = sizeof(text), .max = sizeof(text) - 1 };
 	size_t len = strlen(p->from);
-	struct regex_match m;
+	struct name_groups m;
 
-	if (p->how == REWRITE_REGEX ? !regex_match(p->regex, str_of(name), &m) : !rewrite_fits(p, name))
+	if (p->how == REWRITE_REGEX ? !name_regex_match(p->regex, str_of(name), &m) : !rewrite_fits(p, name))
 		return false;
 	switch (p->how) {
 	case REWRITE_EXACT:
@@ -332,7 +332,7 @@ bool rewrite_name(const struct rewrite_pattern *p, const char *to, const char *n
 		replace_all(&out, name, p->from, to);
 		break;
 	default:
-		regex_expand(&out, to, &m);
+		name_groups_expand(&out, to, &m);
 	}
 	if (out.overflow || !dns_name_from_escaped(buf_str(&out), ret))
 		return false;

@@ -6,7 +6,7 @@
 
 #include "codec/dns.h"
 #include "roles/dns/plugin/plugin.h"
-#include "roles/dns/plugin/regex.h"
+#include "roles/dns/plugin/name_regex.h"
 
 #define REWRITE_ANSWERS_MAX 16 /* `answer` options of one rule */
 

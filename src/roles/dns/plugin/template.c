@@ -62,7 +62,7 @@ static int add_match(struct template_rule *t, const struct corefile_line *line, 
 	struct err why;
 
 	for (size_t i = 1; i < line->n; i++) {
-		struct regex *r = regex_new(line->words[i], &why);
+		struct regex *r = name_regex_new(line->words[i], &why);
 		if (!r)
 			return directive_error(e, line, "template", "%s", why.message);
 		t->match = xrealloc(t->match, (t->n_match + 1) * sizeof(struct regex *));
@@ -238,13 +238,13 @@ static enum plugin_verdict answer(struct answering *a)
 }
 
 /* Which of its expressions; -1: none. */
-static int find_match(const struct template_rule *t, struct str name, struct regex_match *ret)
+static int find_match(const struct template_rule *t, struct str name, struct name_groups *ret)
 {
-	*ret = (struct regex_match){ .group[0] = name };
+	*ret = (struct name_groups){ .group[0] = name };
 	if (!t->n_match)
 		return 0;
 	for (size_t i = 0; i < t->n_match; i++)
-		if (regex_match(t->match[i], name, ret))
+		if (name_regex_match(t->match[i], name, ret))
 			return (int)i;
 	return -1;
 }
@@ -256,7 +256,7 @@ static bool concerns(const struct template_rule *t, const struct dns_query *q)
 }
 
 static enum plugin_verdict answer_rule(struct request *r, const struct template_rule *t, const struct template_metrics *m, int which,
-				       const struct regex_match *match, const char *name)
+				       const struct name_groups *match, const char *name)
 {
 	char zone[DNS_NAME_TEXT_BYTES], remote[ADDR_TEXT_BYTES], class[DNS_TEXT_TYPE_BYTES], type[DNS_TEXT_TYPE_BYTES];
 	struct answering a = { .r = r, .t = t, .metrics = m };
@@ -283,7 +283,7 @@ static enum plugin_verdict template_ask(struct request *r, struct plugin_instanc
 	const struct template *all = i->settings;
 	const struct template_metrics *m = i->started;
 	char name[DNS_NAME_TEXT_BYTES];
-	struct regex_match match;
+	struct name_groups match;
 
 	dns_name_text(&r->query.name, name);
 	for (size_t k = 0; k < all->n; k++) {

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "roles/dns/plugin/regex.h"
+#include "roles/dns/plugin/name_regex.h"
 
 struct template_text;
 /* `groups` are the expressions whose groups it may name, `n` of them. */
@@ -17,6 +17,6 @@ struct template_values {
 	const char *name, *zone, *class, *type, *remote, *regex, *question_name;
 	uint16_t id, qtype, qclass;
 	const struct regex *expression; /* which one matched; NULL: there was none, and group 0 is the name */
-	const struct regex_match *match;
+	const struct name_groups *match;
 };
 int template_text_expand(const struct template_text *t, const struct template_values *v, struct buf *out, struct err *e) must_check;

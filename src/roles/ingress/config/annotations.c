@@ -240,7 +240,7 @@ const struct field nginx_annotations[] = {
 	  .doc = "Where to redirect when the certificate is missing or bad." },
 	{ "auth-tls-pass-certificate-to-upstream", BOOL(auth_tls_pass_certificate), DEFAULT("false"), B, HOST, ACTS("client certificates"),
 	  .doc = "The upstream gets the certificate in ssl-client-cert." },
-	{ "auth-tls-match-cn", .type = FIELD_PATTERN, .home = HOME_SETTINGS, OF(struct settings, auth_tls_match_cn, struct pattern *),
+	{ "auth-tls-match-cn", .type = FIELD_PATTERN, .home = HOME_SETTINGS, OF(struct settings, auth_tls_match_cn, struct regex *),
 	  .form = &form_common_name, B, HOST, ACTS("client certificates"), GUARDS,
 	  .doc = "A regular expression for the certificate's subject; others get 403." },
 

@@ -295,16 +295,16 @@ static int parse_variables(const struct field *f, struct str v, struct variable_
 	return 0;
 }
 
-static int parse_pattern(const struct field *f, struct str v, struct pattern **at, struct err *e)
+static int parse_pattern(const struct field *f, struct str v, struct regex **at, struct err *e)
 {
 	cleanup(freep) char *text = str_dup(v);
 
 	if (!fits(f, v))
 		return unexpected(f, v, e);
-	struct pattern *p = pattern_new(text, false, false, e);
+	struct regex *p = pattern_new(text, false, false, e);
 	if (!p)
 		return err_wrap(e, "\"%.120s\" is no regular expression", text);
-	pattern_free(*at);
+	regex_free(*at);
 	*at = p;
 	return 0;
 }
@@ -404,7 +404,7 @@ int field_parse(const struct field *f, const char *text, void *home, struct err 
 	case FIELD_VARIABLES:
 		return parse_variables(f, v, (struct variable_text **)at, e);
 	case FIELD_PATTERN:
-		return parse_pattern(f, v, (struct pattern **)at, e);
+		return parse_pattern(f, v, (struct regex **)at, e);
 	case FIELD_CIDRS:
 		return parse_cidrs(v, (struct cidr_list *)at, e);
 	default:
@@ -440,8 +440,8 @@ void field_clear(const struct field *f, void *home)
 		*(struct variable_text **)at = NULL;
 		break;
 	case FIELD_PATTERN:
-		pattern_free(*(struct pattern **)at);
-		*(struct pattern **)at = NULL;
+		regex_free(*(struct regex **)at);
+		*(struct regex **)at = NULL;
 		break;
 	default:
 		break;
@@ -490,7 +490,7 @@ void field_own(const struct field *f, void *to)
 		own_variables((struct variable_text **)at);
 		break;
 	case FIELD_PATTERN: /* no default is one: nothing to copy */
-		*(struct pattern **)at = NULL;
+		*(struct regex **)at = NULL;
 		break;
 	default:
 		break;

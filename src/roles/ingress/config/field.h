@@ -23,7 +23,7 @@ enum field_type {
 	FIELD_WORD,	 /* one of `words`: bool or an enum */
 	FIELD_WORDS,	 /* a set of `words`: unsigned bits */
 	FIELD_VARIABLES, /* struct variable_text * */
-	FIELD_PATTERN,	 /* struct pattern * */
+	FIELD_PATTERN,	 /* struct regex * */
 };
 struct field_word {
 	const char *word;

@@ -28,4 +28,4 @@ extern const struct field_word words_on_off[], words_http_versions[], words_next
 #define WORD(m, w) .type = FIELD_WORD, .home = H_HOME, OF_NUMBER(H_RECORD, m), .words = w
 #define WORDS(m, w) .type = FIELD_WORDS, .home = H_HOME, OF(H_RECORD, m, unsigned), .words = w
 #define VARIABLES(m, f) .type = FIELD_VARIABLES, .home = H_HOME, OF(H_RECORD, m, struct variable_text *), .form = &f
-#define PATTERN(m) .type = FIELD_PATTERN, .home = H_HOME, OF(H_RECORD, m, struct pattern *)
+#define PATTERN(m) .type = FIELD_PATTERN, .home = H_HOME, OF(H_RECORD, m, struct regex *)

@@ -27,7 +27,7 @@ struct str_list {
 };
 
 struct variable_text; /* a text with $variables, parsed once: see http/variable.h */
-struct pattern;	      /* a compiled regular expression with its limits: see route/pattern.h */
+struct regex;	      /* a compiled regular expression with its limits: see route/pattern.h */
 struct htpasswd;      /* see filter/htpasswd.h */
 struct htdigest;      /* see filter/htdigest.h */
 struct snippet;	      /* see config/snippet.h */
@@ -114,7 +114,7 @@ struct settings {
 	/* canary */
 	bool canary;
 	char *canary_by_header, *canary_by_header_value, *canary_by_cookie;
-	struct pattern *canary_by_header_pattern;
+	struct regex *canary_by_header_pattern;
 	unsigned canary_weight, canary_weight_total;
 
 	/* access */
@@ -139,7 +139,7 @@ struct settings {
 	enum verify_client auth_tls_verify_client;
 	unsigned auth_tls_verify_depth;
 	bool auth_tls_pass_certificate;
-	struct pattern *auth_tls_match_cn;
+	struct regex *auth_tls_match_cn;
 	char *auth_tls_error_page;
 
 	/* limits: per client address */

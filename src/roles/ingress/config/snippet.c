@@ -466,7 +466,7 @@ void snippet_free(struct snippet *s)
 		free(st->codes);
 		variable_text_free(st->value);
 		variable_text_free(st->subject);
-		pattern_free(st->pattern);
+		regex_free(st->pattern);
 	}
 	for (size_t i = 0; i < s->n_sets; i++)
 		free(s->sets[i]);

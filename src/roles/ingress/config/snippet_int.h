@@ -47,7 +47,7 @@ struct statement {
 	char *name;
 	struct str name_str;
 	struct variable_text *value, *subject; /* subject: what a condition looks at */
-	struct pattern *pattern;
+	struct regex *pattern;
 	size_t index;
 	int status;
 	enum rewrite_flag flag;

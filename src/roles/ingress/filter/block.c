@@ -13,7 +13,7 @@
 
 struct block_list {
 	struct map texts; /* folded */
-	struct pattern **patterns;
+	struct regex **patterns;
 	size_t n_patterns;
 };
 
@@ -50,10 +50,10 @@ static int block_list_add(struct block_list *l, struct str text, struct err *e)
 	}
 	bool caseless = str_starts(text, STR("~*"));
 	cleanup(freep) char *regex = str_dup((struct str){ text.ptr + 1 + caseless, text.len - 1 - caseless });
-	struct pattern *p = pattern_new(regex, caseless, false, e);
+	struct regex *p = pattern_new(regex, caseless, false, e);
 	if (p == NULL)
 		return -1;
-	l->patterns = xrealloc(l->patterns, (l->n_patterns + 1) * sizeof(struct pattern *));
+	l->patterns = xrealloc(l->patterns, (l->n_patterns + 1) * sizeof(struct regex *));
 	l->patterns[l->n_patterns++] = p;
 	return 0;
 }
@@ -70,7 +70,7 @@ static void block_list_done(struct block_list *l)
 {
 	map_done(&l->texts, NULL);
 	for (size_t i = 0; i < l->n_patterns; i++)
-		pattern_free(l->patterns[i]);
+		regex_free(l->patterns[i]);
 	free(l->patterns);
 }
 
@@ -82,7 +82,7 @@ static bool block_list_has(const struct block_list *l, struct str text)
 	if (l->texts.count > 0 && text.len <= FOLDED_MAX && map_get(&l->texts, fold(text, folded)) != NULL)
 		return true;
 	for (size_t i = 0; i < l->n_patterns; i++)
-		if (pattern_try(l->patterns[i], text, NULL) != PATTERN_NO)
+		if (pattern_try(l->patterns[i], text, NULL) != REGEX_NO)
 			return true;
 	return false;
 }

@@ -122,12 +122,12 @@ static enum filter_verdict redirect(struct exchange *x, int status, struct str t
 	return FILTER_ANSWERED;
 }
 
-static bool matches(struct run *r, const struct pattern *p, struct str subject)
+static bool matches(struct run *r, const struct regex *p, struct str subject)
 {
-	enum pattern_result result = pattern_try(p, subject.ptr ? subject : STR(""), &r->groups);
+	enum regex_result result = pattern_try(p, subject.ptr ? subject : STR(""), &r->groups);
 
-	r->undecided |= result == PATTERN_LIMIT;
-	return result == PATTERN_YES;
+	r->undecided |= result == REGEX_LIMIT;
+	return result == REGEX_YES;
 }
 
 /* FILTER_NEXT: go on with the next statement, unless state->stopped. */

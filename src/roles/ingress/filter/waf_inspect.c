@@ -69,16 +69,16 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-static bool matches(const struct looked_at *l, const struct pattern *p, struct str text)
+static bool matches(const struct looked_at *l, const struct regex *p, struct str text)
 {
-	enum pattern_result result = pattern_try(p, text, NULL);
+	enum regex_result result = pattern_try(p, text, NULL);
 
-	l->r->undecided |= result == PATTERN_LIMIT;
-	return result == PATTERN_YES;
+	l->r->undecided |= result == REGEX_LIMIT;
+	return result == REGEX_YES;
 }
 
 /* Expressions that begin anywhere may cost their length times their longest repetition: in pieces they can be given up. */
-static bool match_in_pieces(const struct looked_at *l, const struct pattern *p, struct str text, uint64_t until_ns)
+static bool match_in_pieces(const struct looked_at *l, const struct regex *p, struct str text, uint64_t until_ns)
 {
 	while (text.len > WAF_PIECE_BYTES + WAF_OVERLAP_BYTES) {
 		if (matches(l, p, (struct str){ text.ptr, WAF_PIECE_BYTES + WAF_OVERLAP_BYTES }))

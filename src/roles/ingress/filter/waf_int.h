@@ -12,7 +12,7 @@ struct waf_engine {
 	uint16_t *next;
 	uint16_t *found; /* of a state: index in sets; 0: nothing ends here */
 	struct waf_set *sets;
-	struct pattern *patterns[WAF_RULES_MAX];
+	struct regex *patterns[WAF_RULES_MAX];
 	/* Which rules are worth a look at a target, at a level. */
 	struct waf_set wanted[WAF_TARGETS][4];
 	struct waf_set form[WAF_FORMS];

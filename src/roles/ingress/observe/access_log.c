@@ -14,7 +14,7 @@ struct log_format {
 	enum variable_escape escape;
 	char **skip; /* exact, any case, as nginx's map */
 	size_t n_skip;
-	struct pattern **skip_patterns;
+	struct regex **skip_patterns;
 	size_t n_skip_patterns;
 };
 
@@ -290,7 +290,7 @@ static void format_free(void *ptr)
 	for (size_t i = 0; i < f->n_skip; i++)
 		free(f->skip[i]);
 	for (size_t i = 0; i < f->n_skip_patterns; i++)
-		pattern_free(f->skip_patterns[i]);
+		regex_free(f->skip_patterns[i]);
 	free(f->skip);
 	free(f->skip_patterns);
 	free(f);
@@ -340,7 +340,7 @@ static struct log_format *format_new(const struct globals *g, struct err *e)
 
 	f->escape = g->log_format_escape_json ? ESCAPE_JSON : ESCAPE_LOG;
 	f->skip = xcalloc(skip->n + 1, sizeof(char *));
-	f->skip_patterns = xcalloc(skip->n + 1, sizeof(struct pattern *));
+	f->skip_patterns = xcalloc(skip->n + 1, sizeof(struct regex *));
 	f->text = variable_text_new(text, e);
 	if (!f->text) {
 		err_wrap(e, "log-format-upstream");

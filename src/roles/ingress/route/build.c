@@ -31,8 +31,8 @@ static void location_done(const struct own_host *h, struct own_location *l)
 	settings_unref(l->pub.set);
 	backend_unref(l->pub.backend);
 	backend_unref(l->pub.default_backend);
-	pattern_free(l->pub.regex);
-	pattern_free(l->pub.rewrite);
+	regex_free(l->pub.regex);
+	regex_free(l->pub.rewrite);
 	if (l->own_filters && l->pub.filters->filter)
 		free(l->pub.filters);
 	if (h->location_unref)
@@ -102,11 +102,11 @@ static struct backend *backend_of(const struct plan *p, const struct plan_path *
 	return model_get_backend(p->m, ingress_ns(one->ingress), b->service, b->port, one->set->service_upstream);
 }
 
-static struct pattern *compile(const struct plan *p, const struct plan_path *one, bool from_start)
+static struct regex *compile(const struct plan *p, const struct plan_path *one, bool from_start)
 {
 	cleanup(freep) char *text = xasprintf("%s%s", from_start ? "^" : "", one->p.path);
 	struct err e;
-	struct pattern *re = pattern_new(text, true, false, &e);
+	struct regex *re = pattern_new(text, true, false, &e);
 
 	if (!re && one->ingress)
 		plan_problem(p, one->ingress, NULL, "InvalidPath", "path \"%s\": %s", one->p.path, e.message);
@@ -153,7 +153,7 @@ static void add_location(const struct plan *p, const struct plan_path *one, stru
 	struct own_location *own = &h->locations[h->pub.n_all];
 
 	if (!location_patterns(p, one, &own->pub)) {
-		pattern_free(own->pub.regex);
+		regex_free(own->pub.regex);
 		own->pub.regex = NULL;
 		return;
 	}

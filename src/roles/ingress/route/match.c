@@ -208,11 +208,11 @@ static const struct location *match_index(const struct path_index *ix, struct st
 static const struct location *match_regex(const struct host *h, struct str path)
 {
 	for (size_t i = 0; i < h->n_all; i++) {
-		enum pattern_result r = h->all[i]->regex ? pattern_try(h->all[i]->regex, path, NULL) : PATTERN_NO;
+		enum regex_result r = h->all[i]->regex ? pattern_try(h->all[i]->regex, path, NULL) : REGEX_NO;
 
 		/* Not the next one's: that may ask for less than the one which could not be decided. */
-		if (r != PATTERN_NO)
-			return r == PATTERN_YES ? h->all[i] : NULL;
+		if (r != REGEX_NO)
+			return r == REGEX_YES ? h->all[i] : NULL;
 	}
 	return NULL;
 }

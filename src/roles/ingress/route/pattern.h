@@ -1,24 +1,23 @@
-/* pattern.h - regular expressions of Ingresses: PCRE2 with limits, so that no path costs more than a named number of steps.
- *
- * Matching is thread-safe: the scratch space is the calling thread's.
- */
+/* pattern.h - regular expressions of Ingresses: what they may cost, and the groups that nginx' $0 to $9 are. */
 #pragma once
 
-#include "base/buf.h"
-#include "base/err.h"
+#include "base/regex.h"
 
-struct pattern;
-#define PATTERN_MATCH_LIMIT 100000 /* back-tracking steps: a hostile text costs under a millisecond */
-#define PATTERN_DEPTH_LIMIT 1000
-#define PATTERN_BYTES_MAX 4096 /* of the expression: PCRE2 may need some hundred times that for its code */
-#define PATTERN_GROUPS 10      /* $0..$9 */
-struct pattern *pattern_new(const char *text, bool caseless, bool anchored, struct err *e) must_check;
-void pattern_free(struct pattern *p); /* NULL is nothing */
+struct regex *pattern_new(const char *text, bool caseless, bool anchored, struct err *e) must_check;
+
+#define PATTERN_GROUPS 10
 struct pattern_match {
 	struct str group[PATTERN_GROUPS]; /* ptr NULL: did not take part; they point into the subject */
 };
-/* `ret` may be NULL. A text that reaches a limit does not match. */
-bool pattern_match(const struct pattern *p, struct str subject, struct pattern_match *ret);
-/* For those who refuse what matches: a text that reaches a limit is told apart, as it was made to slip through. */
-enum pattern_result { PATTERN_NO, PATTERN_YES, PATTERN_LIMIT };
-enum pattern_result pattern_try(const struct pattern *p, struct str subject, struct pattern_match *ret) must_check;
+/* For those who refuse what matches: a text that reaches a limit is told apart, as it was made to slip through.
+ * `ret` may be NULL; it is empty without a match. */
+static inline enum regex_result pattern_try(const struct regex *r, struct str subject, struct pattern_match *ret)
+{
+	enum regex_result result = regex_match(r, subject, ret ? ret->group : NULL, ret ? PATTERN_GROUPS : 0);
+
+	if (ret && result != REGEX_YES)
+		*ret = (struct pattern_match){ 0 };
+	return result;
+}
+/* For the others: such a text does not match. */
+bool pattern_match(const struct regex *r, struct str subject, struct pattern_match *ret);

@@ -44,8 +44,8 @@ struct location {
 	struct backend *default_backend; /* the annotation's, else the global one; NULL: built-in pages */
 	struct canary *canaries;	/* in order of age; the first that wants a request gets it */
 	size_t n_canaries;
-	struct pattern *regex;		/* on hosts with regular expressions */
-	struct pattern *rewrite;	/* the path alone, unanchored, as nginx's `rewrite`; NULL: the URI goes on as it came */
+	struct regex *regex;		/* on hosts with regular expressions */
+	struct regex *rewrite;		/* the path alone, unanchored, as nginx's `rewrite`; NULL: the URI goes on as it came */
 	bool tls;			/* a certificate is configured for the host: ssl-redirect applies */
 	struct filter_use *filters;	/* those that this location needs, in the order they run; ends with filter == NULL */
 	unsigned metrics_id;		/* slot of its counters, see observe/metrics.h */

@@ -147,12 +147,12 @@ int location_rewrite_split(const struct location *loc, struct str path, struct b
 {
 	struct pattern_match m;
 
-	enum pattern_result r = loc->rewrite ? pattern_try(loc->rewrite, path, &m) : PATTERN_NO;
+	enum regex_result r = loc->rewrite ? pattern_try(loc->rewrite, path, &m) : REGEX_NO;
 
 	*ret_query = SIZE_MAX;
-	if (r == PATTERN_LIMIT)
+	if (r == REGEX_LIMIT)
 		return -1; /* as it came, the path might be one that the target is to hide */
-	if (r == PATTERN_NO)
+	if (r == REGEX_NO)
 		return buf_put_str(out, path);
 	return put_target(loc->set->rewrite_target, &m, out, ret_query);
 }

@@ -894,6 +894,32 @@ spec:
         other.stop()
 
 
+@special
+def low_ports(s):
+    """80 and 443 by hand or in a pod, and a ConfigMap's port: the role is no longer root when it opens them."""
+    if os.geteuid() != 0:
+        check("ports below 1024 # SKIP needs root", True)
+        return
+    manifests(s, "low-ports", configmap("low-ports", {"997": "default/v2:80"}))
+    other = kit.Proxy(s.proxy.program, s.work + "/low", "--http", "127.0.0.1:998", "--https", "127.0.0.1:999",
+                      "--tcp-services-configmap=default/low-ports")
+    other.folder = s.proxy.folder
+    try:
+        if not check("ports below 1024: it starts as root, of which it keeps little", other.start(), other.log()[-500:]):
+            return
+        with open(f"/proc/{other.process.pid}/status", encoding="utf-8") as f:
+            status = dict(line.split(":", 1) for line in f)
+        check("ports below 1024: by CAP_NET_BIND_SERVICE alone", int(status["CapEff"], 16) == 1 << 10 and
+              int(status["Uid"].split()[1]) != 0, (status["CapEff"], status["Uid"]))
+        for port in 998, 997:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                check(f"ports below 1024: {port} answers", read_until(sock, b"\r\n").startswith(b"HTTP/1.1 "))
+    finally:
+        other.stop()
+        s.proxy.remove("low-ports")
+
+
 ARGUMENTS = [  # flags in place of the stage's, what standard error must say, status
     (["--from", "/nonexistent"], r"/nonexistent.*No such file or directory", 1),
     (["--from", "/etc/passwd"], r"/etc/passwd.*Not a directory", 1),

@@ -32,13 +32,18 @@ static const int denied_syscalls[] = {
 	 LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |      \
 	 LANDLOCK_ACCESS_FS_MAKE_SYM)
 
+/* Of those to keep, what this process has: a container may have been given less. */
 static int set_capabilities(uint64_t keep, struct err *e)
 {
-	cap_t caps = cap_init();
+	cap_t has = cap_get_proc(), caps = cap_init();
 	int rc = 0;
 
 	for (cap_value_t c = 0; c <= CAP_LAST_CAP; c++) {
-		if (!(keep & (uint64_t)1 << c))
+		cap_flag_value_t on = CAP_CLEAR;
+
+		if (keep & (uint64_t)1 << c)
+			cap_get_flag(has, c, CAP_PERMITTED, &on);
+		if (on == CAP_CLEAR)
 			continue;
 		cap_set_flag(caps, CAP_PERMITTED, 1, &c, CAP_SET);
 		cap_set_flag(caps, CAP_EFFECTIVE, 1, &c, CAP_SET);
@@ -46,6 +51,7 @@ static int set_capabilities(uint64_t keep, struct err *e)
 	if (cap_set_proc(caps) == -1)
 		rc = err_errno(e, errno, "drop capabilities");
 	cap_free(caps);
+	cap_free(has);
 	return rc;
 }
 

@@ -14,6 +14,8 @@
 #include "roles/ingress/tls/server.h"
 #include "roles/ingress/workers.h"
 
+#include <sys/capability.h>
+
 #define BACKLOG 4096
 
 #define L4_CONFIGMAPS 4
@@ -341,4 +343,5 @@ const struct role role_ingress = {
 	.stop = ingress_stop,
 	.drain = ingress_drain,
 	.commands = ingress_commands,
+	.caps_keep = 1u << CAP_NET_BIND_SERVICE, /* 80 and 443 by hand or in a pod, and what tcp-services adds */
 };

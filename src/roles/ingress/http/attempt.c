@@ -230,10 +230,12 @@ void attempt_request_body(struct exchange *x, struct str data, bool end)
 
 void attempt_request_trailers(struct exchange *x, const struct header_list *h)
 {
-	if (x->up && (x->state == X_SENT || x->state == X_ANSWER))
-		x->up_ops->trailers(x, h);
+	struct header_list passed = x->loc ? forward_trailers(x, h) : (struct header_list){ 0 };
+
+	if (passed.n && x->up && (x->state == X_SENT || x->state == X_ANSWER))
+		x->up_ops->trailers(x, &passed);
 	else
-		attempt_request_body(x, STR_NONE, true); /* they came before anybody could take them */
+		attempt_request_body(x, STR_NONE, true); /* none, or they came before anybody could take them */
 }
 
 /* ---- what the codec reports ---- */

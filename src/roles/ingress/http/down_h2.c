@@ -108,7 +108,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 	nghttp2_session_set_stream_user_data(session, id, NULL);
 	c->n_streams--;
 	c->quiet_since_ms = loop_now_ms(c->d.worker->loop);
-	if (code != NGHTTP2_NO_ERROR)
+	if (code != NGHTTP2_NO_ERROR || s->x) /* whatever a client calls its reason: nobody has the answer */
 		count_reset(c);
 	if (s->held)
 		h2_give_credit(s);

@@ -225,6 +225,7 @@ static int as_upgrade(struct h2_stream *s)
 	if (s->request_ended)
 		return 400;
 	s->upgrade = true;
+	x->req.content_length = -1; /* a tunnel's bytes are no body */
 	x->req.method = STR("GET");
 	if (header_get(&x->req.headers, "sec-websocket-key").ptr)
 		return 0;

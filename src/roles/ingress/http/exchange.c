@@ -6,6 +6,7 @@
 #include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/observe/trace.h"
 
+#define METHOD_BYTES_MAX 32 /* as HTTP/1 takes them; the longest registered one has 18 */
 #define FREE_EXCHANGES_MAX 256 /* kept by a worker for its next requests: half a megabyte */
 #define READ_AHEAD_MAX_BYTES (32u << 20) /* whatever proxy-buffers-number says: each slow client may cost as much */
 #define HELD_KEPT_BYTES 16384  /* a larger body's memory is given back at once */
@@ -185,13 +186,14 @@ void exchange_resume(struct exchange *x)
 		run_filters(x);
 }
 
-/* As nginx: methods are case-sensitive, and who sends "get" means GET to one upstream and nothing to another. */
+/* As nginx: methods are case-sensitive, and who sends "get" means GET to one upstream and nothing to another. Neither is
+ * "|GET" one. */
 static bool method_ok(struct str m)
 {
 	for (size_t i = 0; i < m.len; i++)
-		if (m.ptr[i] >= 'a' && m.ptr[i] <= 'z')
+		if (!(m.ptr[i] >= 'A' && m.ptr[i] <= 'Z') && m.ptr[i] != '-' && m.ptr[i] != '_')
 			return false;
-	return true;
+	return m.len <= METHOD_BYTES_MAX;
 }
 
 int exchange_route(struct exchange *x, const struct globals *g)

@@ -36,6 +36,7 @@ void attempt_timeout(struct timer *t);
 void client_address(struct exchange *x, const struct globals *g);
 void request_id(struct exchange *x, const struct globals *g);
 int forward_head(struct exchange *x) must_check; /* up_method, up_target, up_host, up_headers */
+struct header_list forward_trailers(struct exchange *x, const struct header_list *from); /* those that may go on */
 
 /* error_page.c */
 struct error_page {

@@ -224,8 +224,6 @@ static void put_forwarded(struct exchange *x, const struct globals *g)
 	header_add(x, l, "X-Scheme", scheme);
 	if (before.len)
 		header_add(x, l, "X-Original-Forwarded-For", before);
-	if (x->loc->set->x_forwarded_prefix && x->loc->rewrite)
-		header_add(x, l, "X-Forwarded-Prefix", variable_text_value(x->loc->set->x_forwarded_prefix, x));
 }
 
 static bool ours(struct str name)
@@ -242,6 +240,14 @@ static void put_client_headers(struct exchange *x)
 		if (!x->req.has_ours || !ours(h.name))
 			header_add_str(x, &x->up_headers, h.name, h.value);
 	}
+}
+
+static void put_prefix(struct exchange *x)
+{
+	const struct settings *set = x->loc->set;
+
+	if (set->x_forwarded_prefix && x->loc->rewrite)
+		header_set(x, &x->up_headers, "X-Forwarded-Prefix", variable_text_value(set->x_forwarded_prefix, x));
 }
 
 /* proxy-set-headers: the client's own of such a name does not go on, and an empty value only takes it away. */
@@ -284,6 +290,7 @@ int forward_head(struct exchange *x)
 		x->request_id_header = header_get(&x->req.headers, "x-request-id");
 	put_forwarded(x, g);
 	put_client_headers(x);
+	put_prefix(x);
 	put_configured(x, g);
 	if (!x->filter_state)
 		return 0;
@@ -291,4 +298,71 @@ int forward_head(struct exchange *x)
 		if (use->filter->upstream)
 			use->filter->upstream(x, &x->filter_state[use - x->loc->filters]);
 	return 0;
+}
+
+/* ---- trailers ---- */
+
+/* What must not come behind a body, as servers that add trailers to the headers would act upon it (RFC 9110 §6.5.1). */
+static const char *const never_behind[] = {
+	"accept", "age", "authorization", "cache-control", "connection", "content-disposition", "content-encoding", "content-language",
+	"content-location", "content-range", "cookie", "date", "expires", "forwarded", "if-match", "if-modified-since", "if-none-match",
+	"if-range", "if-unmodified-since", "location", "max-forwards", "origin", "pragma", "proxy-authenticate", "proxy-authorization",
+	"range", "referer", "retry-after", "set-cookie", "trailer", "vary", "via", "www-authenticate", "http2-settings",
+	"x-forwarded-prefix", "x-http-method-override", "x-original-url", "x-rewrite-url", "x-auth-request-redirect",
+};
+
+static bool listed(struct str name, const char *const *at, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_ieq(name, str_of(at[i])))
+			return true;
+	return false;
+}
+
+static bool name_plain(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i];
+
+		if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') && c != '-')
+			return false;
+	}
+	return true;
+}
+
+static bool is_client_cert(struct str name)
+{
+	static const struct str prefix = { "ssl-client-", 11 };
+
+	return name.len > prefix.len && str_ieq((struct str){ name.ptr, prefix.len }, prefix);
+}
+
+/* What the proxy tells is told in the head: of a client's trailers only those pass that cannot speak for it, nor for those
+ * whom it has asked. */
+static bool trailer_passes(const struct exchange *x, const struct globals *g, struct str name)
+{
+	const struct str_list *mine = &x->loc->set->auth_response_headers, *all = &g->defaults->auth_response_headers;
+
+	if (header_id(name) != H_OTHER || !name_plain(name) || is_client_cert(name) ||
+	    listed(name, never_behind, ARRAY_LEN(never_behind)) ||
+	    listed(name, (const char *const *)mine->at, mine->n) || listed(name, (const char *const *)all->at, all->n))
+		return false;
+	for (size_t i = 0; i < g->n_proxy_set_headers; i++)
+		if (str_ieq(name, g->proxy_set_headers[i].name))
+			return false;
+	for (size_t i = 0; i < x->up_headers.n; i++)
+		if (str_ieq(name, x->up_headers.at[i].name))
+			return false;
+	return true;
+}
+
+struct header_list forward_trailers(struct exchange *x, const struct header_list *from)
+{
+	const struct globals *g = globals_now(x->worker->shared);
+	struct header_list out = { 0 };
+
+	for (size_t i = 0; i < from->n; i++)
+		if (trailer_passes(x, g, from->at[i].name))
+			header_add_str(x, &out, from->at[i].name, from->at[i].value);
+	return out;
 }

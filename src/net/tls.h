@@ -47,8 +47,11 @@ struct tls_staple *tls_set_staple(struct tls *t, struct tls_staple *s);
 bool tls_has_certificate(const struct tls *t);	     /* of its own: by tls_certificate_new */
 struct tls *tls_presented(const SSL *ssl);
 /* Asks for a certificate by one of the authorities in `names`. A bad one, or none, does not end the handshake: see
- * tls_info.verify_result. `id` (not 0) stands for what is asked: sessions are resumed only where the same is. */
-bool tls_ask_for_certificate(SSL *ssl, X509_STORE *authorities, const STACK_OF(X509_NAME) *names, int depth, uint64_t id);
+ * tls_info.verify_result. `id` (not 0) stands for what is asked, in this process; `digest` does everywhere: sessions are
+ * resumed only where the same is asked, maybe by another process with the same keys of tickets. */
+#define TLS_ASKED_BYTES 24
+bool tls_ask_for_certificate(SSL *ssl, X509_STORE *authorities, const STACK_OF(X509_NAME) *names, int depth, uint64_t id,
+			     const uint8_t digest[TLS_ASKED_BYTES]);
 uint64_t tls_asked_for(const SSL *ssl);
 
 /* What is known of a connection once its handshake is done. */

@@ -147,12 +147,13 @@ static int take_any(int ok, X509_STORE_CTX *ctx)
 	return 1;
 }
 
-bool tls_ask_for_certificate(SSL *ssl, X509_STORE *authorities, const STACK_OF(X509_NAME) *names, int depth, uint64_t id)
+bool tls_ask_for_certificate(SSL *ssl, X509_STORE *authorities, const STACK_OF(X509_NAME) *names, int depth, uint64_t id,
+			     const uint8_t digest[TLS_ASKED_BYTES])
 {
-	unsigned char context[7 + sizeof(id)] = "portico";
+	unsigned char context[7 + TLS_ASKED_BYTES] = "portico";
 
 	places();
-	memcpy(context + 7, &id, sizeof(id));
+	memcpy(context + 7, digest, TLS_ASKED_BYTES);
 	SSL_set_verify(ssl, SSL_VERIFY_PEER, take_any);
 	SSL_set_verify_depth(ssl, depth);
 	SSL_set_client_CA_list(ssl, SSL_dup_CA_list(names));

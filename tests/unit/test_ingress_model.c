@@ -783,6 +783,49 @@ static void test_wants(void **state)
 	cluster_done(&c);
 }
 
+/* So do the global settings: what they name is not missing before it is known to be. */
+static void test_globals_want(void **state)
+{
+	cleanup(json_decrefp) json_t *first = parse("{\"metadata\":{\"namespace\":\"default\",\"name\":\"conf\"},\"data\":{\"proxy-body-size\":\"5m\"}}");
+	cleanup(json_decrefp) json_t *second = parse("{\"metadata\":{\"namespace\":\"default\",\"name\":\"conf\"},\"data\":"
+						     "{\"proxy-body-size\":\"6m\",\"ssl-session-ticket-secret\":\"keys\"}}");
+	cleanup(json_decrefp) json_t *keys = parse("{\"metadata\":{\"namespace\":\"default\",\"name\":\"keys\"},\"data\":{\"tickets.key\":"
+						   "\"AQIDBAUGBwgJCgsMDQ4PEAECAwQFBgcICQoLDA0ODxABAgMEBQYHCAkKCwwNDg8Q\"}}");
+	struct cluster c;
+
+	(void)state;
+	cluster_init_with(&c, &(struct model_config){ .configmap = "default/conf" }, true);
+	model_set_configmap(c.model, first);
+	model_flush(c.model);
+	assert_false(model_waits(c.model));
+	model_set_configmap(c.model, second);
+	model_flush(c.model);
+	assert_string_equal(c.wanted, "secret:default/keys ");
+	assert_true(model_waits(c.model));
+	assert_int_equal(model_globals(c.model)->defaults->proxy_body_size_bytes, 5 << 20);
+	model_set_secret(c.model, keys);
+	model_flush(c.model);
+	assert_false(model_waits(c.model));
+	assert_int_equal(model_globals(c.model)->defaults->proxy_body_size_bytes, 6 << 20);
+	assert_int_equal(model_globals(c.model)->ticket_secret.len, 48);
+	assert_string_equal(c.problems, "");
+	model_del_secret(c.model, "default", "keys");
+	model_flush(c.model);
+	assert_true(model_globals(c.model)->ticket_secret_bad);
+	assert_string_equal(c.problems, "conf:MissingSecret ");
+	cluster_done(&c);
+	/* From the beginning. */
+	cluster_init_with(&c, &(struct model_config){ .configmap = "default/conf" }, true);
+	model_set_configmap(c.model, second);
+	model_flush(c.model);
+	assert_true(model_waits(c.model));
+	model_del_secret(c.model, "default", "keys");
+	model_flush(c.model);
+	assert_false(model_waits(c.model));
+	assert_string_equal(c.problems, "conf:MissingSecret ");
+	cluster_done(&c);
+}
+
 /* ---- changes ---- */
 
 static const struct host *identity(struct cluster *c, const char *name)
@@ -1029,7 +1072,8 @@ int main(void)
 		cmocka_unit_test(test_rewrite_arguments), cmocka_unit_test(test_regex_limit), cmocka_unit_test(test_backends), cmocka_unit_test(test_default_backends),
 		cmocka_unit_test(test_canary), cmocka_unit_test(test_names), cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_class_changes), cmocka_unit_test(test_v1beta1), cmocka_unit_test(test_certificates),
-		cmocka_unit_test(test_wants), cmocka_unit_test(test_incremental), cmocka_unit_test(test_held),
+		cmocka_unit_test(test_wants),
+		cmocka_unit_test(test_globals_want), cmocka_unit_test(test_incremental), cmocka_unit_test(test_held),
 		cmocka_unit_test(test_problems_once), cmocka_unit_test(test_settings_shared), cmocka_unit_test(test_external_name),
 		cmocka_unit_test(test_passthrough), cmocka_unit_test(test_normalise), cmocka_unit_test(test_pattern),
 	};

@@ -689,6 +689,62 @@ static void configmap_problems(void **state)
 	globals_unref(g);
 }
 
+/* ---- keys of session tickets ---- */
+
+#define BASE64_48 "AQIDBAUGBwgJCgsMDQ4PEAECAwQFBgcICQoLDA0ODxABAgMEBQYHCAkKCwwNDg8Q"
+#define BASE64_80 BASE64_48 "AQIDBAUGBwgJCgsMDQ4PEAECAwQFBgcICQoLDA0ODxA="
+static const char bytes_48[] = "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20"
+			       "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20"
+			       "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20";
+
+static void ticket_keys(void **state)
+{
+	static const struct {
+		const char *key, *name, *value; /* of ConfigMap and Secret; `value` NULL: it has no such key */
+		unsigned len;
+		bool bad;
+		const char *told;
+	} rows[] = {
+		{ NULL, NULL, NULL, 0, false, NULL },
+		{ "  ", NULL, NULL, 0, false, NULL },
+		{ BASE64_48, NULL, NULL, 48, false, NULL },
+		{ BASE64_80, NULL, NULL, 80, false, NULL },
+		{ BASE64_48 "\nAQIDBAUGBwgJCgsMDQ4PEAECAwQFBgcICQoLDA0ODxA=\n", NULL, NULL, 80, false, NULL },
+		{ "AQIDBA==", NULL, NULL, 0, true, "not 48 or 80 bytes in base64" },
+		{ BASE64_80 "AQID", NULL, NULL, 0, true, "not 48 or 80 bytes in base64" },
+		{ BASE64_48 BASE64_48 BASE64_48 BASE64_48, NULL, NULL, 0, true, "not 48 or 80 bytes in base64" },
+		{ "AQIDBAUGBwgJCgs!DQ4PEA==", NULL, NULL, 0, true, "not 48 or 80 bytes in base64" },
+		{ NULL, "tickets", bytes_48, 48, false, NULL },
+		{ NULL, "ingress-nginx/tickets", BASE64_48 "\n", 48, false, NULL },
+		{ NULL, "tickets", BASE64_80, 80, false, NULL },
+		{ NULL, "tickets", "AQIDBAUGBwgJCgs", 0, true, "Secret ingress-nginx/tickets: tickets.key is not 48 or 80 bytes" },
+		{ NULL, "tickets", NULL, 0, true, "tickets.key is not 48 or 80 bytes" },
+		{ NULL, "elsewhere/tickets", BASE64_48, 0, true, "Secret elsewhere/tickets does not exist" },
+		{ BASE64_48, "no name", BASE64_48, 0, true, "ssl-session-ticket-secret" },
+		{ BASE64_48, "tickets", BASE64_80, 80, false, NULL },
+		{ BASE64_48, "tickets", "short", 0, true, "the key in force stays" }, /* nobody expects the other one then */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_object_clear(world.secrets);
+		world.problems[0] = '\0';
+		if (rows[i].name)
+			put_secret("ingress-nginx/tickets", rows[i].value ? "tickets.key" : "other", rows[i].value ? rows[i].value : "x");
+		struct globals *g = GLOBALS("ssl-session-ticket-key", rows[i].key ? rows[i].key : "", "ssl-session-ticket-secret",
+					    rows[i].name ? rows[i].name : "");
+		if (g->ticket_secret.len != rows[i].len || g->ticket_secret_bad != rows[i].bad)
+			fail_msg("%zu: %u bytes, %s: %s", i, g->ticket_secret.len, g->ticket_secret_bad ? "bad" : "good", world.problems);
+		if (rows[i].told ? !told(rows[i].told) : world.problems[0])
+			fail_msg("%zu: told %s", i, world.problems);
+		assert_false(told("AQID"));
+		if (rows[i].len)
+			assert_memory_equal(g->ticket_secret.bytes, bytes_48, 48);
+		assert_int_equal(g->ssl_session_timeout_s, 86400);
+		globals_unref(g);
+	}
+}
+
 static void collect(void *ctx, const char *annotation, const char *value, const struct field *f)
 {
 	size_t n = strlen(ctx);
@@ -729,7 +785,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(tables_are_sound), T(tables_agree), T(nginx_names), T(values), T(defaults), T(sharing), T(problems), T(aliases), T(cross_checks),
 		T(blocked_words), T(passwords), T(global_guards), T(headers), T(certificates), T(global_auth), T(tokens), T(snippets_are_off),
-		T(configmap_problems), T(what_is_set), T(nearest),
+		T(configmap_problems), T(ticket_keys), T(what_is_set), T(nearest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,6 @@
 #include "roles/ingress/route/match.h"
 #include "roles/ingress/tls/client_auth.h"
 #include "roles/ingress/tls/server.h"
-#include "roles/ingress/tls/tickets.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -365,88 +364,6 @@ static void without_tickets_nothing_resumes(void **state)
 	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
 }
 
-/* ---- keys of tickets, by a clock of the test's own ---- */
-
-static void talk(SSL *a, SSL *b)
-{
-	char byte;
-
-	for (int i = 0; i < 10; i++) {
-		SSL_do_handshake(a);
-		SSL_do_handshake(b);
-	}
-	assert_int_equal(SSL_write(b, "x", 1), 1);
-	assert_int_equal(SSL_read(a, &byte, 1), 1);
-}
-
-/* Returns a session; *ret_resumed: was `old` taken? */
-static SSL_SESSION *meet(SSL_CTX *server, SSL_SESSION *old, int version, bool *ret_resumed)
-{
-	SSL_CTX *cc = SSL_CTX_new(TLS_client_method());
-	BIO *one = BIO_new(BIO_s_mem()), *two = BIO_new(BIO_s_mem());
-
-	SSL_CTX_set_max_proto_version(cc, version);
-	SSL *c = SSL_new(cc), *s = SSL_new(server);
-	BIO_up_ref(one);
-	BIO_up_ref(two);
-	SSL_set_bio(c, one, two);
-	SSL_set_bio(s, two, one);
-	SSL_set_connect_state(c);
-	SSL_set_accept_state(s);
-	if (old)
-		SSL_set_session(c, old);
-	talk(c, s);
-	*ret_resumed = SSL_session_reused(c);
-	SSL_SESSION *session = SSL_get1_session(c);
-	SSL_shutdown(c);
-	SSL_shutdown(s);
-	SSL_free(c);
-	SSL_free(s);
-	SSL_CTX_free(cc);
-	return session;
-}
-
-static void ticket_keys_grow_old(void **state)
-{
-	struct tickets *t = tickets_new(NULL, 1000, &e);
-	SSL_CTX *server = SSL_CTX_new(TLS_server_method());
-	bool resumed;
-
-	(void)state;
-	SSL_CTX_use_certificate(server, a_pki.cert);
-	SSL_CTX_use_PrivateKey(server, a_pki.key);
-	SSL_CTX_set_session_cache_mode(server, SSL_SESS_CACHE_OFF);
-	tickets_use(t, server);
-	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
-		static uint64_t now = 1000;
-		SSL_SESSION *s = meet(server, NULL, version, &resumed), *renewed = NULL;
-		unsigned hours = 0;
-
-		assert_false(resumed);
-		/* Under the oldest key it is taken for a day, and not for two. */
-		for (resumed = true; resumed && hours < 48; hours++) {
-			tickets_tick(t, now += TICKET_KEY_CHANGE_MS);
-			SSL_SESSION_free(renewed);
-			renewed = meet(server, s, version, &resumed);
-		}
-		assert_in_range(hours, 24, 27);
-		SSL_SESSION_free(renewed);
-		SSL_SESSION_free(s);
-		/* A client that comes back again and again gets new ones. */
-		s = meet(server, NULL, version, &resumed);
-		for (hours = 0; hours < 48; hours++) {
-			tickets_tick(t, now += TICKET_KEY_CHANGE_MS);
-			renewed = meet(server, s, version, &resumed);
-			assert_true(resumed);
-			SSL_SESSION_free(s);
-			s = renewed;
-		}
-		SSL_SESSION_free(s);
-	}
-	SSL_CTX_free(server);
-	tickets_free(t);
-}
-
 /* ---- client certificates ---- */
 
 static void host_free(struct host *h)
@@ -618,7 +535,6 @@ int main(void)
 		cmocka_unit_test(a_new_certificate_resumes),
 		cmocka_unit_test(new_settings_resume),
 		cmocka_unit_test(without_tickets_nothing_resumes),
-		cmocka_unit_test(ticket_keys_grow_old),
 		cmocka_unit_test(hosts_ask_for_certificates),
 		cmocka_unit_test(who_was_checked_for_one_host_is_not_for_another),
 		cmocka_unit_test(other_authorities_end_sessions),

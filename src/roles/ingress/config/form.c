@@ -168,6 +168,7 @@ const struct field_form form_service = { "the name of a Service of the same name
 const struct field_form form_reference = { "NAME or NAMESPACE/NAME", is_reference };
 const struct field_form form_origin = { "an origin such as https://a.example or https://*.example:8443, null, or *", is_origin };
 const struct field_form form_cookie_value = { "letters, digits and -._~/:,?&=", is_cookie_value };
+const struct field_form form_ticket_key = { "48 or 80 bytes in base64", is_any }; /* looked at elsewhere: nobody may read it in a message */
 const struct field_form form_common_name = { "CN= and a regular expression", is_common_name };
 const struct field_form form_ciphers = { "ciphers as OpenSSL names them, separated by ':'", is_ciphers };
 const struct field_form form_content_type = { "a content type, or *", is_content_type };

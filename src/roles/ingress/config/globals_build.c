@@ -1,6 +1,7 @@
 /* The global ConfigMap to struct globals. */
 #include "roles/ingress/config/builder.h"
 
+#include "codec/base64.h"
 #include "roles/ingress/filter/block.h"
 #include "roles/ingress/http/variable.h"
 
@@ -59,6 +60,86 @@ static void headers_named(struct globals_builder *b, const char *key, const char
 		problem(b, key, REASON_SETTING, "%s: ConfigMap %s/%s does not exist", key, ns_text, name_text);
 	else if (header_texts_of(obj, NULL, ret, ret_n, &e) < 0)
 		problem(b, key, REASON_SETTING, "%s: %s", key, e.message);
+}
+
+/* ---- what keys of session tickets are made from: no message may show it ---- */
+
+#define TICKET_KEY_TEXT (TICKET_SECRET_BYTES * 2) /* in base64, with line ends */
+
+/* nginx's lengths: name, AES and HMAC keys of 16 bytes, or two of 32. */
+static bool ticket_bytes(struct str bytes, struct ticket_secret *ret)
+{
+	if (bytes.len != 48 && bytes.len != 80)
+		return false;
+	ret->len = (uint8_t)bytes.len;
+	memcpy(ret->bytes, bytes.ptr, bytes.len);
+	return true;
+}
+
+static void wipe(char *text)
+{
+	if (text)
+		explicit_bzero(text, strlen(text));
+}
+
+static bool decode_ticket_key(struct str text, bool again, struct ticket_secret *ret)
+{
+	struct buf b;
+	size_t bad;
+	bool ok;
+
+	buf_init(&b, TICKET_KEY_TEXT);
+	ok = buf_reserve(&b, TICKET_KEY_TEXT - 1) == 0 && base64_decode(text, &b, &bad) == 0 &&
+	     (ticket_bytes(buf_str(&b), ret) || (again && decode_ticket_key(str_trim(buf_str(&b)), false, ret)));
+	if (b.ptr)
+		explicit_bzero(b.ptr, b.cap);
+	buf_done(&b);
+	return ok;
+}
+
+/* `kubectl create secret` is given bytes in a file, or a literal in base64. */
+static bool ticket_key_of(const json_t *secret, struct ticket_secret *ret)
+{
+	const char *data = json_string_value(json_object_get(json_object_get(secret, "data"), "tickets.key"));
+	const char *text = json_string_value(json_object_get(json_object_get(secret, "stringData"), "tickets.key"));
+
+	return text ? decode_ticket_key(str_trim(str_of(text)), false, ret) : data && decode_ticket_key(str_of(data), true, ret);
+}
+
+static bool named_ticket_key(struct globals_builder *b, const char *reference)
+{
+	struct str name, ns = str_cut(str_of(reference), '/', &name);
+	cleanup(freep) char *ns_text = name.ptr ? str_dup(ns) : xstrdup(b->ns);
+	cleanup(freep) char *name_text = name.ptr ? str_dup(name) : str_dup(ns);
+	const json_t *secret = b->src && b->src->get_secret ? b->src->get_secret(b->src->ctx, ns_text, name_text) : NULL;
+
+	if (secret && ticket_key_of(secret, &b->g->ticket_secret))
+		return true;
+	if (!secret)
+		problem(b, "ssl-session-ticket-secret", REASON_NO_SECRET, "ssl-session-ticket-secret: Secret %s/%s does not exist; the key in force stays",
+			ns_text, name_text);
+	else
+		problem(b, "ssl-session-ticket-secret", REASON_SETTING,
+			"ssl-session-ticket-secret: Secret %s/%s: tickets.key is not 48 or 80 bytes, or these in base64; the key in force stays",
+			ns_text, name_text);
+	return false;
+}
+
+static void ticket_secret(struct globals_builder *b, const json_t *data)
+{
+	const char *named = json_string_value(json_object_get(data, "ssl-session-ticket-secret"));
+	char *key = b->refs.ssl_session_ticket_key;
+
+	if (b->refs.ssl_session_ticket_secret) {
+		b->g->ticket_secret_bad = !named_ticket_key(b, b->refs.ssl_session_ticket_secret);
+	} else if (named && named[strspn(named, " \t\r\n")]) {
+		b->g->ticket_secret_bad = true; /* no reference at all: said already */
+	} else if (key && !decode_ticket_key(str_of(key), false, &b->g->ticket_secret)) {
+		b->g->ticket_secret_bad = true;
+		problem(b, "ssl-session-ticket-key", REASON_SETTING,
+			"ssl-session-ticket-key: it is not 48 or 80 bytes in base64 (openssl rand -base64 80); the key in force stays");
+	}
+	wipe(key);
 }
 
 /* "4 8k" */
@@ -171,6 +252,7 @@ static void apply(struct globals_builder *b, const char *key, const char *value)
 
 struct globals *globals_of_configmap(const json_t *configmap, const struct settings_source *src)
 {
+	const json_t *data = json_object_get(configmap, "data");
 	const char *ns = jx_namespace(configmap), *key;
 	struct globals_builder b = { .g = xcalloc(1, sizeof(*b.g)), .src = src, .ns = ns ? ns : "default" };
 	json_t *value;
@@ -178,9 +260,10 @@ struct globals *globals_of_configmap(const json_t *configmap, const struct setti
 	b.g->defaults = settings_new();
 	fields_default(configmap_fields, HOME_GLOBALS, b.g);
 	fields_default(configmap_fields, HOME_GLOBALS_REFS, &b.refs);
-	json_object_foreach((json_t *)(uintptr_t)json_object_get(configmap, "data"), key, value)
+	json_object_foreach((json_t *)(uintptr_t)data, key, value)
 		if (json_string_value(value))
 			apply(&b, key, json_string_value(value));
+	ticket_secret(&b, data);
 	head_sizes(&b);
 	tracing(&b);
 	block_lists(&b);
@@ -202,6 +285,7 @@ void globals_unref(struct globals *g)
 	block_rules_free(g->block_rules);
 	free(g->otlp_endpoint);
 	free(g->custom_error_service);
+	explicit_bzero(&g->ticket_secret, sizeof(g->ticket_secret));
 	settings_unref(g->defaults);
 	free(g);
 }

@@ -19,6 +19,7 @@ struct settings_refs {
 };
 struct globals_refs {
 	char *proxy_set_headers, *add_headers; /* ConfigMaps */
+	char *ssl_session_ticket_key, *ssl_session_ticket_secret; /* base64; a Secret */
 	char *large_client_header_buffers;     /* "4 8k" */
 	uint64_t client_header_buffer_bytes;
 	char *otlp_host, *otlp_endpoint;

@@ -173,6 +173,13 @@ struct settings {
 	size_t n_waf_exclude;
 };
 
+/* What keys of session tickets are derived from. Wiped where it is not needed any more. */
+#define TICKET_SECRET_BYTES 80
+struct ticket_secret {
+	uint8_t len; /* 0: none */
+	uint8_t bytes[TICKET_SECRET_BYTES];
+};
+
 /* The ConfigMap's settings that concern the whole proxy. Those that annotations may override are `defaults`. */
 struct globals {
 	struct settings *defaults;
@@ -189,6 +196,9 @@ struct globals {
 	unsigned http2_max_concurrent_streams;
 	char *ssl_protocols, *ssl_ciphers, *ssl_ecdh_curve;
 	bool ssl_session_tickets, enable_ocsp;
+	unsigned ssl_session_timeout_s;
+	struct ticket_secret ticket_secret;
+	bool ticket_secret_bad; /* one is named or given, but cannot be used: the one in force stays */
 	bool use_proxy_protocol, use_forwarded_headers, compute_full_forwarded_for, enable_real_ip;
 	char *forwarded_for_header;
 	struct cidr_list proxy_real_ip_cidr; /* whose PROXY header or X-Forwarded-For is believed */

@@ -467,5 +467,5 @@ const struct globals *model_globals(const struct model *m)
 
 bool model_waits(const struct model *m)
 {
-	return names_count(m->incoming) > 0;
+	return names_count(m->incoming) > 0 || m->globals_wait;
 }

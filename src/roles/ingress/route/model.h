@@ -93,7 +93,7 @@ void model_resolved(struct model *m, const char *host_name, const struct addr *a
 void model_each_name(struct model *m, void (*fn)(void *ctx, const char *host_name), void *ctx);
 
 /* Puts into effect what has changed. An Ingress that refers to content which has been asked for (model_ops.want) waits for it;
- * its former state stays in force. */
+ * its former state stays in force. So do the global settings. */
 void model_flush(struct model *m);
 bool model_waits(const struct model *m);
 /* Now and then: frees backends and endpoints that no host uses any more. */

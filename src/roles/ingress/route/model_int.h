@@ -136,6 +136,7 @@ struct model {
 	struct object **globals_deps;
 	size_t n_globals_deps;
 	bool globals_dirty, globals_changed, classes_dirty; /* globals_changed: in this flush */
+	bool globals_wait; /* for an object that they name: those before stay in force */
 	size_t n_problems;
 	bool found_waiting; /* of the look that is under way */
 };

@@ -161,12 +161,17 @@ void use_free(void *p)
 	free(u);
 }
 
-bool use_waits(const struct settings_use *u)
+static bool any_wanted(struct object *const *deps, size_t n)
 {
-	for (size_t k = 0; k < u->n_deps; k++)
-		if (u->deps[k]->state == OBJECT_WANTED)
+	for (size_t k = 0; k < n; k++)
+		if (deps[k]->state == OBJECT_WANTED)
 			return true;
 	return false;
+}
+
+bool use_waits(const struct settings_use *u)
+{
+	return any_wanted(u->deps, u->n_deps);
 }
 
 void use_report(struct model *m, struct ingress *i)
@@ -257,10 +262,17 @@ void globals_flush(struct model *m)
 
 		map = get_configmap(&ev, ns_text, name.ptr ? name.ptr : "");
 	}
-	m->globals = globals_of_configmap(map, &src);
+	struct globals *now = globals_of_configmap(map, &src);
 	globals_deps(m, &ev);
-	report_globals(m, ev.said);
+	m->globals_wait = any_wanted(m->globals_deps, m->n_globals_deps);
+	if (!m->globals_wait)
+		report_globals(m, ev.said);
 	said_free(ev.said);
+	if (m->globals_wait && old) { /* what they name comes soon, or the answer that it does not exist */
+		globals_unref(now);
+		return;
+	}
+	m->globals = now;
 	for (struct map_iter it = { 0 }; map_next(&m->uses, &it);) {
 		struct settings_use *u = it.value;
 

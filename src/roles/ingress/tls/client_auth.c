@@ -3,6 +3,7 @@
 #include "base/map.h"
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 
 struct client_auth {
@@ -11,6 +12,7 @@ struct client_auth {
 	X509_STORE *store;		/* NULL: broken */
 	STACK_OF(X509_NAME) *names;
 	uint64_t id;
+	uint8_t digest[TLS_ASKED_BYTES];
 };
 
 static void add_authority(struct client_auth *a, X509 *ca)
@@ -61,13 +63,19 @@ static int read_revoked(struct client_auth *a, const char *pem, struct err *e)
 	return 0;
 }
 
-static uint64_t id_of(const char *host, const struct settings *s)
+/* The digest leaves the process, in tickets: it must be hard to find another host and authorities with the same one. */
+static int identify(struct client_auth *a, const char *host, const struct settings *s, struct err *e)
 {
+	uint8_t digest[32];
 	cleanup(freep) char *all = xasprintf("%s\n%d\n%u\n%s\n%s", host, s->auth_tls_verify_client, s->auth_tls_verify_depth,
 					     s->auth_tls_ca, s->auth_tls_crl ? s->auth_tls_crl : "");
 	uint64_t id = hash_keyed(all, strlen(all));
 
-	return id ? id : 1;
+	a->id = id ? id : 1;
+	if (!EVP_Q_digest(NULL, "SHA256", NULL, all, strlen(all), digest, NULL))
+		return err_openssl(e, ERR_INTERNAL, "SHA-256");
+	memcpy(a->digest, digest, sizeof(a->digest));
+	return 0;
 }
 
 struct client_auth *client_auth_new(const char *host, const struct settings *s, char **ret_why)
@@ -81,8 +89,8 @@ struct client_auth *client_auth_new(const char *host, const struct settings *s, 
 	a = xcalloc(1, sizeof(*a));
 	a->refs = 1;
 	a->set = settings_ref(s);
-	a->id = id_of(host, s);
-	if (read_authorities(a, s->auth_tls_ca, &e) < 0 || (s->auth_tls_crl && read_revoked(a, s->auth_tls_crl, &e) < 0)) {
+	if (identify(a, host, s, &e) < 0 || read_authorities(a, s->auth_tls_ca, &e) < 0 ||
+	    (s->auth_tls_crl && read_revoked(a, s->auth_tls_crl, &e) < 0)) {
 		*ret_why = s->auth_tls_ca[0] ? xstrdup(e.message) : NULL;
 		X509_STORE_free(TAKE_PTR(a->store));
 	}
@@ -124,5 +132,5 @@ bool client_auth_ask(const struct client_auth *a, SSL *ssl)
 {
 	bool asks = a->store && a->set->auth_tls_verify_client != VERIFY_OFF;
 
-	return !asks || tls_ask_for_certificate(ssl, a->store, a->names, (int)a->set->auth_tls_verify_depth, a->id);
+	return !asks || tls_ask_for_certificate(ssl, a->store, a->names, (int)a->set->auth_tls_verify_depth, a->id, a->digest);
 }

@@ -126,10 +126,16 @@ static void set_ocsp(struct tls_front *f, bool on)
 		ocsp_watch(f->ocsp, it.value);
 }
 
+static struct ticket_time time_now(const struct tls_front *f)
+{
+	return (struct ticket_time){ loop_now_ms(f->shared->main_loop), wall_now_ms() };
+}
+
 int tls_front_apply(struct tls_front *f, const struct globals *g, struct err *e)
 {
+	if (!g->ticket_secret_bad && tickets_set(f->tickets, &g->ticket_secret, g->ssl_session_timeout_s, time_now(f), e) < 0)
+		return -1;
 	struct tls *old = f->context, *t = context_new(f, g, e);
-
 	if (!t)
 		return -1;
 	__atomic_store_n(&f->context, t, __ATOMIC_RELEASE);
@@ -149,7 +155,7 @@ static void on_tick(struct timer *timer)
 {
 	struct tls_front *f = timer->ctx;
 
-	tickets_tick(f->tickets, loop_now_ms(f->shared->main_loop));
+	tickets_tick(f->tickets, time_now(f));
 	timer_start(f->shared->main_loop, timer, TICK_MS);
 }
 
@@ -160,7 +166,7 @@ struct tls_front *tls_front_new(struct shared *s, struct err *e)
 	f->shared = s;
 	f->tick = (struct timer){ .fire = on_tick, .ctx = f };
 	map_init(&f->certificates);
-	f->tickets = tickets_new(s->quiesce, loop_now_ms(s->main_loop), e);
+	f->tickets = tickets_new(s->quiesce, time_now(f), e);
 	f->context = f->tickets ? context_new(f, NULL, e) : NULL;
 	if (!f->context) {
 		tls_front_free(f);

@@ -4,27 +4,35 @@
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 
 #define NAME_BYTES 16
 #define AES_BYTES 32
 #define HMAC_BYTES 32
-#define KEYS_MAX (TICKET_KEY_KEPT_MS / TICKET_KEY_CHANGE_MS + 2)
+#define KEY_BYTES (NAME_BYTES + AES_BYTES + HMAC_BYTES)
+#define HOURS_MAX (TICKET_LIFE_S * 1000ll / TICKET_KEY_CHANGE_MS)
+#define KEYS_MAX (3 * (HOURS_MAX + 2)) /* of the secret; and as many again of two before it */
 
 struct key {
 	uint8_t name[NAME_BYTES], aes[AES_BYTES], hmac[HMAC_BYTES];
-	uint64_t made_ms;
+	int64_t until_ms; /* loop_now_ms's time from which on it makes no tickets */
 };
 /* Never changed once it can be seen. */
 struct keys {
 	size_t n;
-	struct key at[KEYS_MAX]; /* the newest is the first: it makes tickets */
+	size_t n_derived; /* the first ones are of the secret */
+	int64_t hour;	  /* when that was */
+	struct key at[KEYS_MAX]; /* the first one makes tickets */
 };
 struct tickets {
 	struct quiesce *q;
 	struct keys *now; /* atomic */
 	EVP_CIPHER *cipher;
+	EVP_KDF *kdf;
+	struct ticket_secret secret; /* len 0: none */
+	unsigned life_s;
 };
 
 static void keys_free(void *p)
@@ -33,37 +41,127 @@ static void keys_free(void *p)
 	free(p);
 }
 
-static bool key_make(struct key *k, uint64_t now_ms)
+static const struct key *find(const struct keys *keys, const unsigned char *name)
 {
-	k->made_ms = now_ms;
+	for (size_t i = 0; i < keys->n; i++)
+		if (memcmp(keys->at[i].name, name, NAME_BYTES) == 0)
+			return &keys->at[i];
+	return NULL;
+}
+
+/* ---- making ---- */
+
+static bool key_random(struct key *k, int64_t now_ms)
+{
+	k->until_ms = now_ms + TICKET_KEY_CHANGE_MS;
 	return RAND_bytes(k->name, sizeof(k->name)) == 1 && RAND_priv_bytes(k->aes, sizeof(k->aes)) == 1 &&
 	       RAND_priv_bytes(k->hmac, sizeof(k->hmac)) == 1;
 }
 
-/* A new key, and those of `old` that are young enough. */
-static struct keys *keys_next(const struct keys *old, uint64_t now_ms)
+/* HKDF (RFC 5869) with the hour, counted from 1970, as info: knowing one hour's key tells nothing of another's. */
+static bool key_derive(struct key *k, const struct tickets *t, int64_t hour)
 {
-	struct keys *k = xcalloc(1, sizeof(*k));
+	static const char salt[] = "portico session tickets 1";
+	uint8_t info[8], out[KEY_BYTES];
 
-	if (!key_make(&k->at[k->n++], now_ms)) {
-		free(k);
+	for (size_t i = 0; i < sizeof(info); i++)
+		info[i] = (uint8_t)((uint64_t)hour >> (56 - 8 * i));
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)t->secret.bytes, t->secret.len),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)salt, sizeof(salt) - 1),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, sizeof(info)),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(t->kdf);
+	bool ok = ctx && EVP_KDF_derive(ctx, out, sizeof(out), params) == 1;
+
+	EVP_KDF_CTX_free(ctx);
+	memcpy(k->name, out, NAME_BYTES);
+	memcpy(k->aes, out + NAME_BYTES, AES_BYTES);
+	memcpy(k->hmac, out + NAME_BYTES + AES_BYTES, HMAC_BYTES);
+	OPENSSL_cleanse(out, sizeof(out));
+	return ok;
+}
+
+static int64_t hour_of(struct ticket_time at)
+{
+	return at.wall_ms / TICKET_KEY_CHANGE_MS;
+}
+
+/* When the hour ends, by the other clock. */
+static int64_t end_of(int64_t hour, struct ticket_time at)
+{
+	return (int64_t)at.now_ms + (hour + 1) * TICKET_KEY_CHANGE_MS - at.wall_ms;
+}
+
+static bool is_taken(const struct tickets *t, const struct key *k, struct ticket_time at)
+{
+	return (int64_t)at.now_ms < k->until_ms + t->life_s * 1000ll;
+}
+
+/* This hour's, the next one's, and those before whose tickets still live. */
+static bool put_derived(const struct tickets *t, struct keys *ks, struct ticket_time at)
+{
+	int64_t now = hour_of(at);
+
+	ks->hour = now;
+	for (int64_t back = 0; back <= HOURS_MAX + 1; back++) {
+		int64_t hour = back == 1 ? now + 1 : back ? now + 1 - back : now;
+		struct key *k = &ks->at[ks->n];
+
+		k->until_ms = end_of(hour, at);
+		if (!is_taken(t, k, at))
+			break;
+		if (!key_derive(k, t, hour))
+			return false;
+		ks->n_derived = ++ks->n;
+	}
+	return true;
+}
+
+/* `fresh`: the secret is another one than before. */
+static struct keys *keys_next(const struct tickets *t, bool fresh, struct ticket_time at)
+{
+	const struct keys *old = t->now;
+	struct keys *k = xcalloc(1, sizeof(*k));
+	bool ok;
+
+	if (t->secret.len)
+		ok = put_derived(t, k, at);
+	else
+		ok = key_random(&k->at[k->n++], (int64_t)at.now_ms);
+	if (!ok) {
+		keys_free(k);
 		return NULL;
 	}
-	for (size_t i = 0; old && i < old->n && k->n < KEYS_MAX; i++)
-		if (now_ms - old->at[i].made_ms < TICKET_KEY_CHANGE_MS + TICKET_KEY_KEPT_MS)
+	for (size_t i = old && !fresh ? old->n_derived : 0; old && i < old->n && k->n < KEYS_MAX; i++)
+		if (is_taken(t, &old->at[i], at) && !find(k, old->at[i].name))
 			k->at[k->n++] = old->at[i];
 	return k;
 }
 
-struct tickets *tickets_new(struct quiesce *q, uint64_t now_ms, struct err *e)
+static void publish(struct tickets *t, struct keys *k)
+{
+	struct keys *old = t->now;
+
+	__atomic_store_n(&t->now, k, __ATOMIC_RELEASE);
+	quiesce_retire(t->q, keys_free, old);
+}
+
+/* ---- life ---- */
+
+struct tickets *tickets_new(struct quiesce *q, struct ticket_time at, struct err *e)
 {
 	struct tickets *t = xcalloc(1, sizeof(*t));
 
 	t->q = q;
+	t->life_s = TICKET_LIFE_S;
 	/* Looked up once: by name it would be for each ticket. */
 	t->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
-	t->now = keys_next(NULL, now_ms);
-	if (t->cipher && t->now)
+	t->kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	t->now = keys_next(t, true, at);
+	if (t->cipher && t->kdf && t->now)
 		return t;
 	err_openssl(e, ERR_INTERNAL, "keys of session tickets");
 	tickets_free(t);
@@ -75,22 +173,53 @@ void tickets_free(struct tickets *t)
 	if (!t)
 		return;
 	EVP_CIPHER_free(t->cipher);
+	EVP_KDF_free(t->kdf);
 	if (t->now)
 		keys_free(t->now);
+	OPENSSL_cleanse(t, sizeof(*t));
 	free(t);
 }
 
-void tickets_tick(struct tickets *t, uint64_t now_ms)
+static bool same_secret(const struct ticket_secret *a, const struct ticket_secret *b)
 {
-	struct keys *old = t->now, *k;
+	return a->len == b->len && CRYPTO_memcmp(a->bytes, b->bytes, a->len) == 0;
+}
 
-	if (now_ms - old->at[0].made_ms < TICKET_KEY_CHANGE_MS)
-		return;
-	k = keys_next(old, now_ms);
-	if (!k)
-		return; /* no random bytes: the old ones go on until there are some */
-	__atomic_store_n(&t->now, k, __ATOMIC_RELEASE);
-	quiesce_retire(t->q, keys_free, old);
+int tickets_set(struct tickets *t, const struct ticket_secret *secret, unsigned life_s, struct ticket_time at, struct err *e)
+{
+	static const struct ticket_secret none;
+	struct ticket_secret before = t->secret, now = secret ? *secret : none;
+	unsigned life_before = t->life_s;
+	struct keys *k = t->now;
+
+	t->life_s = life_s ? MIN(life_s, (unsigned)TICKET_LIFE_S) : TICKET_LIFE_S;
+	t->secret = now;
+	if (!same_secret(&before, &now) || t->life_s != life_before)
+		k = keys_next(t, !same_secret(&before, &now), at);
+	if (k && k != t->now)
+		publish(t, k);
+	if (!k) {
+		t->secret = before;
+		t->life_s = life_before;
+	}
+	OPENSSL_cleanse(&before, sizeof(before));
+	OPENSSL_cleanse(&now, sizeof(now));
+	return k ? 0 : err_openssl(e, ERR_INTERNAL, "keys of session tickets");
+}
+
+static bool is_due(const struct tickets *t, struct ticket_time at)
+{
+	if (t->secret.len)
+		return t->now->hour != hour_of(at); /* in either direction: the clock may have been set */
+	return (int64_t)at.now_ms >= t->now->at[0].until_ms;
+}
+
+void tickets_tick(struct tickets *t, struct ticket_time at)
+{
+	struct keys *k = is_due(t, at) ? keys_next(t, false, at) : NULL;
+
+	if (k) /* else there are no random bytes: the old ones go on until there are some */
+		publish(t, k);
 }
 
 /* ---- for OpenSSL ---- */
@@ -111,14 +240,6 @@ static bool set_mac(EVP_MAC_CTX *mac, const struct key *k)
 	};
 
 	return EVP_MAC_CTX_set_params(mac, params) == 1;
-}
-
-static const struct key *find(const struct keys *keys, const unsigned char *name)
-{
-	for (size_t i = 0; i < keys->n; i++)
-		if (memcmp(keys->at[i].name, name, NAME_BYTES) == 0)
-			return &keys->at[i];
-	return NULL;
 }
 
 /* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 1, take or make it; 2, take it but give a new one; 0, unknown; -1, broken. */
@@ -148,5 +269,5 @@ void tickets_use(struct tickets *t, SSL_CTX *ctx)
 	pthread_once(&once, make_place);
 	SSL_CTX_set_ex_data(ctx, at_tickets, t);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
-	SSL_CTX_set_timeout(ctx, TICKET_LIFE_S);
+	SSL_CTX_set_timeout(ctx, t->life_s);
 }

@@ -139,3 +139,10 @@ const char *number_ms(double v, char out[16])
 	snprintf(out, 16, v < 10 ? "%.2f" : v < 100 ? "%.1f" : "%.0f", v);
 	return out;
 }
+
+bool screen_colours(int fd)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	return isatty(fd) && !(no_color && no_color[0]);
+}

@@ -24,5 +24,7 @@ bool screen_interrupted(void);
 /* Text that a terminal must not obey: control characters become '?'. */
 void screen_harmless(char *text);
 
+bool screen_colours(int fd); /* a terminal, and NO_COLOR is not set (no-color.org) */
+
 const char *number_scaled(double v, const char *unit, char out[16]); /* "12k", "3.4MB" */
 const char *number_ms(double v, char out[16]);			     /* below 0: "-" */

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "loop/loop.h"
+#include "roles/args.h"
 #include "roles/config.h"
 
 struct kube_client;
@@ -19,8 +20,8 @@ struct role_ctx {
 /* `portico ROLE COMMAND`: something a person asks of the role's code, without its process. */
 struct role_command {
 	const char *name, *args, *summary, *help;
-	/* argv[0] is the command's name; settings are parsed out already. Returns the exit status. */
-	int (*run)(const struct config *c, int argc, char **argv);
+	/* Settings are parsed out already. Returns the exit status. */
+	int (*run)(const struct config *c, struct args *a);
 };
 struct role {
 	const char *name;    /* `portico NAME`, log prefix; its user is system:portico:NAME */

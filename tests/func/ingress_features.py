@@ -923,7 +923,7 @@ def low_ports(s):
 ARGUMENTS = [  # flags in place of the stage's, what standard error must say, status
     (["--from", "/nonexistent"], r"/nonexistent.*No such file or directory", 1),
     (["--from", "/etc/passwd"], r"/etc/passwd.*Not a directory", 1),
-    (["--form", "x"], r"unknown argument '--form'.*--help", 2),
+    (["--form", "x"], r"unknown argument '--form'\n.*--help", 2),
     (["--from"], r"--from needs a value", 1),
     (["--from", "FOLDER", "--http", "8080"], r"http: address '8080' must be IP:PORT", 1),
     (["--from", "FOLDER", "--http", "127.0.0.1:HTTP"], r"http: listen on 127.0.0.1:\d+: Address already in use", 1),

@@ -135,9 +135,10 @@ static void all(void **state)
 }
 
 /* What a command prints, read back. */
-static void printed(struct buf *out, int (*run)(const struct config *c, int argc, char **argv), int argc, char **argv, int want)
+static void printed(struct buf *out, int (*run)(const struct config *c, struct args *a), int argc, char **argv, int want)
 {
 	struct config c = { 0 };
+	struct args a = { "ingress", "", argc, argv };
 	char path[] = "/tmp/portico-test-XXXXXX";
 	int fd = mkstemp(path), saved = dup(STDOUT_FILENO);
 	struct err e;
@@ -145,7 +146,7 @@ static void printed(struct buf *out, int (*run)(const struct config *c, int argc
 	assert_true(fd >= 0 && saved >= 0);
 	fflush(stdout);
 	dup2(fd, STDOUT_FILENO);
-	int rc = run(&c, argc, argv);
+	int rc = run(&c, &a);
 	fflush(stdout);
 	dup2(saved, STDOUT_FILENO);
 	close(saved);

@@ -15,11 +15,11 @@ static void role_commands(const struct role *r)
 	printf("' -- \"$cur\")); else COMPREPLY=($(compgen -f -- \"$cur\")); fi;;\n");
 }
 
-static int completion(struct config *c, int argc, char **argv)
+static int completion(struct config *c, struct args *a)
 {
 	(void)c;
-	if (argc != 2 || strcmp(argv[1], "bash") != 0)
-		return usage_error(&command_completion, "expected `portico completion bash`");
+	if (a->argc != 2 || strcmp(a->argv[1], "bash") != 0)
+		return args_usage(a, "for which shell? There is bash");
 	printf("_portico() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]}\n\tcase ${COMP_WORDS[1]} in\n"
 	       "\timage) [ $COMP_CWORD -eq 2 ] && COMPREPLY=($(compgen -W load -- \"$cur\")) || COMPREPLY=($(compgen -f -- \"$cur\"));;\n"
 	       "\ttop) [ $COMP_CWORD -eq 2 ] && COMPREPLY=($(compgen -W ingress -- \"$cur\")) || "

@@ -23,18 +23,18 @@ static int wait_for_end(int pidfd, pid_t pid)
 		return 0;
 	err_set(&e, ERR_TIMEOUT, "portico (pid %d) has not stopped after %d s; see its log, supervisor.log", pid,
 		DOWN_TIMEOUT_MS / 1000);
-	return fail(&e);
+	return args_failed(&e);
 }
 
-static int down(struct config *c, int argc, char **argv)
+static int down(struct config *c, struct args *a)
 {
 	struct err e;
 
-	if (argc > 1)
-		return usage_error(&command_down, "unknown argument '%s'", argv[1]);
+	if (args_words(a, 0) < 0)
+		return 2;
 	if (geteuid() != 0) {
 		err_set(&e, ERR_FORBIDDEN, "`portico down` needs root (use sudo)");
-		return fail(&e);
+		return args_failed(&e);
 	}
 	cleanup(json_decrefp) json_t *doc = control_ask(c, "status", &e);
 	if (!doc) {
@@ -44,7 +44,7 @@ static int down(struct config *c, int argc, char **argv)
 		}
 		printf("The supervisor is gone; cleaning up what it left.\n");
 		if (preflight_fill(c, &e) < 0 || supervisor_teardown(c, &e) < 0)
-			return fail(&e);
+			return args_failed(&e);
 		printf("portico is down.\n");
 		return 0;
 	}
@@ -52,7 +52,7 @@ static int down(struct config *c, int argc, char **argv)
 	cleanup(closep) int pidfd = pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	if (pidfd == -1 || kill(pid, SIGTERM) == -1) {
 		err_errno(&e, errno, "stop pid %d", pid);
-		return fail(&e);
+		return args_failed(&e);
 	}
 	printf("Stopping pods and roles…\n");
 	fflush(stdout);

@@ -1,5 +1,6 @@
 #include "roles/cli/command.h"
 
+#include "base/screen.h"
 #include "codec/jx.h"
 #include "roles/cli/admin_client.h"
 #include "roles/cli/explain_env.h"
@@ -12,25 +13,25 @@
 
 /* ---- the question ---- */
 /* "-X METHOD" and its like, with the value behind it or behind '='. 1: taken; 0: another argument; -1: no value. */
-static int option(int argc, char **argv, int *i, const char *name, const char **ret)
+static int option(const struct args *a, int *i, const char *name, const char **ret)
 {
 	size_t n = strlen(name);
 
-	if (strncmp(argv[*i], name, n) != 0)
+	if (strncmp(a->argv[*i], name, n) != 0)
 		return 0;
-	if (argv[*i][n] == '=' && name[1] == '-') {
-		*ret = argv[*i] + n + 1;
+	if (a->argv[*i][n] == '=' && name[1] == '-') {
+		*ret = a->argv[*i] + n + 1;
 		return 1;
 	}
-	if (argv[*i][n] && name[1] != '-') { /* -XPOST, as curl's */
-		*ret = argv[*i] + n;
+	if (a->argv[*i][n] && name[1] != '-') { /* -XPOST, as curl's */
+		*ret = a->argv[*i] + n;
 		return 1;
 	}
-	if (argv[*i][n])
+	if (a->argv[*i][n])
 		return 0;
-	if (*i + 1 >= argc)
+	if (*i + 1 >= a->argc)
 		return -1;
-	*ret = argv[++*i];
+	*ret = a->argv[++*i];
 	return 1;
 }
 
@@ -43,7 +44,7 @@ static void put_url(struct buf *path, const char *url)
 }
 
 /* The admin address' path for these arguments; -1 after a usage message. */
-static int question(int argc, char **argv, struct buf *path)
+static int question(struct args *a, struct buf *path)
 {
 	static const struct {
 		const char *name, *parameter;
@@ -52,27 +53,27 @@ static int question(int argc, char **argv, struct buf *path)
 	bool url = false;
 
 	buf_puts(path, "/explain?");
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i < a->argc; i++) {
 		const char *value = NULL;
 		size_t o = 0;
 		int rc = 0;
 		for (; o < ARRAY_LEN(options) && rc == 0; o++)
-			rc = option(argc, argv, &i, options[o].name, &value);
+			rc = option(a, &i, options[o].name, &value);
 		if (rc < 0)
-			return usage_error(&command_explain, "%s needs a value", options[o - 1].name);
-		if (rc == 0 && (argv[i][0] == '-' || url))
-			return usage_error(&command_explain, "unknown argument '%s'", argv[i]);
+			return args_usage(a, "%s needs a value", options[o - 1].name);
+		if (rc == 0 && (a->argv[i][0] == '-' || url))
+			return args_usage(a, "unknown argument '%s'", a->argv[i]);
 		if (path->ptr[path->len - 1] != '?')
 			buf_putc(path, '&');
 		if (rc) {
 			buf_printf(path, "%s=", options[o - 1].parameter);
 			admin_encode(path, value);
 		} else {
-			put_url(path, argv[i]);
+			put_url(path, a->argv[i]);
 			url = true;
 		}
 	}
-	return url ? 0 : usage_error(&command_explain, "which URL?");
+	return url ? 0 : args_usage(a, "which URL?");
 }
 
 /* ---- the answer, as text ---- */
@@ -265,7 +266,7 @@ static void print_deviation(const json_t *v)
 
 static void print_all(const json_t *doc)
 {
-	colour = colours_wanted(STDOUT_FILENO);
+	colour = screen_colours(STDOUT_FILENO);
 	label("Request");
 	printf("%s %s://%s%s\n", jx_str_or(doc, "request.method", ""), jx_str_or(doc, "request.scheme", ""),
 	       jx_str_or(doc, "request.host", ""), jx_str_or(doc, "request.target", ""));
@@ -300,26 +301,26 @@ static json_t *ask(struct config *c, const char *path, struct err *e)
 	return doc;
 }
 
-static int run(struct config *c, int argc, char **argv)
+static int run(struct config *c, struct args *a)
 {
 	struct buf path;
 	struct err e;
 	bool json;
 
-	if (argc > 1 && strcmp(argv[1], "env") == 0)
-		return explain_env(c, argc - 1, argv + 1);
-	if (take_output(&command_explain, &argc, argv, &json) < 0)
+	if (a->argc > 1 && strcmp(a->argv[1], "env") == 0)
+		return explain_env(c, a);
+	if (args_json(a, &json) < 0)
 		return 2;
 	buf_init(&path, PATH_BYTES_MAX);
-	int rc = question(argc, argv, &path);
+	int rc = question(a, &path);
 	if (rc == 0 && path.overflow)
-		rc = usage_error(&command_explain, "that is too long");
+		rc = args_usage(a, "that is too long");
 	cleanup(json_decrefp) json_t *doc = rc == 0 ? ask(c, path.ptr, &e) : NULL;
 	buf_done(&path);
 	if (rc)
 		return 2;
 	if (!doc)
-		return fail(&e);
+		return args_failed(&e);
 	if (json) {
 		cleanup(freep) char *text = json_dumps(doc, JSON_INDENT(2));
 		puts(text);

@@ -50,30 +50,30 @@ static int import_folder(const struct config *c, const char *dir, char **ret_nam
 	return rc;
 }
 
-static int image(struct config *c, int argc, char **argv)
+static int image(struct config *c, struct args *a)
 {
 	cleanup(freep) char *names = NULL;
 	struct stat st;
 	struct err e;
 
-	if (argc != 3 || strcmp(argv[1], "load") != 0)
-		return usage_error(&command_image, "expected `portico image load FILE|DIR`");
+	if (a->argc != 3 || strcmp(a->argv[1], "load") != 0)
+		return args_usage(a, "which image?");
 	if (geteuid() != 0) {
 		err_set(&e, ERR_FORBIDDEN, "the image store is root's: use sudo");
-		return fail(&e);
+		return args_failed(&e);
 	}
-	if (stat(argv[2], &st) == -1) {
-		err_errno(&e, errno, "'%s'", argv[2]);
-		return fail(&e);
+	if (stat(a->argv[2], &st) == -1) {
+		err_errno(&e, errno, "'%s'", a->argv[2]);
+		return args_failed(&e);
 	}
 	if (!containerd_answers(c)) {
 		err_set(&e, ERR_UNAVAILABLE, "containerd is not running: start portico with `portico up`");
-		return fail(&e);
+		return args_failed(&e);
 	}
-	int rc = S_ISDIR(st.st_mode) ? import_folder(c, argv[2], &names, &e) : containerd_import(c, argv[2], -1, &names, &e);
+	int rc = S_ISDIR(st.st_mode) ? import_folder(c, a->argv[2], &names, &e) : containerd_import(c, a->argv[2], -1, &names, &e);
 	if (rc < 0) {
-		err_wrap(&e, "load '%s'", argv[2]);
-		return fail(&e);
+		err_wrap(&e, "load '%s'", a->argv[2]);
+		return args_failed(&e);
 	}
 	fputs(names && names[0] ? names : "loaded\n", stdout);
 	return 0;

@@ -3,6 +3,7 @@
 #include "codec/jx.h"
 #include "roles/cli/control.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -64,19 +65,21 @@ static int restart_one(const struct config *c, const char *name, struct err *e)
 	return 0;
 }
 
-static int restart(struct config *c, int argc, char **argv)
+static int restart(struct config *c, struct args *a)
 {
 	struct err e;
 
-	if (argc < 2)
-		return usage_error(&command_restart, "which role? `portico status` lists them");
+	if (args_words(a, INT_MAX) < 0)
+		return 2;
+	if (a->argc < 2)
+		return args_usage(a, "which role? `portico status` lists them");
 	if (geteuid() != 0) {
 		err_set(&e, ERR_FORBIDDEN, "`portico restart` needs root (use sudo)");
-		return fail(&e);
+		return args_failed(&e);
 	}
-	for (int i = 1; i < argc; i++)
-		if (restart_one(c, argv[i], &e) < 0)
-			return fail(&e);
+	for (int i = 1; i < a->argc; i++)
+		if (restart_one(c, a->argv[i], &e) < 0)
+			return args_failed(&e);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "roles/cli/command.h"
 
+#include "base/screen.h"
 #include "codec/jx.h"
 #include "roles/cli/control.h"
 
@@ -48,7 +49,7 @@ static const char *age(int64_t ms, char out[32])
 
 static void print_table(const json_t *doc)
 {
-	bool colour = colours_wanted(STDOUT_FILENO);
+	bool colour = screen_colours(STDOUT_FILENO);
 	json_t *role;
 	size_t i;
 	long total = 0;
@@ -67,7 +68,7 @@ static void print_table(const json_t *doc)
 	printf("%-12s %-10s %7s %6.1f MB\n", "total", "", "", (double)total / 1024);
 }
 
-static int status(struct config *c, int argc, char **argv)
+static int status(struct config *c, struct args *a)
 {
 	struct err e;
 	bool json;
@@ -75,13 +76,11 @@ static int status(struct config *c, int argc, char **argv)
 	json_t *role;
 	int rc = 0;
 
-	if (take_output(&command_status, &argc, argv, &json) < 0)
+	if (args_json(a, &json) < 0 || args_words(a, 0) < 0)
 		return 2;
-	if (argc > 1)
-		return usage_error(&command_status, "unknown argument '%s'", argv[1]);
 	cleanup(json_decrefp) json_t *doc = control_ask(c, "status", &e);
 	if (!doc)
-		return fail(&e);
+		return args_failed(&e);
 	add_memory(doc);
 	if (json) {
 		cleanup(freep) char *text = json_dumps(doc, JSON_INDENT(2));

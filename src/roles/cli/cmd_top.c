@@ -124,40 +124,20 @@ static int watch(struct top *t, struct err *e)
 	return 0;
 }
 
-static int take_seconds(int *argc, char **argv, unsigned *ret)
+static int run(struct config *c, struct args *a)
 {
-	uint64_t n;
-
-	for (int i = 1; i + 1 < *argc; i++) {
-		if (strcmp(argv[i], "-n") != 0)
-			continue;
-		if (!str_to_u64(str_of(argv[i + 1]), SECONDS_MAX, &n) || n == 0)
-			return usage_error(&command_top, "-n takes seconds from 1 to %d, not '%s'", SECONDS_MAX, argv[i + 1]);
-		*ret = (unsigned)n;
-		memmove(&argv[i], &argv[i + 2], (size_t)(*argc - i - 1) * sizeof(*argv));
-		*argc -= 2;
-		return 0;
-	}
-	return 0;
-}
-
-static int run(struct config *c, int argc, char **argv)
-{
-	struct top t = { .config = c, .seconds = 2, .screen = { .colour = colours_wanted(STDOUT_FILENO) } };
+	struct top t = { .config = c, .once = args_flag(a, "--once"), .screen = { .colour = screen_colours(STDOUT_FILENO) } };
 	struct err e;
 
-	if (take_output(&command_top, &argc, argv, &t.json) < 0)
+	t.seconds = t.once ? 1 : 2;
+	if (args_json(a, &t.json) < 0 || args_seconds(a, SECONDS_MAX, &t.seconds) < 0 || args_words(a, 1) < 0)
 		return 2;
-	t.once = take_flag(&argc, argv, "--once");
-	if (t.once)
-		t.seconds = 1;
-	if (take_seconds(&argc, argv, &t.seconds) != 0)
-		return 2;
-	if (argc != 2 || strcmp(argv[1], "ingress") != 0)
-		return usage_error(&command_top, argc < 2 ? "of what? There is `portico top ingress`" : "unknown argument '%s'",
-				   argv[argc - 1]);
+	if (a->argc < 2)
+		return args_usage(a, "of what? There is `portico top ingress`");
+	if (strcmp(a->argv[1], "ingress") != 0)
+		return args_usage(a, "unknown argument '%s'", a->argv[1]);
 	t.screen.on = !t.once && !t.json && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
-	return watch(&t, &e) < 0 ? fail(&e) : 0;
+	return watch(&t, &e) < 0 ? args_failed(&e) : 0;
 }
 
 const struct command command_top = {

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/screen.h"
 #include "codec/jx.h"
 #include "roles/cli/control.h"
 #include "roles/cli/kubeconfig.h"
@@ -74,7 +75,7 @@ static int follow_progress(int fd)
 	FILE *in = fdopen(fd, "r");
 	char line[ERR_MESSAGE_BYTES + 8], name[64];
 	unsigned long long ms;
-	bool colour = colours_wanted(STDOUT_FILENO);
+	bool colour = screen_colours(STDOUT_FILENO);
 
 	while (in) {
 		if (poll(&p, 1, UP_TIMEOUT_MS) == 0) {
@@ -106,7 +107,7 @@ static int complain_late(const struct config *c)
 	size_t i;
 
 	if (!doc)
-		return fail(&e);
+		return args_failed(&e);
 	fprintf(stderr, "portico: not everything is ready after %d s; it goes on trying:\n", UP_TIMEOUT_MS / 1000);
 	json_array_foreach(json_object_get(doc, "roles"), i, role)
 		if (!c_eq(jx_str(role, "state"), "ready"))
@@ -149,18 +150,18 @@ static int start_detached(const struct config *c, const struct supervisor_socket
 	return progress[0];
 }
 
-static int up(struct config *c, int argc, char **argv)
+static int up(struct config *c, struct args *a)
 {
 	struct supervisor_sockets sockets;
 	struct err e;
-	bool foreground = take_flag(&argc, argv, "--foreground");
-	bool keep_kubeconfig = take_flag(&argc, argv, "--no-kubeconfig");
+	bool foreground = args_flag(a, "--foreground");
+	bool keep_kubeconfig = args_flag(a, "--no-kubeconfig");
 
 	/* What the caller had open (a lock of its script, say) must not stay open as long as portico runs. */
 	close_range(STDERR_FILENO + 1, ~0u, 0);
 
-	if (argc > 1)
-		return usage_error(&command_up, "unknown argument '%s'", argv[1]);
+	if (args_words(a, 0) < 0)
+		return 2;
 	json_t *running = control_ask(c, "status", &e);
 	if (running) {
 		printf("portico is running already (pid %lld); `portico status` tells more.\n",
@@ -169,15 +170,15 @@ static int up(struct config *c, int argc, char **argv)
 		return 0;
 	}
 	if (prepare(c, &sockets, &e) < 0)
-		return fail(&e);
+		return args_failed(&e);
 	if (foreground) {
 		log_setup("supervisor", LOG_INFO);
-		return supervisor_run(c, &sockets, -1, &e) < 0 ? fail(&e) : 0;
+		return supervisor_run(c, &sockets, -1, &e) < 0 ? args_failed(&e) : 0;
 	}
 	printf("Starting portico on node %s (%s)\n", c->node_name, c->node_ip);
 	int fd = start_detached(c, &sockets, &e);
 	if (fd < 0)
-		return fail(&e);
+		return args_failed(&e);
 	int rc = follow_progress(fd);
 	if (rc)
 		return rc == 2 ? complain_late(c) : 1;

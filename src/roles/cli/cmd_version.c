@@ -4,15 +4,13 @@
 
 #define KUBERNETES_VERSION "v1.33.0" /* what the API server says at /version */
 
-static int version(struct config *c, int argc, char **argv)
+static int version(struct config *c, struct args *a)
 {
 	bool json;
 
 	(void)c;
-	if (take_output(&command_version, &argc, argv, &json) < 0)
+	if (args_json(a, &json) < 0 || args_words(a, 0) < 0)
 		return 2;
-	if (argc > 1)
-		return usage_error(&command_version, "unknown argument '%s'", argv[1]);
 	if (json)
 		printf("{\"version\":\"%s\",\"kubernetesVersion\":\"%s\"}\n", PORTICO_VERSION, KUBERNETES_VERSION);
 	else

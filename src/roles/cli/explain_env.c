@@ -1,5 +1,6 @@
 #include "roles/cli/explain_env.h"
 
+#include "base/screen.h"
 #include "kube/client/client.h"
 #include "roles/cli/env_doc.h"
 #include "roles/cli/kubeconfig.h"
@@ -195,7 +196,7 @@ static void widths(const json_t *variables, int *ret_name, int *ret_value)
 
 static void print_variables(const json_t *variables)
 {
-	bool colour = colours_wanted(STDOUT_FILENO);
+	bool colour = screen_colours(STDOUT_FILENO);
 	int names, values;
 	const json_t *v;
 	size_t i;
@@ -247,7 +248,7 @@ static int explain(struct config *c, const char *pod, const char *ns, const char
 	}
 	fetch_done(&f);
 	if (!doc)
-		return fail(&e);
+		return args_failed(&e);
 	if (json) {
 		cleanup(freep) char *text = json_dumps(doc, JSON_INDENT(2));
 		puts(text);
@@ -259,19 +260,18 @@ static int explain(struct config *c, const char *pod, const char *ns, const char
 	return whole ? 0 : 1;
 }
 
-int explain_env(struct config *c, int argc, char **argv)
+int explain_env(struct config *c, const struct args *all)
 {
-	const struct command *cmd = &command_explain;
+	struct args own = { "explain", "POD [-n NAMESPACE] [--container NAME] [--show-secrets] [--output text|json]", all->argc - 1, all->argv + 1 };
+	struct args *a = &own;
 	const char *ns = "default", *container = NULL;
-	bool json, secrets = take_flag(&argc, argv, "--show-secrets");
+	bool json, secrets = args_flag(a, "--show-secrets");
 
-	if (take_output(cmd, &argc, argv, &json) < 0 || take_option(cmd, &argc, argv, "--namespace", "-n", &ns) < 0 ||
-	    take_option(cmd, &argc, argv, "--container", "-c", &container) < 0)
+	if (args_json(a, &json) < 0 || args_value(a, "--namespace", "-n", &ns) < 0 || args_value(a, "--container", "-c", &container) < 0 ||
+	    args_words(a, 1) < 0)
 		return 2;
-	if (argc < 2)
-		return usage_error(cmd, "whose environment? `portico explain env POD`");
-	if (argc > 2)
-		return usage_error(cmd, "unknown argument '%s'", argv[2]);
-	const char *pod = strncmp(argv[1], "pod/", 4) == 0 ? argv[1] + 4 : argv[1];
+	if (a->argc < 2)
+		return args_usage(a, "whose environment?");
+	const char *pod = strncmp(a->argv[1], "pod/", 4) == 0 ? a->argv[1] + 4 : a->argv[1];
 	return explain(c, pod, ns, container, json, secrets);
 }

@@ -3,4 +3,4 @@
 
 #include "roles/cli/command.h"
 
-int explain_env(struct config *c, int argc, char **argv); /* argv[0] is "env"; returns the exit status */
+int explain_env(struct config *c, const struct args *all); /* of `portico explain`; returns the exit status */

@@ -6,8 +6,8 @@
 #include "roles/dns/config/config.h"
 #include "roles/role.h"
 
-int dns_check_command(const struct config *c, int argc, char **argv);
-int dns_plugins_command(const struct config *c, int argc, char **argv);
+int dns_check_command(const struct config *c, struct args *a);
+int dns_plugins_command(const struct config *c, struct args *a);
 
 /* Rows of the role's table. */
 #define DNS_CONFIG_COMMANDS \
@@ -26,5 +26,3 @@ int dns_plugins_command(const struct config *c, int argc, char **argv);
 json_t *dns_check_report(struct str text, const char *name, const struct plugin_scope *scope);
 /* docs/dns-corefile.md */
 void dns_plugins_markdown(struct buf *out);
-/* Takes "--output FORM" or "-o FORM" out of argv: its number among `forms` (NULL-terminated), 0 without it; -1 after a message. */
-int dns_output_option(const char *command, int *argc, char **argv, const char *const *forms) must_check;

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "roles/dns/config/config_int.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -160,41 +161,6 @@ static void print_report(const json_t *r)
 
 /* ---- the command ---- */
 
-static void drop(int *argc, char **argv, int at, int n)
-{
-	memmove(&argv[at], &argv[at + n], (size_t)(*argc - at - n + 1) * sizeof(*argv));
-	*argc -= n;
-}
-
-static int form_of(const char *command, const char *value, const char *const *forms)
-{
-	for (int i = 0; value && forms[i]; i++)
-		if (strcmp(value, forms[i]) == 0)
-			return i;
-	fprintf(stderr, "portico dns %s: --output is", command);
-	for (int i = 0; forms[i]; i++)
-		fprintf(stderr, "%s %s", i ? " or" : "", forms[i]);
-	fprintf(stderr, ", not '%s'\n", value ? value : "");
-	return -1;
-}
-
-int dns_output_option(const char *command, int *argc, char **argv, const char *const *forms)
-{
-	for (int i = 1; i < *argc; i++) {
-		if (strncmp(argv[i], "--output=", 9) == 0) {
-			const char *value = argv[i] + 9;
-			drop(argc, argv, i, 1);
-			return form_of(command, value, forms);
-		}
-		if (strcmp(argv[i], "--output") == 0 || strcmp(argv[i], "-o") == 0) {
-			const char *value = i + 1 < *argc ? argv[i + 1] : NULL;
-			drop(argc, argv, i, value ? 2 : 1);
-			return form_of(command, value, forms);
-		}
-	}
-	return 0;
-}
-
 static json_t *check_file(const char *path, const struct plugin_scope *scope)
 {
 	bool standard = strcmp(path, "-") == 0;
@@ -212,13 +178,13 @@ static json_t *check_file(const char *path, const struct plugin_scope *scope)
 	return report;
 }
 
-static json_t *check_all(const struct config *c, int argc, char **argv, const struct plugin_scope *scope)
+static json_t *check_all(const struct config *c, const struct args *a, const struct plugin_scope *scope)
 {
 	json_t *all = json_array();
 
-	for (int i = 1; i < argc; i++)
-		json_array_append_new(all, check_file(argv[i], scope));
-	if (argc == 1 && c->corefile && *c->corefile)
+	for (int i = 1; i < a->argc; i++)
+		json_array_append_new(all, check_file(a->argv[i], scope));
+	if (a->argc == 1 && c->corefile && *c->corefile)
 		json_array_append_new(all, check_file(c->corefile, scope));
 	if (json_array_size(all) == 0) {
 		cleanup(freep) char *text = dns_config_builtin(c->cluster_domain);
@@ -227,31 +193,26 @@ static json_t *check_all(const struct config *c, int argc, char **argv, const st
 	return all;
 }
 
-int dns_check_command(const struct config *c, int argc, char **argv)
+int dns_check_command(const struct config *c, struct args *a)
 {
-	static const char *const forms[] = { "text", "json", NULL };
 	const char *own_ips[] = { c->dns_ip, NULL };
 	const struct plugin_scope scope = {
 		.cluster_domain = c->cluster_domain, .resolv_conf = "/etc/resolv.conf", .own_ips = own_ips, .upstream_port = DNS_PORT,
 	};
-	int form = dns_output_option("check", &argc, argv, forms), status = 0;
+	int status = 0;
+	bool json;
 	const json_t *r;
 	size_t i;
 
-	for (int a = 1; a < argc; a++)
-		if (argv[a][0] == '-' && argv[a][1]) {
-			fprintf(stderr, "portico dns check: unknown option '%s'; `portico dns check --help` tells more.\n", argv[a]);
-			return 2;
-		}
-	if (form < 0)
+	if (args_json(a, &json) < 0 || args_words(a, INT_MAX) < 0)
 		return 2;
-	json_t *all = check_all(c, argc, argv, &scope);
+	json_t *all = check_all(c, a, &scope);
 	json_array_foreach(all, i, r) {
 		status |= !jx_bool(r, "ok", false);
-		if (form == 0)
+		if (!json)
 			print_report(r);
 	}
-	if (form == 1) {
+	if (json) {
 		json_dumpf(all, stdout, JSON_INDENT(2));
 		putchar('\n');
 	}

@@ -187,17 +187,13 @@ static int print_markdown(void)
 	return 0;
 }
 
-int dns_plugins_command(const struct config *c, int argc, char **argv)
+int dns_plugins_command(const struct config *c, struct args *a)
 {
 	static const char *const forms[] = { "text", "json", "markdown", NULL };
-	int form = dns_output_option("plugins", &argc, argv, forms);
+	int form = args_output(a, forms);
 
 	(void)c;
-	if (form < 0)
+	if (form < 0 || args_words(a, form == 0 ? 1 : 0) < 0)
 		return 2;
-	if (argc > 2 || (argc == 2 && (argv[1][0] == '-' || form != 0))) {
-		fprintf(stderr, "portico dns plugins: unknown argument '%s'; `portico dns plugins --help` tells more.\n", argv[argc - 1]);
-		return 2;
-	}
-	return form == 1 ? print_json() : form == 2 ? print_markdown() : print_text(argc == 2 ? argv[1] : NULL);
+	return form == 1 ? print_json() : form == 2 ? print_markdown() : print_text(a->argc == 2 ? a->argv[1] : NULL);
 }

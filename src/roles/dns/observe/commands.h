@@ -6,9 +6,9 @@
 #include "codec/jx.h"
 #include "roles/role.h"
 
-int dns_query_command(const struct config *c, int argc, char **argv);
-int dns_log_command(const struct config *c, int argc, char **argv);
-int dns_top_command(const struct config *c, int argc, char **argv);
+int dns_query_command(const struct config *c, struct args *a);
+int dns_log_command(const struct config *c, struct args *a);
+int dns_top_command(const struct config *c, struct args *a);
 
 /* For the role's `commands`. */
 #define DNS_OBSERVE_COMMANDS                                                                                                    \
@@ -38,18 +38,11 @@ int dns_top_command(const struct config *c, int argc, char **argv);
 /* ---- shared by them ---- */
 
 struct dns_command {
-	const char *name;
-	const struct config *config;
 	const char *server; /* whom to ask: --server, else the setting */
 	bool json;
 };
-/* Takes --server and --output out of argv. -1 after a message. */
-int dns_command_start(struct dns_command *d, const char *name, const struct config *c, int *argc, char **argv) must_check;
-/* "--name VALUE" or "--name=VALUE"; *ret stays when it is not there. -1 after a message. */
-int dns_command_option(const struct dns_command *d, int *argc, char **argv, const char *name, const char **ret) must_check;
-bool dns_command_flag(int *argc, char **argv, const char *name);
-int dns_command_usage(const struct dns_command *d, const char *fmt, ...) printf_like(2, 3); /* returns 2 */
-int dns_command_fail(const struct err *e);						    /* returns 1 */
+/* Takes --server and --output out of the arguments. -1 after a message. */
+int dns_command_start(struct dns_command *d, const struct config *c, struct args *a) must_check;
 /* As http_ask_until, with the body as JSON; NULL with an error that says what to do, or (ret_key not NULL) with *ret_key when
  * a key was pressed. */
 json_t *dns_command_ask(const struct dns_command *d, const char *path, uint64_t timeout_ms, bool *ret_key, struct err *e) must_check;
@@ -58,4 +51,3 @@ int dns_command_follow(const struct dns_command *d, const char *path, bool (*lin
 		       struct err *e) must_check;
 /* "&name=value", percent-encoded; nothing for NULL. */
 void dns_command_parameter(struct buf *path, const char *name, const char *value);
-bool dns_command_colours(void);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PATH_BYTES_MAX (32u << 10)
 
@@ -70,28 +71,28 @@ static bool print_line(void *ctx, struct str line)
 	return fflush(stdout) == 0;
 }
 
-int dns_log_command(const struct config *c, int argc, char **argv)
+int dns_log_command(const struct config *c, struct args *a)
 {
 	static const char *const options[][2] = { { "--name", "name" }, { "--client", "client" }, { "--rcode", "rcode" } };
 	struct dns_command d;
 	struct buf path;
 	struct err e;
 
-	if (dns_command_start(&d, "log", c, &argc, argv) < 0)
+	if (dns_command_start(&d, c, a) < 0)
 		return 2;
 	buf_init(&path, PATH_BYTES_MAX);
 	buf_puts(&path, "/log");
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		const char *value = NULL;
-		if (dns_command_option(&d, &argc, argv, options[i][0], &value) < 0) {
+		if (args_value(a, options[i][0], NULL, &value) < 0) {
 			buf_done(&path);
 			return 2;
 		}
 		dns_command_parameter(&path, options[i][1], value);
 	}
-	struct follow f = { &d, dns_command_colours() };
-	int rc = argc > 1 ? dns_command_usage(&d, "unknown argument '%s'", argv[1]) :
-		 dns_command_follow(&d, path.ptr, print_line, &f, &e) < 0 ? dns_command_fail(&e) : 0;
+	struct follow f = { &d, screen_colours(STDOUT_FILENO) };
+	int rc = args_words(a, 0) < 0 ? 2 :
+		 dns_command_follow(&d, path.ptr, print_line, &f, &e) < 0 ? args_failed(&e) : 0;
 	buf_done(&path);
 	return rc;
 }

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define ANSWER_MS 120000 /* 65 names, each with its upstreams' patience */
 #define PATH_BYTES_MAX (32u << 10)
@@ -110,7 +111,7 @@ static void print(const json_t *doc)
 	json_t *n;
 	size_t i;
 
-	colour = dns_command_colours();
+	colour = screen_colours(STDOUT_FILENO);
 	put(BOLD, "Question    %s %s", jx_str_or(doc, "name", ""), jx_str_or(doc, "type", ""));
 	print_from(doc);
 	json_array_foreach(jx_at(doc, "names"), i, n)
@@ -136,26 +137,23 @@ static void path_of(struct buf *path, const char *name, const char *type, const 
 	dns_command_parameter(path, is_ip(from) ? "client" : "pod", is_ip(from) ? from : pod);
 }
 
-int dns_query_command(const struct config *c, int argc, char **argv)
+int dns_query_command(const struct config *c, struct args *a)
 {
 	const char *from = c->from; /* a setting of that name is there already: a role's folder of manifests */
 	struct dns_command d;
 	struct buf path;
 	struct err e;
 
-	if (dns_command_start(&d, "query", c, &argc, argv) < 0)
+	if (dns_command_start(&d, c, a) < 0 || args_words(a, 2) < 0)
 		return 2;
-	for (int i = 1; i < argc; i++)
-		if (argv[i][0] == '-')
-			return dns_command_usage(&d, "unknown argument '%s'", argv[i]);
-	if (argc < 2 || argc > 3)
-		return dns_command_usage(&d, argc < 2 ? "which name?" : "one name and one type");
+	if (a->argc < 2)
+		return args_usage(a, "which name?");
 	buf_init(&path, PATH_BYTES_MAX);
-	path_of(&path, argv[1], argc > 2 ? argv[2] : NULL, from);
+	path_of(&path, a->argv[1], a->argc > 2 ? a->argv[2] : NULL, from);
 	cleanup(json_decrefp) json_t *doc = dns_command_ask(&d, path.ptr, ANSWER_MS, NULL, &e);
 	buf_done(&path);
 	if (!doc)
-		return dns_command_fail(&e);
+		return args_failed(&e);
 	if (d.json) {
 		cleanup(freep) char *text = json_dumps(doc, JSON_INDENT(2));
 		puts(text);

@@ -11,7 +11,7 @@
 struct top {
 	struct dns_command d;
 	bool once;
-	uint64_t seconds;
+	unsigned seconds;
 	struct screen screen;
 };
 #define line(t, ...) screen_line(&(t)->screen, __VA_ARGS__)
@@ -117,16 +117,16 @@ static void show(struct top *t, const json_t *v)
 /* The role collects while we wait for its answer, or for a key. */
 static int watch(struct top *t, struct err *e)
 {
-	cleanup(freep) char *path = xasprintf("/top?seconds=%llu", (unsigned long long)t->seconds);
+	cleanup(freep) char *path = xasprintf("/top?seconds=%u", t->seconds);
 	bool key = false;
 
 	screen_begin(&t->screen);
 	if (t->screen.on) {
-		printf("\033[Hcounting for %llu s", (unsigned long long)t->seconds);
+		printf("\033[Hcounting for %u s", t->seconds);
 		fflush(stdout);
 	}
 	do {
-		json_t *v = dns_command_ask(&t->d, path, (t->seconds + 15) * 1000, t->screen.on ? &key : NULL, e);
+		json_t *v = dns_command_ask(&t->d, path, (t->seconds + 15) * 1000ull, t->screen.on ? &key : NULL, e);
 		if (!v && !key) {
 			screen_end(&t->screen);
 			return -1;
@@ -139,20 +139,14 @@ static int watch(struct top *t, struct err *e)
 	return 0;
 }
 
-int dns_top_command(const struct config *c, int argc, char **argv)
+int dns_top_command(const struct config *c, struct args *a)
 {
-	const char *seconds = NULL;
-	struct top t = { .screen = { .colour = dns_command_colours() } };
+	struct top t = { .once = args_flag(a, "--once"), .screen = { .colour = screen_colours(STDOUT_FILENO) } };
 	struct err e;
 
-	if (dns_command_start(&t.d, "top", c, &argc, argv) < 0 || dns_command_option(&t.d, &argc, argv, "-n", &seconds) < 0)
-		return 2;
-	t.once = dns_command_flag(&argc, argv, "--once");
 	t.seconds = t.once ? 1 : 2;
-	if (seconds && (!str_to_u64(str_of(seconds), SECONDS_MAX, &t.seconds) || t.seconds == 0))
-		return dns_command_usage(&t.d, "-n takes seconds from 1 to %d, not '%s'", SECONDS_MAX, seconds);
-	if (argc > 1)
-		return dns_command_usage(&t.d, "unknown argument '%s'", argv[1]);
+	if (dns_command_start(&t.d, c, a) < 0 || args_seconds(a, SECONDS_MAX, &t.seconds) < 0 || args_words(a, 0) < 0)
+		return 2;
 	t.screen.on = !t.once && !t.d.json && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
-	return watch(&t, &e) < 0 ? dns_command_fail(&e) : 0;
+	return watch(&t, &e) < 0 ? args_failed(&e) : 0;
 }

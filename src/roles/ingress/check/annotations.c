@@ -162,6 +162,8 @@ static void print_one(const char *prefix, const struct field *f)
 		printf("Differs    %s\n", f->differs);
 }
 
+enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_MARKDOWN };
+
 static int find_and_print(const char *name, enum output output)
 {
 	bool found = false;
@@ -197,20 +199,17 @@ static int find_and_print(const char *name, enum output output)
 	return found ? 0 : 1;
 }
 
-int annotations_command(const struct config *c, int argc, char **argv)
+int annotations_command(const struct config *c, struct args *a)
 {
+	static const char *const forms[] = { [OUTPUT_TEXT] = "text", [OUTPUT_JSON] = "json", [OUTPUT_MARKDOWN] = "markdown", NULL };
 	static void (*const print[])(void) = { [OUTPUT_TEXT] = print_text, [OUTPUT_JSON] = print_json, [OUTPUT_MARKDOWN] = print_markdown };
-	enum output output;
+	int output = args_output(a, forms);
 
 	(void)c;
-	if (output_option(argv[0], &argc, argv, 3, &output) < 0)
+	if (output < 0 || args_words(a, 1) < 0)
 		return 2;
-	if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
-		fprintf(stderr, "portico ingress annotations: unknown argument '%s'\n", argv[argc - 1]);
-		return 2;
-	}
-	if (argc == 2)
-		return find_and_print(argv[1], output);
+	if (a->argc == 2)
+		return find_and_print(a->argv[1], (enum output)output);
 	print[output]();
 	return 0;
 }

@@ -1,7 +1,10 @@
 /* The report as text, and the command. */
 #include "roles/ingress/check/check.h"
+
+#include "base/screen.h"
 #include "roles/ingress/check/command.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -91,12 +94,6 @@ void check_print(const json_t *report, bool colours)
 
 /* ---- the command ---- */
 
-static int usage(const char *why)
-{
-	fprintf(stderr, "portico ingress check: %s\nUsage: portico ingress check FILE...|--all; `portico ingress check --help` tells more.\n", why);
-	return 2;
-}
-
 static const char *default_kubeconfig(const struct config *c, char **ret_own)
 {
 	const char *env = getenv("KUBECONFIG"), *home = getenv("HOME");
@@ -109,45 +106,40 @@ static const char *default_kubeconfig(const struct config *c, char **ret_own)
 	return *ret_own;
 }
 
-static int load(struct check *check, const struct config *c, bool all, int argc, char **argv)
+static int load(struct check *check, const struct config *c, bool all, const struct args *a)
 {
 	cleanup(freep) char *own = NULL;
 	struct err e;
 
-	for (int i = 1; i < argc; i++)
-		(void)!check_files(check, argv[i]);
+	for (int i = 1; i < a->argc; i++)
+		(void)!check_files(check, a->argv[i]);
 	if (!all || check_cluster(check, default_kubeconfig(c, &own), &e) == 0)
 		return 0;
-	fprintf(stderr, "portico ingress check: %s\n", e.message);
+	args_failed(&e);
 	return -1;
 }
 
-int check_command(const struct config *c, int argc, char **argv)
+int check_command(const struct config *c, struct args *a)
 {
 	static const int status[] = { [WORKS] = 0, [NOTED] = 0, [IGNORED] = 1, [DIFFERS] = 1, [WRONG] = 2 };
-	const char *no_color = getenv("NO_COLOR");
-	bool all = flag_option(&argc, argv, "--all");
-	enum output output;
+	bool json, all = args_flag(a, "--all");
 	enum verdict worst;
 
-	if (output_option(argv[0], &argc, argv, 2, &output) < 0)
+	if (args_json(a, &json) < 0 || args_words(a, INT_MAX) < 0)
 		return 2;
-	for (int i = 1; i < argc; i++)
-		if (argv[i][0] == '-' && argv[i][1])
-			return usage("unknown option");
-	if (!all && argc < 2)
-		return usage("which files?");
+	if (!all && a->argc < 2)
+		return args_usage(a, "which files?");
 	struct check *check = check_new(c->configmap ? c->configmap : CHECK_CONFIGMAP);
-	if (load(check, c, all, argc, argv) < 0) {
+	if (load(check, c, all, a) < 0) {
 		check_free(check);
 		return 2;
 	}
 	json_t *report = check_report(check, &worst);
-	if (output == OUTPUT_JSON) {
+	if (json) {
 		json_dumpf(report, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
-		check_print(report, isatty(STDOUT_FILENO) && !(no_color && *no_color));
+		check_print(report, screen_colours(STDOUT_FILENO));
 	}
 	json_decref(report);
 	check_free(check);

@@ -320,7 +320,8 @@ static void test_regex(void **state)
 	static const char text[] =
 		"[{" META_WITH("rw", "1", ANNOTATION("rewrite-target", "/$2")) "," SPEC(
 		RULE("h", PATH("/app(/|$)(.*)", IMPL, "a") "," PATH("/longer/path/than/app", EXACT, "b"))) "},"
-		"{" META("also", "2") "," SPEC(RULE("h", PATH("/api", PREFIX, "d") "," PATH("/app(/|$)(.*)", PREFIX, "d"))) "},"
+		"{" META("also", "2") "," SPEC(
+		RULE("h", PATH("/api", PREFIX, "d") "," PATH("/app(/|$)(.*)", PREFIX, "d") "," PATH("/num/[0-9]+", PREFIX, "d"))) "},"
 		"{" META_WITH("same", "3", ANNOTATION("rewrite-target", "/")) "," SPEC(RULE("plain", PATH("/", PREFIX, "a"))) "},"
 		"{" META_WITH("bad", "4", ANNOTATION("use-regex", "true")) "," SPEC(
 		RULE("bad", PATH("/ok", IMPL, "a") "," PATH("/(unclosed", IMPL, "b"))) "}]";
@@ -333,6 +334,8 @@ static void test_regex(void **state)
 		{ "/Longer/Path/Than/App/more", B, "/" },
 		{ "/API/whatever", D, "/API/whatever" },
 		{ "/apix", D, "/apix" },
+		{ "/num/12", D, "/num/12" }, /* told of, and served */
+		{ "/num/x", NULL, NULL },
 		{ "/x/app/1", NULL, NULL },
 	};
 	struct cluster c;
@@ -356,7 +359,7 @@ static void test_regex(void **state)
 	assert_false(h->regex); /* a target equal to its path rewrites nothing */
 	host_unref(h);
 	CHECK(&c, { "bad", "/OK/x", A }, { "bad", "/(unclosed", NULL });
-	assert_non_null(strstr(c.problems, "also:InvalidPath ")); /* a Prefix with regular expression */
+	assert_non_null(strstr(c.problems, "also:PathType ")); /* a Prefix with regular expression */
 	assert_non_null(strstr(c.problems, "bad:InvalidPath "));
 	buf_done(&out);
 	cluster_done(&c);

@@ -74,6 +74,7 @@ static const struct {
 	{ REASON_IGNORED, IGNORED },
 	{ REASON_UNKNOWN, IGNORED },
 	{ REASON_NO_SETTING, IGNORED },
+	{ REASON_PATH_TYPE, NOTED },
 };
 
 static enum verdict verdict_of(const struct check *c, const char *reason)

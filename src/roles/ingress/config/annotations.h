@@ -17,6 +17,7 @@
 #define REASON_DENIED "LocationDenied"
 #define REASON_NO_SECRET "MissingSecret"
 #define REASON_NO_CONFIGMAP "MissingConfigMap"
+#define REASON_PATH_TYPE "PathType"
 #define REASON_SETTING "ConfigMapParsingFailed"
 #define REASON_NO_SETTING "ConfigMapKeyIgnored"
 

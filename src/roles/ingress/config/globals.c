@@ -154,7 +154,7 @@ const struct field configmap_fields[] = {
 	{ "annotation-value-word-blocklist", LIST(annotation_value_word_blocklist, form_any), B, ACTS("routing"),
 	  .doc = "An Ingress with one of these in the value of an annotation answers 503." },
 	{ "strict-validate-path-type", BOOL(strict_validate_path_type), DEFAULT("true"), B, ACTS("routing"),
-	  .doc = "Exact and Prefix paths with characters of regular expressions are refused." },
+	  .doc = "Exact and Prefix paths with characters of regular expressions are told of; ingress-nginx's webhook refuses them, its controller serves those that are there." },
 	{ "no-auth-locations", LIST(no_auth_locations, form_path), DEFAULT(ACME), B, ACTS("access"), .doc = "Paths that need no password." },
 	{ "no-tls-redirect-locations", LIST(no_tls_redirect_locations, form_path), DEFAULT(ACME), B, ACTS("redirects"), .doc = "Paths that are not redirected to https." },
 	{ "block-cidrs", CIDRS(block_cidrs), B, ACTS("block"), .doc = "Clients that get 403 everywhere." },

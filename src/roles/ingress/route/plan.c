@@ -1,5 +1,7 @@
 #include "roles/ingress/route/plan.h"
 
+#include "roles/ingress/config/annotations.h"
+
 #include <ctype.h>
 
 static int claim_by_age(const struct claim *a, const struct claim *b)
@@ -27,11 +29,11 @@ static bool path_ok(const struct plan *p, const struct plan_path *one)
 		plan_problem(p, one->ingress, NULL, "InvalidPath", "path \"%s\" must begin with '/'", path);
 		return false;
 	}
-	if (one->p.type != PATH_IMPLEMENTATION && p->m->globals->strict_validate_path_type && !plain_path(path)) {
-		plan_problem(p, one->ingress, NULL, "InvalidPath",
-			       "path %s cannot be used with pathType %s", path, names[one->p.type]);
-		return false;
-	}
+	/* ingress-nginx's webhook refuses it in an Ingress that is new or changed; its controller serves those that are there. */
+	if (one->p.type != PATH_IMPLEMENTATION && p->m->globals->strict_validate_path_type && !plain_path(path))
+		plan_problem(p, one->ingress, NULL, REASON_PATH_TYPE,
+			       "path %s cannot be used with pathType %s, says ingress-nginx's webhook; it is served", path,
+			       names[one->p.type]);
 	return true;
 }
 

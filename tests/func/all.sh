@@ -15,6 +15,7 @@ kubectls() {
 
 "$here/bad_input.sh" "$build" || failed=1
 "$here/ingress.sh" "$build" || failed=1
+"$here/ingress_replicas.sh" "$build" || failed=1
 "$here/explain_env.sh" "$build" || failed=1
 "$here/dns_differential.sh" "$build" || failed=1
 "$here/dns_observe.sh" "$build" || failed=1

@@ -150,6 +150,7 @@ const struct rbac_rule_row rbac_rule_rows[] = {
 	{ "system:portico:ingress", "create", "core", "namespaces services", NULL },
 	{ "system:portico:ingress", "create", "discovery.k8s.io", "endpointslices", NULL },
 	{ "system:portico:ingress", "create patch update", EVENTS, "events", NULL },
+	{ "system:portico:ingress", VIEW " create patch delete", "coordination.k8s.io", "leases", NULL },
 };
 const size_t n_rbac_rule_rows = ARRAY_LEN(rbac_rule_rows);
 

@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "base/map.h"
 #include "roles/ingress/route/sync_int.h"
 
@@ -5,6 +6,7 @@
 
 #define IN_FLIGHT_MAX 16	/* patches at once: ten thousand Ingresses must not drown the API server */
 #define RETIRE_MS 3000		/* as long as an orderly exit waits for them */
+#define AGAIN_MS 10000		/* a status that somebody else writes, too, is not written more often: two of them would never end */
 
 static const struct kube_gvr ingresses = { "networking.k8s.io", "v1", "ingresses" };
 
@@ -14,7 +16,13 @@ struct status {
 	struct model *model;
 	json_t *want;	     /* NULL: not known */
 	uint64_t want_hash;
+	struct peers *peers;
+	bool leads, told;    /* of the replicas, this one writes; whether that is known yet */
 	struct map queued;   /* "ns/name" */
+	struct map written;  /* "ns/name": since `again` was started */
+	struct timer again;
+	unsigned contested;  /* how often in a row somebody else wrote meanwhile */
+	bool contest;	     /* since then */
 	struct list patches; /* under way */
 	size_t n_patches;
 	bool retiring;
@@ -41,14 +49,34 @@ static void give_up(struct timer *t)
 		fn(s->arg);
 }
 
-struct status *status_new(struct loop *l, struct kube_client *k, struct model *m)
+static void written_clear(struct status *s)
+{
+	map_done(&s->written, NULL);
+	map_init(&s->written);
+	timer_stop(&s->again);
+	s->contested = s->contest ? s->contested + 1 : 0;
+	s->contest = false;
+}
+
+static void look_again(struct timer *t)
+{
+	written_clear(t->ctx);
+	status_check_all(t->ctx);
+}
+
+static void replicas(void *ctx, bool leads, json_t *addresses);
+
+struct status *status_new(struct loop *l, struct kube_client *k, struct model *m, const struct peers_options *o)
 {
 	struct status *s = xcalloc(1, sizeof(*s));
 
 	*s = (struct status){ .loop = l, .kube = k, .model = m, .pump.run = pump };
 	s->deadline = (struct timer){ .fire = give_up, .ctx = s };
+	s->again = (struct timer){ .fire = look_again, .ctx = s };
 	map_init(&s->queued);
+	map_init(&s->written);
 	list_init(&s->patches);
+	s->peers = peers_new(l, k, o, replicas, s);
 	return s;
 }
 
@@ -60,9 +88,12 @@ void status_free(struct status *s)
 		list_del(at);
 		list_entry(at, struct patch, link)->owner = NULL;
 	}
+	peers_free(s->peers);
 	timer_stop(&s->deadline);
+	timer_stop(&s->again);
 	defer_cancel(&s->pump);
 	map_done(&s->queued, NULL);
+	map_done(&s->written, NULL);
 	json_decref(s->want);
 	free(s);
 }
@@ -119,7 +150,7 @@ json_t *status_of_service(const json_t *service)
 
 static bool wrong(const struct status *s, const struct model_ingress *i)
 {
-	if (!i->ours || !s->want || i->status == s->want_hash)
+	if (!i->ours || !s->want || !s->leads || i->status == s->want_hash)
 		return false;
 	return !s->retiring || i->status == s->ours_hash;
 }
@@ -138,15 +169,22 @@ static void patched(void *ctx, int status, const json_t *obj, const struct err *
 	free(p);
 }
 
-static void patch(struct status *s, const struct model_ingress *i)
+static struct patch *patch_new(struct status *s)
 {
 	struct patch *p = xcalloc(1, sizeof(*p));
-	json_t *list = json_array_size(s->want) ? json_incref(s->want) : json_null();
-	json_t *body = json_pack("{s:{s:{s:o}}}", "status", "loadBalancer", "ingress", list);
 
 	p->owner = s;
 	list_append(&s->patches, &p->link);
 	s->n_patches++;
+	return p;
+}
+
+static void patch(struct status *s, const struct model_ingress *i)
+{
+	struct patch *p = patch_new(s);
+	json_t *list = json_array_size(s->want) ? json_incref(s->want) : json_null();
+	json_t *body = json_pack("{s:{s:{s:o}}}", "status", "loadBalancer", "ingress", list);
+
 	kube_patch(s->kube, ingresses, i->ns, i->name, "status", KUBE_MERGE_PATCH, body, patched, p);
 	json_decref(body);
 }
@@ -157,8 +195,12 @@ static void write_one(struct status *s, const char *key)
 	cleanup(freep) char *ns_text = str_dup(ns);
 	const struct model_ingress *i = model_get_ingress(s->model, ns_text, name.ptr);
 
-	if (i && wrong(s, i))
-		patch(s, i);
+	if (!i || !wrong(s, i))
+		return;
+	map_put_c(&s->written, key, s);
+	if (!timer_active(&s->again) && !s->retiring)
+		timer_start(s->loop, &s->again, AGAIN_MS);
+	patch(s, i);
 }
 
 static void pump(struct defer *d)
@@ -184,6 +226,13 @@ void status_check(struct status *s, const char *ns, const char *name)
 	if (!i || !wrong(s, i))
 		return;
 	cleanup(freep) char *key = xasprintf("%s/%s", ns, name);
+	if (map_get_c(&s->written, key)) {
+		/* Once is a replica that came or went. */
+		if (s->n_patches == 0 && !s->contest && s->contested == 2)
+			log_warn("object=Ingress/%s its status is written by somebody else, too", key);
+		s->contest = s->contest || s->n_patches == 0;
+		return;
+	}
 	map_put_c(&s->queued, key, s);
 	loop_defer(s->loop, &s->pump);
 }
@@ -201,7 +250,7 @@ void status_check_all(struct status *s)
 	model_each_ingress(s->model, check_one, s);
 }
 
-void status_set(struct status *s, json_t *addresses)
+static void want(struct status *s, json_t *addresses)
 {
 	uint64_t hash = model_status_hash(addresses);
 	bool same = s->want && hash == s->want_hash;
@@ -209,8 +258,32 @@ void status_set(struct status *s, json_t *addresses)
 	json_decref(s->want);
 	s->want = addresses;
 	s->want_hash = hash;
-	if (!same)
+	if (same)
+		return;
+	written_clear(s);
+	status_check_all(s);
+}
+
+static void replicas(void *ctx, bool leads, json_t *addresses)
+{
+	struct status *s = ctx;
+	bool began = leads && !s->leads;
+
+	s->leads = leads;
+	s->told = true;
+	want(s, addresses);
+	if (began)
 		status_check_all(s);
+}
+
+bool status_follows(const struct status *s)
+{
+	return s->told && !s->leads;
+}
+
+void status_set(struct status *s, json_t *addresses)
+{
+	peers_set(s->peers, addresses);
 }
 
 void status_retire(struct status *s, void (*done)(void *arg), void *arg)
@@ -220,7 +293,8 @@ void status_retire(struct status *s, void (*done)(void *arg), void *arg)
 	s->ours_hash = s->want_hash;
 	s->retiring = true;
 	timer_start(s->loop, &s->deadline, RETIRE_MS);
-	if (s->want && s->ours_hash != model_status_hash(NULL))
-		status_set(s, json_array());
+	bool others = peers_retire(s->peers, patched, patch_new(s));
+	if (!others && s->want && s->ours_hash != model_status_hash(NULL))
+		want(s, json_array());
 	loop_defer(s->loop, &s->pump);
 }

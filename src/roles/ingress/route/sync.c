@@ -65,13 +65,18 @@ static bool refers(void *ctx, enum model_kind kind, const char *ns, const char *
 
 static const struct wants_ops wants_ops = { .got = got, .refers = refers };
 
+static bool writes_events(const struct sync *s)
+{
+	return !s->o.no_events && !(s->status && status_follows(s->status));
+}
+
 static void op_problem(void *ctx, const struct model_object *o, const char *annotation, const char *reason, const char *message)
 {
 	struct sync *s = ctx;
 
 	log_warn("object=%s/%s/%s %s: %s", o->kind, o->ns, o->name, reason, message);
 	(void)annotation;
-	if (s->o.no_events)
+	if (!writes_events(s))
 		return;
 	json_t *obj = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "kind", o->kind, "apiVersion", o->api_version, "metadata",
 				"namespace", o->ns, "name", o->name, "uid", o->uid ? o->uid : "");
@@ -271,7 +276,7 @@ static void ingress_set(void *ctx, const json_t *obj)
 	if (s->announced && s->status)
 		status_check(s->status, ns, name);
 	/* Not for those that were there before us. */
-	if (!news || !s->announced || s->o.no_events || !(i = model_get_ingress(s->model, ns, name)) || !i->ours)
+	if (!news || !s->announced || !writes_events(s) || !(i = model_get_ingress(s->model, ns, name)) || !i->ours)
 		return;
 	kube_event(s->kube, obj, INGRESS_COMPONENT, "Normal", "Sync", "Scheduled for sync");
 }
@@ -508,6 +513,19 @@ static struct model *make_model(struct sync *s)
 	return model_new(&c, &ops, s, s->shared->routes, s->shared->backends);
 }
 
+/* A replica is a machine and the sockets it listens on: the process that takes over from another one is the same. */
+static void make_status(struct sync *s)
+{
+	const struct sync_options *o = &s->o;
+	const struct config *c = s->role->config;
+	const char *name = c->node_name ? c->node_name : "";
+	cleanup(freep) char *group = xasprintf("%s %s %s", o->controller ? o->controller : "", o->class_name ? o->class_name : "",
+					       o->watch_namespace ? o->watch_namespace : "");
+	cleanup(freep) char *self = xasprintf("%s %s %s", name, c->http_address ? c->http_address : "", c->https_address ? c->https_address : "");
+
+	s->status = status_new(s->loop, s->kube, s->model, &(struct peers_options){ o->configmap ? o->configmap : CONFIGMAP, group, self, name });
+}
+
 /* Without anything else said: this machine's address. */
 static void first_status(struct sync *s)
 {
@@ -535,7 +553,7 @@ struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync
 	s->health = health_new(s->loop, sh->upstream_tls);
 	s->model = make_model(s);
 	if (!o->no_status) {
-		s->status = status_new(s->loop, s->kube, s->model);
+		make_status(s);
 		first_status(s);
 	}
 	for (size_t i = 0; i < INF_SECRET; i++)

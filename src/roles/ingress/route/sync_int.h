@@ -1,4 +1,4 @@
-/* sync_int.h - sync.c reads the cluster; status.c writes Ingresses' addresses; lookup.c resolves names;
+/* sync_int.h - sync.c reads the cluster; status.c writes Ingresses' addresses, if peers.c says that it is this replica's turn; lookup.c resolves names;
  * want.c asks for content that was not kept, fetch.c for what has a URL; named.c watches objects outside the namespace that is watched. */
 #pragma once
 
@@ -7,12 +7,30 @@
 #include "roles/ingress/route/model.h"
 #include "roles/ingress/route/sync.h"
 
+/* ---- replicas: peers.c ---- */
+struct peers;
+struct peers_options {
+	const char *beside; /* "ns/name": Leases are kept in this namespace */
+	const char *group;  /* what replicas have in common: the class they serve */
+	const char *self;   /* what tells them apart, and stays over a restart */
+	const char *holder; /* what `kubectl get leases` shows */
+};
+/* Told again and again: whether this one writes, and the addresses of all (it takes the reference; NULL: not known yet). */
+typedef void peers_fn(void *ctx, bool leads, json_t *addresses);
+struct peers *peers_new(struct loop *l, struct kube_client *k, const struct peers_options *o, peers_fn *fn, void *ctx);
+void peers_free(struct peers *p);
+void peers_set(struct peers *p, json_t *own); /* our addresses; steals them. NULL: not known */
+/* Gives the Lease up, and nothing is told any more; whether other replicas are there. */
+bool peers_retire(struct peers *p, kube_done_fn *done, void *ctx);
+
+/* ---- status.c ---- */
 struct status;
 /* `m` is borrowed and outlives it. */
-struct status *status_new(struct loop *l, struct kube_client *k, struct model *m);
+struct status *status_new(struct loop *l, struct kube_client *k, struct model *m, const struct peers_options *o);
 void status_free(struct status *s);
-/* What status.loadBalancer.ingress has to be; NULL: not known yet, nothing is written. Steals it. */
+/* Where this replica is reached; statuses have the addresses of all. NULL: not known yet. Steals it. */
 void status_set(struct status *s, json_t *addresses);
+bool status_follows(const struct status *s); /* another replica writes, events as well */
 void status_check(struct status *s, const char *ns, const char *name); /* it may be wrong there */
 void status_check_all(struct status *s);
 /* Empties those that are ours, then calls `done` (at the latest when the time is up). */

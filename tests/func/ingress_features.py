@@ -774,7 +774,8 @@ nginx_ingress_controller_response_duration_seconds_bucket nginx_ingress_controll
 nginx_ingress_controller_connect_duration_seconds_bucket nginx_ingress_controller_request_size_sum
 nginx_ingress_controller_response_size_sum nginx_ingress_controller_bytes_sent_count
 nginx_ingress_controller_nginx_process_connections nginx_ingress_controller_nginx_process_requests_total
-nginx_ingress_controller_config_last_reload_successful nginx_ingress_controller_success
+nginx_ingress_controller_config_last_reload_successful nginx_ingress_controller_success nginx_ingress_controller_config_hash
+nginx_ingress_controller_build_info
 nginx_ingress_controller_ssl_expire_time_seconds nginx_ingress_controller_orphan_ingress portico_ingress_problem
 portico_route_duration_seconds_bucket""".split()
 
@@ -786,8 +787,10 @@ def seeing(s):
     check("/metrics: ingress-nginx's names", set(METRICS) <= names, sorted(set(METRICS) - names))
     sample = [x for x in text.splitlines() if x.startswith("nginx_ingress_controller_requests{") and 'ingress="canary-header"' in x]
     labels = set(re.findall(r'(\w+)="', sample[0])) if sample else set()
-    check("/metrics: ingress-nginx's labels", {"canary", "host", "ingress", "method", "namespace", "path", "service", "status"} <= labels,
-          sample[:3])
+    wanted = {"controller_class", "controller_namespace", "controller_pod", "canary", "host", "ingress", "method", "namespace", "path",
+              "service", "status"}
+    check("/metrics: ingress-nginx's labels", wanted <= labels and
+          'controller_pod=""' not in sample[0], sample[:3])
     status, text = s.proxy.tell("explain", "http://canary-header.test/x", "-H", "X-Canary: always")
     check("portico explain: the canary", status == 0 and "default/canary-header" in text and "header" in text and
           f"127.0.0.1:{s.port['v2']}" in text, text)

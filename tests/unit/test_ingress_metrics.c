@@ -316,6 +316,10 @@ static void counts_and_labels(void **state)
 	assert_true(value(&r, "nginx_ingress_controller_nginx_process_requests_total", "", "") == 5);
 	assert_true(value(&r, "nginx_ingress_controller_config_last_reload_successful", "", "") == 1);
 	assert_true(value(&r, "nginx_ingress_controller_success", "", "") == 1);
+	assert_true(value(&r, "nginx_ingress_controller_config_hash", "controller_pod=\"pod-", "controller_namespace=\"") == 1);
+	assert_true(value(&r, "nginx_ingress_controller_build_info", "release=\"", "repository=\"") == 1);
+	assert_true(value(&r, "nginx_ingress_controller_nginx_process_virtual_memory_bytes", "", "") > 0);
+	assert_true(value(&r, "nginx_ingress_controller_nginx_process_oldest_start_time_seconds", "", "") > 1e9);
 	assert_true(value(&r, "portico_upstream_retries_total", "", "") == 1);
 	assert_true(value(&r, "nginx_ingress_controller_nginx_process_resident_memory_bytes", "", "") > 0);
 	reader_done(&r);

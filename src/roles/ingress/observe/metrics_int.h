@@ -93,7 +93,7 @@ struct metrics {
 	void (*each_problem)(void *source, metrics_problem_fn *fn, void *ctx); /* NULL: none */
 	void *problems;
 	uint64_t applied, failed;
-	int64_t applied_at_ms;
+	int64_t applied_at_ms, began_at_ms;
 };
 void metrics_slot_labels(const struct metrics *m, uint32_t id, const char *ret[SLOT_LABELS]);
 void metrics_reap(struct metrics *m); /* main thread: the slots without references */

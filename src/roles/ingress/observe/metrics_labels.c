@@ -1,6 +1,11 @@
 /* Slots and their labels, certificates, the controller's own state: the main thread's side. */
 #include "roles/ingress/observe/metrics_int.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
+#define HOST_BYTES 256
+
 void metrics_label_escape(struct buf *out, const char *value)
 {
 	for (;;) {
@@ -14,11 +19,28 @@ void metrics_label_escape(struct buf *out, const char *value)
 	}
 }
 
+/* ingress-nginx's manifests give a pod its names in these variables. A label without a value would be none. */
+static const char *pod_name(const struct metrics_config *c, char host[HOST_BYTES])
+{
+	const char *name = getenv("POD_NAME");
+
+	if (name && *name)
+		return name;
+	if (c->controller_pod && *c->controller_pod)
+		return c->controller_pod;
+	if (gethostname(host, HOST_BYTES) < 0)
+		return "portico";
+	host[HOST_BYTES - 1] = 0;
+	return host;
+}
+
 static char *controller_labels(const struct metrics_config *c)
 {
+	char host[HOST_BYTES];
+	const char *ns = getenv("POD_NAMESPACE");
 	const char *const pairs[][2] = { { "controller_class=\"", c->controller_class },
-					 { "\",controller_namespace=\"", c->controller_namespace },
-					 { "\",controller_pod=\"", c->controller_pod } };
+					 { "\",controller_namespace=\"", ns && *ns ? ns : c->controller_namespace },
+					 { "\",controller_pod=\"", pod_name(c, host) } };
 	struct buf b;
 
 	buf_init(&b, 4096);
@@ -37,6 +59,7 @@ struct metrics *metrics_new(const struct metrics_config *c)
 	m->labels = controller_labels(c);
 	m->routes = c->routes;
 	m->last_ok = true;
+	m->began_at_ms = wall_now_ms();
 	pthread_mutex_init(&m->lock, NULL);
 	map_init(&m->cert_of);
 	m->n_table = 64;

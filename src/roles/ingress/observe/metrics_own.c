@@ -1,5 +1,7 @@
 /* Exposition of what belongs to no location: the workers' counters, the process, the controller, certificates. */
 #include "roles/ingress/observe/metrics_int.h"
+
+#include "base/version.h"
 #include "roles/ingress/upstream/upstream.h"
 
 #include <stdio.h>
@@ -48,29 +50,51 @@ static void put_connections(const struct metrics *m, struct buf *out)
 		buf_printf(out, "%s{%s,state=\"%s\"} %llu\n", name, m->labels, rows[i].state, (unsigned long long)rows[i].n);
 }
 
-static double resident_bytes(void)
+struct memory {
+	double virtual_bytes, resident_bytes;
+};
+
+static struct memory memory_now(void)
 {
-	unsigned long long pages = 0;
+	unsigned long long all = 0, resident = 0;
+	double page = (double)sysconf(_SC_PAGESIZE);
 	FILE *f = fopen("/proc/self/statm", "re");
 
 	if (f) {
-		if (fscanf(f, "%*u %llu", &pages) != 1)
-			pages = 0;
+		if (fscanf(f, "%llu %llu", &all, &resident) != 2)
+			all = resident = 0;
 		fclose(f);
 	}
-	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+	return (struct memory){ (double)all * page, (double)resident * page };
+}
+
+/* ingress-nginx's dashboards find controllers by config_hash: without it they show nothing. */
+static void put_controller(const struct metrics *m, struct buf *out)
+{
+	static const char build[] = "nginx_ingress_controller_build_info";
+
+	metrics_put_head(out, build, "gauge", "Always 1; which program this is.");
+	buf_printf(out, "%s{%s,release=\"" PORTICO_VERSION "\",build=\"\",repository=\"portico\"} 1\n", build, m->labels);
+	gauge(m, out, "gauge", "nginx_ingress_controller_config_hash", "Another number after each change that was put into effect.",
+	      (double)m->applied);
 }
 
 static void put_process(const struct metrics *m, struct buf *out)
 {
 	struct timespec cpu = { 0 };
+	struct memory memory = memory_now();
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
 	gauge(m, out, "gauge", "nginx_ingress_controller_nginx_process_num_procs", "Processes.", 1);
 	gauge(m, out, "counter", "nginx_ingress_controller_nginx_process_cpu_seconds_total", "CPU time of the process.",
 	      (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
 	gauge(m, out, "gauge", "nginx_ingress_controller_nginx_process_resident_memory_bytes", "Resident memory of the process.",
-	      resident_bytes());
+	      memory.resident_bytes);
+	gauge(m, out, "gauge", "nginx_ingress_controller_nginx_process_virtual_memory_bytes", "Address space of the process.",
+	      memory.virtual_bytes);
+	gauge(m, out, "gauge", "nginx_ingress_controller_nginx_process_oldest_start_time_seconds", "When the process began.",
+	      (double)(m->began_at_ms / 1000));
+	put_controller(m, out);
 	gauge(m, out, "gauge", "nginx_ingress_controller_config_last_reload_successful",
 	      "Whether the last change could be put into effect as a whole.", m->last_ok);
 	gauge(m, out, "gauge", "nginx_ingress_controller_config_last_reload_successful_timestamp_seconds",

@@ -1,5 +1,6 @@
 #include "roles/proxy/dp_int.h"
 
+#include "base/bpf_log.h"
 #include "dataplane.skel.h"
 
 #include <bpf/bpf.h>
@@ -10,22 +11,6 @@
 #define BATCH 4096		/* entries a system call: 64 KB of keys and values at most */
 #define BATCH_WORTH 8		/* fewer are written one by one */
 #define LOAD_LOG_BYTES (64 << 10)
-
-/* libbpf explains a failure on standard error line by line; kept here, the last line goes into the error. */
-static char last_line[256];
-
-static int keep_line(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN)
-		vsnprintf(last_line, sizeof(last_line), fmt, ap);
-	return 0;
-}
-
-static int load_failed(struct err *e, int rc, const char *what)
-{
-	last_line[strcspn(last_line, "\n")] = '\0';
-	return err_errno(e, -rc, "%s (%s)", what, last_line[0] ? last_line : "no details");
-}
 
 static int maps_pin(struct dp *dp, struct err *e)
 {
@@ -39,7 +24,7 @@ static int maps_pin(struct dp *dp, struct err *e)
 			continue; /* constants of the programs themselves */
 		int rc = bpf_map__set_pin_path(m, path);
 		if (rc < 0)
-			return load_failed(e, rc, "name the pin of a map");
+			return bpf_log_error(e, -rc, "name the pin of a map");
 	}
 	return 0;
 }
@@ -57,29 +42,28 @@ static int programs_load(struct dp *dp, struct err *e)
 {
 	int rc;
 
-	last_line[0] = '\0';
 	dp->skel = dataplane__open();
 	if (!dp->skel)
-		return load_failed(e, -errno, "open the BPF programs");
+		return bpf_log_error(e, errno, "open the BPF programs");
 	if (maps_pin(dp, e) < 0)
 		return -1;
 	rc = dataplane__load(dp->skel);
 	if (rc < 0)
-		return load_failed(e, rc, "load the BPF programs");
+		return bpf_log_error(e, -rc, "load the BPF programs");
 	return 0;
 }
 
 struct dp *dp_open(const struct dp_options *o, const struct dp_config *c, struct err *e)
 {
 	struct dp *dp = xcalloc(1, sizeof(*dp));
-	libbpf_print_fn_t print = libbpf_set_print(keep_line);
+	libbpf_print_fn_t print = bpf_log_keep();
 
 	dp->pin_dir = xstrdup(o->pin_dir);
 	dp->links_dir = xasprintf("%s/links", o->pin_dir);
 	dp->cgroup = xstrdup(o->cgroup);
 	dp->clsact = o->clsact;
 	bool ok = dp_pins_prepare(o->pin_dir, e) == 0 && programs_load(dp, e) == 0 && config_write(dp, c, e) == 0;
-	libbpf_set_print(print);
+	bpf_log_end(print);
 	if (ok)
 		return dp;
 	dp_close(dp);

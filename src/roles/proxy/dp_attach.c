@@ -1,5 +1,6 @@
 #include "roles/proxy/dp_int.h"
 
+#include "base/bpf_log.h"
 #include "dataplane.skel.h"
 
 #include <bpf/bpf.h>
@@ -123,14 +124,6 @@ static int tcx_attach(struct dp *dp, int ifindex, const char *dir, enum bpf_atta
 	return link_create(prog, ifindex, type, pin, e);
 }
 
-static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	(void)level;
-	(void)fmt;
-	(void)ap;
-	return 0;
-}
-
 static enum bpf_tc_attach_point attach_point(const char *dir)
 {
 	return strcmp(dir, "in") == 0 ? BPF_TC_INGRESS : BPF_TC_EGRESS;
@@ -149,11 +142,11 @@ static int marker_pin(struct dp *dp, int prog, const char *name, struct err *e)
 static int qdisc_ensure(struct dp *dp, int ifindex, int prog, struct err *e)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-	libbpf_print_fn_t print = libbpf_set_print(quiet); /* it complains about a qdisc that is there */
+	libbpf_print_fn_t print = bpf_log_keep(); /* it complains about a qdisc that is there */
 	cleanup(freep) char *marker = xasprintf(QDISC_MARKER, ifindex);
 	int rc = bpf_tc_hook_create(&hook);
 
-	libbpf_set_print(print);
+	bpf_log_end(print);
 	if (rc == -EEXIST)
 		return 0;
 	if (rc < 0)
@@ -187,13 +180,13 @@ bool dp_clsact_remove(const char *marker)
 		return false;
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = CLSACT_PRIORITY);
-	print = libbpf_set_print(quiet); /* an interface that went has taken all with it */
+	print = bpf_log_keep(); /* an interface that went has taken all with it */
 	hook.attach_point = dir[0] ? attach_point(dir) : BPF_TC_INGRESS | BPF_TC_EGRESS;
 	if (dir[0])
 		bpf_tc_detach(&hook, &opts);
 	else
 		bpf_tc_hook_destroy(&hook);
-	libbpf_set_print(print);
+	bpf_log_end(print);
 	return true;
 }
 

@@ -1,7 +1,8 @@
 #include "roles/dns/kernel/attach.h"
 
+#include "base/bpf_log.h"
+
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 
 /* Kernel 6.6 and later; not in the UAPI header of Debian 12. linux/bpf.h, enum bpf_attach_type. */
@@ -11,23 +12,15 @@
 #define CLSACT_HANDLE 0x646e /* ours among filters of the same priority */
 #define CLSACT_PRIORITY 0x10 /* before those of CNI plugins that leave room, and of the proxy */
 
-static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	(void)level;
-	(void)fmt;
-	(void)ap;
-	return 0;
-}
-
 static int clsact_attach(int prog_fd, int ifindex, struct err *e)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = CLSACT_PRIORITY, .prog_fd = prog_fd,
 		    .flags = BPF_TC_F_REPLACE);
-	libbpf_print_fn_t print = libbpf_set_print(quiet); /* it complains about a qdisc that is there */
+	libbpf_print_fn_t print = bpf_log_keep(); /* it complains about a qdisc that is there */
 	int rc = bpf_tc_hook_create(&hook);
 
-	libbpf_set_print(print);
+	bpf_log_end(print);
 	if (rc < 0 && rc != -EEXIST)
 		return err_errno(e, -rc, "add a clsact qdisc to interface %d", ifindex);
 	rc = bpf_tc_attach(&hook, &opts);
@@ -76,8 +69,8 @@ void detach(struct attachment *a)
 	a->link_fd = -1;
 	if (a->way != ATTACH_CLSACT)
 		return;
-	print = libbpf_set_print(quiet); /* an interface that went has taken all with it */
+	print = bpf_log_keep(); /* an interface that went has taken all with it */
 	if (is_ours(&hook, a->prog_fd))
 		bpf_tc_detach(&hook, &opts); /* the qdisc stays: others may have filters there by now */
-	libbpf_set_print(print);
+	bpf_log_end(print);
 }

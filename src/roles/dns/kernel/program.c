@@ -1,5 +1,6 @@
 #include "roles/dns/kernel/program.h"
 
+#include "base/bpf_log.h"
 #include "dns.skel.h"
 
 #include <bpf/bpf.h>
@@ -15,22 +16,6 @@
 #define BUCKET_BYTES 16
 #define MEDIUM_PART 4 /* of the names: those with several SRV records */
 #define LARGE_PART 8  /* headless Services with several endpoints */
-
-/* libbpf explains a failure on standard error line by line; kept here, the last line goes into the error. */
-static char last_line[256];
-
-static int keep_line(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN)
-		vsnprintf(last_line, sizeof(last_line), fmt, ap);
-	return 0;
-}
-
-static int load_failed(struct err *e, int rc, const char *what)
-{
-	last_line[strcspn(last_line, "\n")] = '\0';
-	return err_errno(e, -rc, "%s (%s)", what, last_line[0] ? last_line : "no details");
-}
 
 static size_t names_max(void)
 {
@@ -76,24 +61,23 @@ static int load(struct program *p, struct dns *s, struct err *e)
 	bpf_map__set_max_entries(s->maps.answer_large, (uint32_t)p->names_max / LARGE_PART);
 	int rc = dns__load(s);
 	if (rc < 0)
-		return load_failed(e, rc, "load the BPF program");
+		return bpf_log_error(e, -rc, "load the BPF program");
 	return take_all(p, s, e);
 }
 
 int program_load(struct program *p, struct err *e)
 {
-	libbpf_print_fn_t print = libbpf_set_print(keep_line);
+	libbpf_print_fn_t print = bpf_log_keep();
 	int rc = -1;
 
 	*p = (struct program){ .fd = -1, .names = -1, .medium = -1, .large = -1, .targets = -1, .counters = -1 };
-	last_line[0] = '\0';
 	struct dns *s = dns__open();
 	if (s)
 		rc = load(p, s, e);
 	else
-		load_failed(e, -errno, "open the BPF program");
+		bpf_log_error(e, errno, "open the BPF program");
 	dns__destroy(s);
-	libbpf_set_print(print);
+	bpf_log_end(print);
 	if (rc < 0)
 		program_close(p);
 	return rc;

@@ -1,5 +1,6 @@
 #include "roles/dns/nodelocal/hooks.h"
 
+#include "base/bpf_log.h"
 #include "nodelocal.skel.h"
 
 #include <bpf/bpf.h>
@@ -107,27 +108,11 @@ char *hooks_cgroup_root(struct err *e)
 
 /* ---- loading ---- */
 
-/* libbpf explains a failure on standard error line by line; kept here, the last line goes into the error. */
-static char last_line[256];
-
-static int keep_line(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN)
-		vsnprintf(last_line, sizeof(last_line), fmt, ap);
-	return 0;
-}
-
-static int load_failed(struct err *e, int error, const char *what)
-{
-	last_line[strcspn(last_line, "\n")] = '\0';
-	return err_errno(e, error, "%s (%s)", what, last_line[0] ? last_line : "no details");
-}
-
 static int load(struct hooks *h, bool knows_process, bool any_port, struct err *e)
 {
 	h->skel = nodelocal__open();
 	if (!h->skel)
-		return load_failed(e, errno, "open the socket programs");
+		return bpf_log_error(e, errno, "open the socket programs");
 	h->skel->rodata->knows_process = knows_process;
 	h->skel->rodata->any_port = any_port;
 	int rc = nodelocal__load(h->skel);
@@ -135,7 +120,7 @@ static int load(struct hooks *h, bool knows_process, bool any_port, struct err *
 		return 0;
 	nodelocal__destroy(h->skel);
 	h->skel = NULL;
-	return load_failed(e, -rc, "load the socket programs");
+	return bpf_log_error(e, -rc, "load the socket programs");
 }
 
 /* ---- attaching ---- */
@@ -221,18 +206,17 @@ static void stop(struct hooks *h)
 struct hooks *hooks_new(const char *cgroup, __be32 local, struct err *e)
 {
 	struct hooks *h = xcalloc(1, sizeof(*h));
-	libbpf_print_fn_t print = libbpf_set_print(keep_line);
+	libbpf_print_fn_t print = bpf_log_keep();
 
 	memset(h->links, 0xff, sizeof(h->links));
 	h->first = true;
-	last_line[0] = '\0';
 	bool ok = start(h, cgroup, local, false, e) == 0;
 	if (ok && !h->first) {
 		stop(h);
 		ok = start(h, cgroup, local, true, e) == 0;
 	}
 	ok = ok && show_self(h, e) == 0;
-	libbpf_set_print(print);
+	bpf_log_end(print);
 	if (ok)
 		return h;
 	hooks_free(h);

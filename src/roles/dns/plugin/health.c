@@ -19,7 +19,7 @@ struct health {
 
 static int parse(const struct directive *d, const struct plugin_scope *scope, void **settings, struct err *e)
 {
-	struct listener_settings *s = *settings = listener_parse(d, "health", ":8080", e);
+	struct listener_settings *s = *settings = listener_parse(d, "health", ":8080", ADMIN_HEALTH, e);
 
 	(void)scope;
 	for (size_t i = 0; s && i < d->n_body; i++)
@@ -53,7 +53,7 @@ static void on_timer(struct timer *t)
 
 static int start(struct plugin_instance *i, struct dns_shared *s, struct err *e)
 {
-	if (listener_start(i, s, ADMIN_HEALTH, e) < 0)
+	if (listener_start(i, s, e) < 0)
 		return -1;
 	struct health *h = xcalloc(1, sizeof(*h));
 	*h = (struct health){ .admin = i->started, .shared = s, .timer = { .fire = on_timer, .ctx = h } };

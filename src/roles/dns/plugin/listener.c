@@ -2,7 +2,8 @@
 
 #include "net/addr.h"
 
-struct listener_settings *listener_parse(const struct directive *d, const char *plugin, const char *address, struct err *e)
+struct listener_settings *listener_parse(const struct directive *d, const char *plugin, const char *address, enum dns_admin_path path,
+					 struct err *e)
 {
 	struct addr addr;
 	struct err why;
@@ -19,6 +20,7 @@ struct listener_settings *listener_parse(const struct directive *d, const char *
 	}
 	struct listener_settings *s = xcalloc(1, sizeof(*s));
 	s->address = xstrdup(address);
+	s->path = path;
 	return s;
 }
 
@@ -31,12 +33,20 @@ void listener_settings_free(void *settings)
 	free(s);
 }
 
-int listener_start(struct plugin_instance *i, struct dns_shared *s, enum dns_admin_path path, struct err *e)
+int listener_start(struct plugin_instance *i, struct dns_shared *s, struct err *e)
 {
 	const struct listener_settings *set = i->settings;
 
-	i->started = dns_admin_share(s, set->address, path, e);
+	i->started = dns_admin_share(s, set->address, set->path, e);
 	return i->started ? 0 : err_wrap(e, "%s:%u: %s", i->at.file, i->at.line, i->plugin->name);
+}
+
+void listener_stop(struct plugin_instance *i, struct dns_shared *s)
+{
+	const struct listener_settings *set = i->settings;
+
+	(void)s;
+	dns_admin_unshare(i->started, set->path);
 }
 
 bool listener_touches(const struct plugin_instance *i, const struct dns_name *zone)

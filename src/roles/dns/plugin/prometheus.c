@@ -6,23 +6,12 @@ extern const struct plugin plugin_prometheus;
 static int parse(const struct directive *d, const struct plugin_scope *scope, void **settings, struct err *e)
 {
 	(void)scope;
-	*settings = listener_parse(d, "prometheus", "localhost:9153", e);
+	*settings = listener_parse(d, "prometheus", "localhost:9153", ADMIN_METRICS, e);
 	for (size_t i = 0; *settings && i < d->n_body; i++)
 		if (c_eq(d->body[i].words[0], "tls"))
 			return directive_error(e, &d->body[i], "prometheus",
 					       "metrics are served without TLS; put a proxy before it, and an address that only it reaches");
 	return *settings ? 0 : -1;
-}
-
-static int start(struct plugin_instance *i, struct dns_shared *s, struct err *e)
-{
-	return listener_start(i, s, ADMIN_METRICS, e);
-}
-
-static void stop(struct plugin_instance *i, struct dns_shared *s)
-{
-	(void)s;
-	dns_admin_unshare(i->started, ADMIN_METRICS);
 }
 
 static const struct plugin_property properties[] = {
@@ -39,7 +28,7 @@ const struct plugin plugin_prometheus = {
 	.once = true,
 	.parse = parse,
 	.free_settings = listener_settings_free,
-	.start = start,
-	.stop = stop,
+	.start = listener_start,
+	.stop = listener_stop,
 	.touches = listener_touches,
 };

@@ -6,24 +6,13 @@ extern const struct plugin plugin_ready;
 static int parse(const struct directive *d, const struct plugin_scope *scope, void **settings, struct err *e)
 {
 	(void)scope;
-	*settings = listener_parse(d, "ready", ":8181", e);
+	*settings = listener_parse(d, "ready", ":8181", ADMIN_READY, e);
 	for (size_t i = 0; *settings && i < d->n_body; i++) {
 		const struct corefile_line *l = &d->body[i];
 		if (l->n != 2 || (!c_eq(l->words[1], "until-ready") && !c_eq(l->words[1], "continuously")))
 			return directive_error(e, l, "ready", "monitor is until-ready or continuously");
 	}
 	return *settings ? 0 : -1;
-}
-
-static int start(struct plugin_instance *i, struct dns_shared *s, struct err *e)
-{
-	return listener_start(i, s, ADMIN_READY, e);
-}
-
-static void stop(struct plugin_instance *i, struct dns_shared *s)
-{
-	(void)s;
-	dns_admin_unshare(i->started, ADMIN_READY);
 }
 
 static const struct plugin_property properties[] = {
@@ -40,7 +29,7 @@ const struct plugin plugin_ready = {
 	.once = true,
 	.parse = parse,
 	.free_settings = listener_settings_free,
-	.start = start,
-	.stop = stop,
+	.start = listener_start,
+	.stop = listener_stop,
 	.touches = listener_touches,
 };

@@ -1,4 +1,4 @@
-/* http1_chars.h - which bytes may stand where in an HTTP/1 message. Private to codec/http1*.c. */
+/* http1_chars.h - which bytes may stand where in an HTTP/1 message. Private to the codecs. */
 #pragma once
 
 #include "base/base.h"

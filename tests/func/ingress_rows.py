@@ -469,7 +469,16 @@ row("backend-protocol-https", """
 """, "GET /\n= 200\n= by secure\n= up sni=None", paths=paths(("/", "Prefix", "secure")))
 row("backend-protocol-fcgi", """
     nginx.ingress.kubernetes.io/backend-protocol: "FCGI"
+    nginx.ingress.kubernetes.io/fastcgi-index: "index.php"
+""", "GET /\n= 502")  # a Service that speaks HTTP; see ingress_fastcgi.py
+row("fastcgi-params-configmap", """
+    nginx.ingress.kubernetes.io/backend-protocol: "FCGI"
+    nginx.ingress.kubernetes.io/fastcgi-params-configmap: "is-not-there"
 """, "GET /\n= 503")
+row("fastcgi-without-fcgi", """
+    nginx.ingress.kubernetes.io/fastcgi-index: "index.php"
+    nginx.ingress.kubernetes.io/fastcgi-params-configmap: "is-not-there"
+""", "GET /\n= 200")
 row("proxy-ssl", """
     nginx.ingress.kubernetes.io/backend-protocol: "HTTPS"
     nginx.ingress.kubernetes.io/proxy-ssl-secret: default/upstream-mtls
@@ -918,8 +927,6 @@ IGNORED = """
     nginx.ingress.kubernetes.io/proxy-redirect-from: "http://a"
     nginx.ingress.kubernetes.io/proxy-redirect-to: "http://b"
     nginx.ingress.kubernetes.io/connection-proxy-header: "keep-alive"
-    nginx.ingress.kubernetes.io/fastcgi-index: "index.php"
-    nginx.ingress.kubernetes.io/fastcgi-params-configmap: "params"
     nginx.ingress.kubernetes.io/http2-push-preload: "true"
     nginx.ingress.kubernetes.io/stream-snippet: "server {}"
     nginx.ingress.kubernetes.io/auth-snippet: "x y;"

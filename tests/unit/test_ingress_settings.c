@@ -396,9 +396,6 @@ static void cross_checks(void **state)
 	s = WITH(g, "affinity", "cookie", "use-regex", "true");
 	assert_true(told("needs session-cookie-path"));
 	settings_unref(s);
-	s = WITH(g, "backend-protocol", "FCGI");
-	assert_non_null(s->denied);
-	settings_unref(s);
 	s = WITH(g, "enable-modsecurity", "true", "enable-owasp-core-rules", "true");
 	assert_int_equal(s->waf, WAF_DETECT);
 	settings_unref(s);

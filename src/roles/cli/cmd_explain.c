@@ -235,6 +235,10 @@ static void print_upstream(const json_t *doc)
 	       yes_or(u, "serviceMissing", ": it does not exist", ""));
 	label("Request");
 	printf("%s %s\n", jx_str_or(u, "method", ""), jx_str_or(u, "target", ""));
+	if (jx_at(u, "params")) { /* the headers are among them */
+		print_headers(jx_at(u, "params"));
+		return;
+	}
 	more();
 	printf("  Host: %s\n", jx_str_or(u, "host", ""));
 	print_headers(jx_at(u, "headers"));

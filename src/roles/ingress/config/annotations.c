@@ -117,8 +117,7 @@ const struct field nginx_annotations[] = {
 
 	/* upstream */
 	{ "backend-protocol", WORD(backend_protocol, protocols), DEFAULT("HTTP"), A, LOCATION, ACTS("upstream"),
-	  .flags = FIELD_FOOTNOTE, .doc = "What the upstream speaks; GRPC is HTTP/2 without TLS. HTTPS verifies nothing unless proxy-ssl-verify is on.",
-	  .differs = "FCGI is not spoken: such locations answer 503" },
+	  .doc = "What the upstream speaks; GRPC is HTTP/2 without TLS, FCGI is FastCGI. HTTPS verifies nothing unless proxy-ssl-verify is on." },
 	{ "proxy-http-version", WORD(proxy_http_1_0, words_http_versions), DEFAULT("1.1"), B, LOCATION, ACTS("upstream"),
 	  .doc = "HTTP version of requests to the upstream." },
 	{ "proxy-next-upstream", WORDS(next_upstream, words_next_upstreams), DEFAULT("error timeout"), B, LOCATION, ACTS("upstream"),
@@ -141,8 +140,12 @@ const struct field nginx_annotations[] = {
 	{ "proxy-redirect-to", NONE, C, LOCATION, ACTS("headers"), .doc = "What proxy-redirect-from would be replaced by." },
 	{ "connection-proxy-header", NONE, C, LOCATION, ACTS("upstream"),
 	  .doc = "Would set Connection to the upstream: connections are kept as HTTP says." },
-	{ "fastcgi-index", NONE, C, LOCATION, ACTS("upstream"), .doc = "Would name the index of FastCGI backends." },
-	{ "fastcgi-params-configmap", NONE, C, LOCATION, ACTS("upstream"), .doc = "Would give FastCGI parameters." },
+	{ "fastcgi-index", TEXT(fastcgi_index, form_file_name), B, LOCATION, ACTS("upstream"), GUARDS,
+	  .doc = "With backend-protocol FCGI: what $fastcgi_script_name, and so SCRIPT_NAME, ends in when the path ends in '/'." },
+	{ "fastcgi-params-configmap", TEXT(fastcgi_params, form_reference), B, LOCATION, ACTS("upstream"), GUARDS,
+	  .doc = "With backend-protocol FCGI: a ConfigMap of the Ingress's namespace whose keys are parameters for the program, beside "
+		 "those of nginx's fastcgi_params, and whose values may have $variables: SCRIPT_FILENAME at least. HTTP_NAME replaces the "
+		 "client's header; empty, it takes it away." },
 
 	/* sticky sessions */
 	{ "affinity", WORD(affinity_cookie, affinities), A, LOCATION, ACTS("affinity"),

@@ -148,6 +148,12 @@ static bool is_content_type(struct str v)
 	return only(v, "/.+-_*");
 }
 
+/* Names of a FastCGI index and of parameters: regexValidIndexAnnotationAndKey. */
+static bool is_file_name(struct str v)
+{
+	return only(v, "._-");
+}
+
 static bool is_any(struct str v)
 {
 	return v.len > 0;
@@ -172,4 +178,5 @@ const struct field_form form_ticket_key = { "48 or 80 bytes in base64", is_any }
 const struct field_form form_common_name = { "CN= and a regular expression", is_common_name };
 const struct field_form form_ciphers = { "ciphers as OpenSSL names them, separated by ':'", is_ciphers };
 const struct field_form form_content_type = { "a content type, or *", is_content_type };
+const struct field_form form_file_name = { "letters, digits and ._-", is_file_name };
 const struct field_form form_any = { "a text", is_any };

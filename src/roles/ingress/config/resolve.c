@@ -1,5 +1,6 @@
 /* What settings take from Secrets and ConfigMaps, and what several annotations say together. */
 #include "roles/ingress/config/builder.h"
+#include "roles/ingress/config/fastcgi.h"
 #include "roles/ingress/config/snippet.h"
 
 #include "codec/base64.h"
@@ -185,6 +186,48 @@ static void custom_headers(struct builder *b)
 	if (b->refs.custom_headers)
 		headers_from(b, "custom-headers", b->refs.custom_headers, &b->g->global_allowed_response_headers, &b->s->custom_headers,
 			     &b->s->n_custom_headers);
+}
+
+/* ---- FastCGI ---- */
+
+/* ingress-nginx reads the ConfigMap of the Ingress's own namespace, whatever another namespace before the name is allowed to be.
+ * One that is not allowed to be there leaves the location without ConfigMap and index. */
+static const json_t *fastcgi_configmap(struct builder *b, const char *reference)
+{
+	struct str name, ns = str_cut(str_of(reference), '/', &name);
+
+	if (name.ptr && !str_eq_c(ns, b->ns) && !b->g->allow_cross_namespace) {
+		free(b->s->fastcgi_index);
+		b->s->fastcgi_index = NULL;
+		builder_problem(b, "fastcgi-params-configmap", REASON_PARSING,
+				"fastcgi-params-configmap: different namespace is not supported on fast_cgi param configmap; it and "
+				"fastcgi-index have no effect");
+		return NULL;
+	}
+	cleanup(freep) char *own = str_dup(name.ptr ? name : ns);
+	return find_configmap(b, "fastcgi-params-configmap", own);
+}
+
+static void fastcgi(struct builder *b)
+{
+	struct settings *s = b->s;
+	struct err e;
+
+	if (s->backend_protocol != PROTOCOL_FCGI) {
+		if (s->fastcgi_params || s->fastcgi_index)
+			builder_problem(b, "backend-protocol", REASON_IGNORED,
+					"fastcgi-index and fastcgi-params-configmap have no effect without backend-protocol: FCGI");
+		return;
+	}
+	const json_t *configmap = s->fastcgi_params ? fastcgi_configmap(b, s->fastcgi_params) : NULL;
+	s->fastcgi = fastcgi_new(configmap, &e);
+	if (!s->fastcgi)
+		builder_deny(b, "fastcgi-params-configmap", "fastcgi-params-configmap: %s", e.message);
+	if (!s->health_check_path)
+		return;
+	builder_problem(b, "health-check-path", REASON_IGNORED, "health-check-path has no effect with backend-protocol: FCGI");
+	free(s->health_check_path);
+	s->health_check_path = NULL;
 }
 
 /* ---- users and passwords ---- */
@@ -551,8 +594,6 @@ static void upstreams(struct builder *b)
 {
 	struct settings *s = b->s;
 
-	if (s->backend_protocol == PROTOCOL_FCGI)
-		builder_deny(b, "backend-protocol", "backend-protocol: FCGI is not supported");
 	if (b->g->retry_non_idempotent)
 		s->next_upstream |= NEXT_NON_IDEMPOTENT;
 	if (s->affinity_cookie && (s->use_regex || s->rewrite_target) && !s->session_cookie_path)
@@ -563,7 +604,7 @@ static void upstreams(struct builder *b)
 void settings_resolve(struct builder *b)
 {
 	static void (*const steps[])(struct builder *b) = { password_auth, external_auth, tokens, client_certificates, upstream_tls,
-							     custom_headers, snippets, request_filter, canaries, upstreams };
+							     custom_headers, fastcgi, snippets, request_filter, canaries, upstreams };
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
 		steps[i](b);

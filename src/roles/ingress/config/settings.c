@@ -1,5 +1,6 @@
 /* Settings records: defaults, copies, annotations, lifetime. */
 #include "roles/ingress/config/builder.h"
+#include "roles/ingress/config/fastcgi.h"
 #include "roles/ingress/config/snippet.h"
 #include "roles/ingress/filter/htdigest.h"
 #include "roles/ingress/filter/htpasswd.h"
@@ -63,6 +64,7 @@ struct settings *settings_copy(const struct settings *from)
 	s->jwt_jwks = NULL;
 	s->auth_tls_ca = s->auth_tls_crl = NULL;
 	s->proxy_ssl = NULL;
+	s->fastcgi = NULL;
 	s->configuration_snippet = s->server_snippet = NULL;
 	s->custom_headers = s->auth_proxy_set_headers = NULL;
 	s->n_custom_headers = s->n_auth_proxy_set_headers = 0;
@@ -84,6 +86,7 @@ static void settings_free(struct settings *s)
 	free(s->auth_tls_ca);
 	free(s->auth_tls_crl);
 	tls_unref(s->proxy_ssl);
+	fastcgi_free(s->fastcgi);
 	snippet_free(s->configuration_snippet);
 	snippet_free(s->server_snippet);
 	header_texts_free(s->custom_headers, s->n_custom_headers);

@@ -33,6 +33,7 @@ struct htdigest;      /* see filter/htdigest.h */
 struct snippet;	      /* see config/snippet.h */
 struct jwks;	      /* see filter/jwt.h */
 struct block_rules;   /* see filter/block.h */
+struct fastcgi;	      /* see config/fastcgi.h */
 
 /* A header whose value may have variables: variable_text_value(h->value, x). */
 struct header_text {
@@ -105,6 +106,10 @@ struct settings {
 	char *health_check_path;			      /* our own; NULL: none */
 	unsigned health_check_interval_s, health_check_timeout_s, health_check_healthy, health_check_unhealthy;
 	bool proxy_protocol_upstream; /* our own: PROXY v2 before the request */
+
+	char *fastcgi_index;	 /* NULL: none */
+	char *fastcgi_params;	 /* the ConfigMap, as it is named */
+	struct fastcgi *fastcgi; /* with PROTOCOL_FCGI: the parameters */
 
 	/* upstream TLS */
 	struct tls *proxy_ssl; /* built from proxy-ssl-*; NULL: the shared context that verifies nothing */

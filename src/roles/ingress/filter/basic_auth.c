@@ -282,11 +282,12 @@ static enum filter_verdict basic_request(struct exchange *x, void **state)
 	return v;
 }
 
-/* The backend is not told the password, as in ingress-nginx. */
+/* The backend is not told the password, as in ingress-nginx; a FastCGI program is, as there: PHP_AUTH_USER. */
 static void basic_upstream(struct exchange *x, void **state)
 {
 	(void)state;
-	header_del(&x->up_headers, "authorization");
+	if (!x->loc->set->fastcgi)
+		header_del(&x->up_headers, "authorization");
 }
 
 static enum filter_verdict basic_answer(struct exchange *x, void **state)

@@ -62,7 +62,8 @@ static enum filter_verdict digest_request(struct exchange *x, void **state)
 static void digest_upstream(struct exchange *x, void **state)
 {
 	(void)state;
-	header_del(&x->up_headers, "authorization");
+	if (!x->loc->set->fastcgi)
+		header_del(&x->up_headers, "authorization");
 }
 
 static void challenge(struct exchange *x, enum digest_algorithm a, bool is_stale)

@@ -126,10 +126,11 @@ static size_t hold_bytes(const struct exchange *x)
 	return MIN(wanted, (size_t)EXCHANGE_HELD_MAX_BYTES / 2); /* where hold() stops the client */
 }
 
-/* HTTP/1.0 knows no chunks: a body of unknown length has to be here before its head can be written. */
+/* HTTP/1.0 knows no chunks, and a CGI program reads CONTENT_LENGTH bytes: a body of unknown length has to be here before its
+ * head can be written. */
 static bool needs_length(const struct exchange *x)
 {
-	return x->loc->set->proxy_http_1_0 && x->req.has_body && x->req.content_length < 0;
+	return (x->loc->set->proxy_http_1_0 || x->loc->set->fastcgi) && x->req.has_body && x->req.content_length < 0;
 }
 
 /* nginx's proxy_request_buffering, as far as memory goes: an upstream is not kept waiting for a slow client, and another

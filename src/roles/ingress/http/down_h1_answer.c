@@ -202,7 +202,15 @@ static struct conn *h1_conn(struct exchange *x)
 	return d->d.closing || d->now->out_chunked ? NULL : d->d.conn;
 }
 
+static int h1_fd(const struct exchange *x)
+{
+	const struct down_h1 *d = down_of(x);
+
+	return d->d.closing ? -1 : conn_fd(d->d.conn);
+}
+
 const struct down_ops down_h1_ops = {
 	.interim = h1_interim, .head = h1_head, .body = h1_body, .trailers = h1_trailers, .abort = h1_abort,
 	.want_body = h1_want_body, .pending = h1_pending, .unread = h1_unread, .done = h1_done, .conn = h1_conn,
+	.fd = h1_fd,
 };

@@ -291,6 +291,13 @@ static struct conn *down_no_conn(struct exchange *x)
 	return NULL;
 }
 
+static int down_fd(const struct exchange *x)
+{
+	const struct h2_stream *s = x->down;
+
+	return s && s->c && s->c->d.conn ? conn_fd(s->c->d.conn) : -1;
+}
+
 const struct down_ops down_h2_ops = {
 	.interim = down_interim,
 	.head = down_head,
@@ -301,4 +308,5 @@ const struct down_ops down_h2_ops = {
 	.pending = down_pending,
 	.done = down_done,
 	.conn = down_no_conn,
+	.fd = down_fd,
 };

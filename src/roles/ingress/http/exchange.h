@@ -76,6 +76,7 @@ struct down_ops {
 	/* The exchange is over and will not be touched again: h1 goes to its next request, h2 closes the stream. */
 	void (*done)(struct exchange *x);
 	struct conn *(*conn)(struct exchange *x);      /* for tunnels and splicing; NULL: not available (h2) */
+	int (*fd)(const struct exchange *x);	       /* the socket, to ask its addresses; NULL or -1: there is none */
 };
 
 /* What an exchange asks of the attempt at an upstream. */

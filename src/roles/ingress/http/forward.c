@@ -233,6 +233,17 @@ static bool ours(struct str name)
 	return id == H_FORWARDED || id == H_REQUEST_ID || id == H_PROXY;
 }
 
+/* A FastCGI program gets the client's headers as they are: nginx's proxy_set_header does not concern it. Only Proxy would
+ * become a setting of the program (httpoxy, CVE-2016-5385). */
+static void put_cgi_headers(struct exchange *x)
+{
+	for (size_t i = 0; i < x->req.headers.n; i++) {
+		struct http_header h = x->req.headers.at[i];
+		if (!x->req.has_ours || header_id(h.name) != H_PROXY)
+			header_add_str(x, &x->up_headers, h.name, h.value);
+	}
+}
+
 static void put_client_headers(struct exchange *x)
 {
 	for (size_t i = 0; i < x->req.headers.n; i++) {
@@ -288,10 +299,15 @@ int forward_head(struct exchange *x)
 	x->up_headers.n = 0;
 	if (x->req.has_ours)
 		x->request_id_header = header_get(&x->req.headers, "x-request-id");
-	put_forwarded(x, g);
-	put_client_headers(x);
-	put_prefix(x);
-	put_configured(x, g);
+	if (set->fastcgi) {
+		x->up_host = x->req.authority;
+		put_cgi_headers(x);
+	} else {
+		put_forwarded(x, g);
+		put_client_headers(x);
+		put_prefix(x);
+		put_configured(x, g);
+	}
 	if (!x->filter_state)
 		return 0;
 	for (const struct filter_use *use = x->loc->filters; use->filter; use++)

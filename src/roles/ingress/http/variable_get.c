@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -92,6 +93,16 @@ GET(get_host)
 	for (size_t i = 0; i < h.len; i++)
 		folded[i] = (char)(h.ptr[i] >= 'A' && h.ptr[i] <= 'Z' ? h.ptr[i] + 32 : h.ptr[i]);
 	variable_put(o, (struct str){ folded, h.len });
+}
+
+GET(get_script_name)
+{
+	struct str uri = x->req.uri;
+
+	(void)p;
+	variable_put(o, uri);
+	if (x->loc && x->loc->set->fastcgi_index && uri.len && uri.ptr[uri.len - 1] == '/')
+		variable_put(o, str_of(x->loc->set->fastcgi_index));
 }
 
 GET(get_is_args)
@@ -277,6 +288,24 @@ GET(get_port)
 {
 	(void)p;
 	variable_put(o, x->req.https ? STR("443") : STR("80"));
+}
+
+/* nginx's own: what a proxy in front says does not change it. */
+GET(get_server_port)
+{
+	(void)p;
+	variable_put(o, str_eq_c(x->req.scheme, "https") ? STR("443") : STR("80"));
+}
+
+GET(get_server_addr)
+{
+	struct addr local = { .len = sizeof(local.ss) };
+	char text[ADDR_TEXT_BYTES];
+	int fd = x->down_ops && x->down_ops->fd ? x->down_ops->fd(x) : -1;
+
+	(void)p;
+	if (fd >= 0 && getsockname(fd, (struct sockaddr *)&local.ss, &local.len) == 0)
+		variable_put(o, str_of(addr_ip_text(&local, text)));
 }
 
 GET(get_https)
@@ -470,8 +499,11 @@ GET(get_trace)
 	X("content_length",            get_content_length, 0,                               "Content-Length of the request", false) \
 	X("content_type",              get_content_type,   0,                               "Content-Type of the request", false) \
 	X("cookie_",                   get_cookie,         0,                               "$cookie_NAME: a cookie of the request", true) \
+	X("document_root",             get_constant,       (size_t)"/usr/local/nginx/html", "a folder of ingress-nginx's image: for FastCGI programs that are told it", false) \
 	X("document_uri",              get_str,            FIELD(req.uri),                  "the path, decoded and normalised", false) \
 	X("escaped_request_uri",       get_escaped_uri,    0,                               "$request_uri, percent-encoded as a part of another URL", false) \
+	X("fastcgi_path_info",         get_constant,       (size_t)"",                      "always empty: ingress-nginx sets no fastcgi_split_path_info", false) \
+	X("fastcgi_script_name",       get_script_name,    0,                               "the path; when it ends in '/', with fastcgi-index", false) \
 	X("host",                      get_host,           0,                               "the host of the request without port, lower case; else the rule's", false) \
 	X("hostname",                  get_hostname,       0,                               "the name of this machine", false) \
 	X("http2",                     get_http2,          0,                               "h2 over TLS, h2c without, empty for HTTP/1", false) \
@@ -483,6 +515,7 @@ GET(get_trace)
 	X("location_path",             get_loc_text,       offsetof(struct location, path), "the path of the rule that matched, as in the Ingress", false) \
 	X("msec",                      get_msec,           0,                               "the time now: seconds since 1970 with milliseconds", false) \
 	X("namespace",                 get_loc_text,       offsetof(struct location, ns),   "namespace of the Ingress that matched", false) \
+	X("nginx_version",             get_constant,       (size_t)"1.27.1",                "of ingress-nginx 1.15", false) \
 	X("opentelemetry_context_traceparent", get_trace,  0,                               "the W3C traceparent sent to the upstream", false) \
 	X("opentelemetry_span_id",     get_trace,          2,                               "our span of the trace", false) \
 	X("opentelemetry_trace_id",    get_trace,          1,                               "the trace that the request belongs to", false) \
@@ -511,8 +544,9 @@ GET(get_trace)
 	X("request_uri",               get_str,            FIELD(req.target),               "path and query as they came", false) \
 	X("scheme",                    get_str,            FIELD(req.scheme),               "http or https, as the connection is", false) \
 	X("sent_http_",                get_sent_http,      0,                               "$sent_http_NAME: a header of the answer, '-' written as '_'", true) \
+	X("server_addr",               get_server_addr,    0,                               "the address that the client has connected to", false) \
 	X("server_name",               get_server_name,    0,                               "the host of the rule that matched; _ for the catch-all", false) \
-	X("server_port",               get_port,           0,                               "443 for https, else 80", false) \
+	X("server_port",               get_server_port,    0,                               "443 on connections with TLS, else 80", false) \
 	X("server_protocol",           get_str,            FIELD(req.protocol),             "HTTP/1.0, HTTP/1.1 or HTTP/2.0", false) \
 	X("service_name",              get_backend_text,   offsetof(struct backend, service), "name of the Service of the rule", false) \
 	X("service_port",              get_backend_text,   offsetof(struct backend, port),  "port of the Service of the rule", false) \

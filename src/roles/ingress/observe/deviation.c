@@ -35,6 +35,11 @@ static bool has_cors_origins(const struct location *loc)
 	return loc->set->enable_cors && !(loc->set->cors_allow_origin.n == 1 && c_eq(loc->set->cors_allow_origin.at[0], "*"));
 }
 
+static bool is_fastcgi(const struct location *loc)
+{
+	return loc->set->fastcgi != NULL;
+}
+
 const struct deviation deviations[] = {
 	{ "several-canaries", "Only one canary of a rule takes part; which one is not defined.",
 	  "All canaries take part, oldest first: headers of all, then cookies, then weights side by side.", several_canaries },
@@ -55,6 +60,13 @@ const struct deviation deviations[] = {
 	  "It is held in memory up to client-body-buffer-size (at least 64 KiB), then streamed.", NULL },
 	{ "resource-backend", "A path whose backend is no Service is passed over: a shorter path answers, or 404.",
 	  "It answers 503, with an event on the Ingress.", without_backend },
+	{ "fastcgi-annotations", "With backend-protocol FCGI, proxy-*-timeout, proxy-next-upstream* and proxy-*buffering have no effect.",
+	  "They apply to FastCGI as to HTTP.", is_fastcgi },
+	{ "fastcgi-headers", "The client's Proxy header becomes HTTP_PROXY unless the ConfigMap takes it away (httpoxy), and headers of "
+	  "auth-response-headers, auth-tls-* and tracing do not reach FastCGI programs.",
+	  "Proxy never reaches them, those headers do.", is_fastcgi },
+	{ "fastcgi-end", "The answer of a FastCGI program that dies before it ends its request counts as complete.",
+	  "The client's connection is cut: it sees that the rest is missing.", is_fastcgi },
 	{ "plain-to-tls", "HTTP sent to the port of HTTPS is answered with 400.", "The connection ends.", NULL },
 	{ "denied", "A location with a broken setting that guards it answers 503.",
 	  "The same; the reason is an event on the Ingress and told here.", denied },

@@ -4,6 +4,7 @@
 #include "roles/ingress/config/annotations.h"
 #include "roles/ingress/config/source.h"
 #include "roles/ingress/observe/deviation.h"
+#include "roles/ingress/upstream/up_fcgi_int.h"
 
 #include <openssl/x509v3.h>
 
@@ -208,6 +209,11 @@ void explain_canary(json_t *doc, const struct exchange *x)
 		json_decref(all);
 }
 
+static int put_param(void *ctx, struct str name, struct str value)
+{
+	return json_array_append_new(ctx, json_pack("{s:o, s:o}", "name", explain_str(name), "value", explain_str(value)));
+}
+
 void explain_upstream(json_t *doc, const struct exchange *x)
 {
 	static const char *const protocols[] = { "HTTP", "HTTPS", "AUTO_HTTP", "GRPC", "GRPCS", "FCGI" };
@@ -225,6 +231,12 @@ void explain_upstream(json_t *doc, const struct exchange *x)
 	json_object_set_new(u, "target", explain_str(x->up_target));
 	json_object_set_new(u, "host", explain_str(x->up_host));
 	json_object_set_new(u, "headers", explain_headers(&x->up_headers));
+	if (set->fastcgi) {
+		json_t *params = json_array();
+		if (up_fcgi_params((struct exchange *)(uintptr_t)x, put_param, params) < 0)
+			jx_set_bool(u, "paramsTooLong", true);
+		json_object_set_new(u, "params", params);
+	}
 	json_object_set_new(doc, "upstream", u);
 }
 

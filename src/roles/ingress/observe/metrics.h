@@ -33,6 +33,7 @@
 	X(UP_CONNECT_FAILURES, "portico_upstream_connect_failures_total", "", "Connections to endpoints that failed.")             \
 	X(UP_REUSED, "portico_upstream_reused_total", "", "Requests sent on a kept upstream connection.")                          \
 	X(UP_STALE, "portico_upstream_stale_total", "", "Kept upstream connections found closed when they were used.")             \
+	X(FCGI_STDERR, "portico_fastcgi_stderr_total", "", "Messages that FastCGI programs wrote to their standard error.")        \
 	X(EJECTIONS, "portico_endpoint_ejections_total", "", "Endpoints taken out for consecutive errors.")                        \
 	X(CIRCUIT_OPEN, "portico_circuit_open_total", "", "Requests refused because every endpoint was at its limit.")             \
 	X(NO_ENDPOINT, "portico_no_endpoint_total", "", "Requests answered 503 because the Service had no endpoint.")              \

@@ -123,6 +123,15 @@ static const char *tls_name(struct exchange *x)
 	return set->proxy_ssl_name ? set->proxy_ssl_name : x_dup(x, x->req.host).ptr;
 }
 
+/* The proxy's own default backend speaks HTTP, whatever the Service that has no endpoints would have spoken. */
+static bool speaks_fcgi(const struct exchange *x)
+{
+	const struct location *loc = x->loc;
+	bool fallback = x->backend && x->backend == loc->default_backend && x->backend != loc->backend && !loc->set->default_backend;
+
+	return loc->set->fastcgi && !fallback;
+}
+
 void up_start(struct exchange *x)
 {
 	const struct settings *set = x->loc->set;
@@ -137,8 +146,8 @@ void up_start(struct exchange *x)
 		kind.server_name = tls_name(x);
 	}
 	x->connect_us = x_now_us(x);
-	if (p == PROTOCOL_FCGI)
-		exchange_up_failed(x, UP_REFUSED); /* FastCGI is not spoken; the Ingress has an event that says so */
+	if (speaks_fcgi(x))
+		up_fcgi_start(x, &kind);
 	else if (kind.h2)
 		up_h2_start(x, &kind);
 	else

@@ -1,4 +1,5 @@
-/* up.h - attempts at an upstream: connections of one worker, kept per endpoint and kind, spoken to by up_h1.c or up_h2.c.
+/* up.h - attempts at an upstream: connections of one worker, kept per endpoint and kind, spoken to by up_h1.c, up_h2.c or
+ * up_fcgi.c.
  */
 #pragma once
 
@@ -21,4 +22,5 @@ void up_pools_free(struct up_pools *p);
 void up_start(struct exchange *x);
 void up_h1_start(struct exchange *x, const struct up_kind *kind);
 void up_h2_start(struct exchange *x, const struct up_kind *kind);
+void up_fcgi_start(struct exchange *x, const struct up_kind *kind);
 void up_h2_pool_free(struct worker *w); /* when no exchange is left */

@@ -64,9 +64,11 @@ static void worker_init(struct worker *w, struct shared *s, unsigned number)
 	list_init(&w->downs);
 	list_init(&w->free_exchanges);
 	list_init(&w->ended_exchanges);
+	list_init(&w->named_exchanges);
 	list_init(&w->free_h1);
 	list_init(&w->ended_h1);
 	w->reap.run = exchange_reap;
+	w->begin.run = exchange_begin_named;
 	w->metrics = s->metrics ? metrics_shard_new(s->metrics, w) : NULL;
 	w->pools = up_pools_new(w);
 }
@@ -86,6 +88,7 @@ static void worker_done(struct worker *w)
 	coders_free(w->coders);
 	jwt_cache_free(w->jwt_cache);
 	access_log_worker_stop(w->shared->access_log, w);
+	defer_cancel(&w->begin);
 	defer_cancel(&w->reap);
 	exchange_pool_done(w);
 	down_h1_pool_done(w);

@@ -38,6 +38,8 @@ struct worker {
 	struct up_h2_pool *up_h2;      /* upstream/up_h2.c; NULL until needed */
 	struct h2_mem *h2_mem;	       /* http/h2_mem.h; NULL until needed */
 	struct list free_exchanges, ended_exchanges;
+	struct list named_exchanges;   /* whose hosts memory is asked for: http/exchange.c */
+	struct defer begin;	       /* of these */
 	struct list free_h1, ended_h1; /* http/down_h1.c */
 	struct defer reap;	       /* what ended in this turn */
 	size_t n_free_exchanges;

@@ -72,6 +72,7 @@ static void no_endpoint(struct exchange *x, bool full)
 
 	if (!x->n_tried && x->loc->default_backend && x->backend != x->loc->default_backend) {
 		x->backend = x->loc->default_backend;
+		forward_to_default(x);
 		attempt_next(x);
 		return;
 	}
@@ -106,7 +107,6 @@ void attempt_next(struct exchange *x)
 	x->connect_us = x->connected_us = x->head_us = 0;
 	access_log_try(x);
 	rearm(x, x->loc->set->proxy_connect_timeout_s);
-	metrics_fetch_cell(x);
 	up_start(x);
 }
 

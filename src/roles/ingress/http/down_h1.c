@@ -289,10 +289,13 @@ static struct exchange *exchange_for(struct down_h1 *d)
 	struct http1_head *h = &d->now->head;
 	struct request *q = &x->req;
 
+	q->authority = h->authority;
+	exchange_named(x);
 	x->down = d;
 	x->down_ops = &down_h1_ops;
 	d->x = x;
 	q->peer = down_peer(&d->d, &d->now->peer);
+	q->local = d->d.local;
 	q->tls = conn_tls_info(d->d.conn);
 	take_line(x, h, d->d.https);
 	return x;

@@ -278,6 +278,7 @@ void h2_fill_request(struct h2_stream *s, struct exchange *x)
 	r->https = c->d.https;
 	r->tls = conn_tls_info(c->d.conn);
 	r->peer = down_peer(&c->d, &c->peer);
+	r->local = c->d.local;
 	r->bytes = s->head_bytes;
 	r->connection = c->number;
 	r->connection_requests = c->n_requests;
@@ -295,6 +296,7 @@ static void headers_done(struct h2_stream *s, bool end)
 	if (!s->refuse)
 		s->refuse = check_head(s);
 	h2_fill_request(s, x);
+	exchange_named(x);
 	if (c->n_requests >= globals_now(c->d.worker->shared)->keep_alive_requests)
 		down_h2_drain(&c->d);
 	if (!s->refuse) {

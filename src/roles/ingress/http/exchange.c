@@ -9,6 +9,7 @@
 #define METHOD_BYTES_MAX 32 /* as HTTP/1 takes them; the longest registered one has 18 */
 #define FREE_EXCHANGES_MAX 256 /* kept by a worker for its next requests: half a megabyte */
 #define READ_AHEAD_MAX_BYTES (32u << 20) /* whatever proxy-buffers-number says: each slow client may cost as much */
+#define MANY_HOSTS 256 /* what belongs to fewer stays in a core's cache */
 #define HELD_KEPT_BYTES 16384  /* a larger body's memory is given back at once */
 
 /* ---- life ---- */
@@ -101,6 +102,10 @@ void exchange_end(struct exchange *x)
 	if (x->closing)
 		return;
 	x->closing = true;
+	if (!list_empty(&x->link)) { /* it has not begun */
+		list_del(&x->link);
+		client_address(x, globals_now(w->shared));
+	}
 	attempt_drop(x, false);
 	timer_stop(&x->timer);
 	x->state = X_DONE;
@@ -196,16 +201,23 @@ static bool method_ok(struct str m)
 	return m.len <= METHOD_BYTES_MAX;
 }
 
-int exchange_route(struct exchange *x, const struct globals *g)
+void exchange_named(struct exchange *x)
 {
 	set_host(x);
+	x->req.host_key = routes_key(x->worker->shared->routes, x->req.host);
+}
+
+int exchange_route(struct exchange *x, const struct globals *g)
+{
+	const struct routes *routes = x->worker->shared->routes;
+
 	if (!method_ok(x->req.method) || set_uri(x) < 0)
 		return 400;
 	client_address(x, g);
 	request_id(x, g);
 	if (!__atomic_load_n(&x->worker->shared->synced, __ATOMIC_ACQUIRE))
 		return 503;
-	x->loc = routes_match(x->worker->shared->routes, x->req.host, x->req.uri);
+	x->loc = routes_match_key(routes, x->req.host_key, x->req.host, x->req.uri);
 	if (!x->loc)
 		return 404;
 	metrics_fetch_slot(x);
@@ -217,7 +229,7 @@ int exchange_route(struct exchange *x, const struct globals *g)
 	return prepare_filters(x) ? 0 : 500;
 }
 
-void exchange_begin(struct exchange *x)
+static void begin(struct exchange *x)
 {
 	int status = exchange_route(x, globals_now(x->worker->shared));
 
@@ -230,6 +242,40 @@ void exchange_begin(struct exchange *x)
 	if (x->loc->set->request_timeout_s)
 		x->total_deadline_ms = loop_now_ms(x->worker->loop) + x->loc->set->request_timeout_s * 1000ull;
 	run_filters(x);
+}
+
+/* With many hosts what a request needs of its own is in no cache, and the worker would wait for memory several times, each
+ * time longer than all its work on the request takes. So the requests that came in one turn are taken together: memory is asked
+ * for what each needs next while the others have theirs. */
+void exchange_begin_named(struct defer *d)
+{
+	struct worker *w = container_of(d, struct worker, begin);
+	struct exchange *before = NULL;
+
+	list_for(at, tmp, &w->named_exchanges)
+		routes_fetch(w->shared->routes, list_entry(at, struct exchange, link)->req.host_key);
+	while (!list_empty(&w->named_exchanges)) {
+		struct exchange *x = list_entry(w->named_exchanges.next, struct exchange, link);
+		list_del(&x->link);
+		begin(x);
+		if (before)
+			metrics_fetch_cell(before);
+		before = x;
+	}
+	if (before)
+		metrics_fetch_cell(before);
+}
+
+void exchange_begin(struct exchange *x)
+{
+	struct worker *w = x->worker;
+
+	if (x->req.has_body || routes_host_count(w->shared->routes) < MANY_HOSTS) {
+		begin(x);
+		return;
+	}
+	list_append(&w->named_exchanges, &x->link);
+	loop_defer(w->loop, &w->begin);
 }
 
 void exchange_refuse(struct exchange *x, int status)

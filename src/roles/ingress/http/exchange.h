@@ -35,6 +35,7 @@ struct request {
 	struct str method, scheme;     /* scheme: "http" or "https", as the client came */
 	struct str authority;	       /* Host, or :authority */
 	struct str host;	       /* without port */
+	uint64_t host_key;	       /* routes_key() */
 	struct str target;	       /* path and query as they came; "*" for OPTIONS * */
 	struct str path, query;	       /* raw halves of target; query without '?' */
 	struct str uri;		       /* the path normalised: what locations match */
@@ -44,7 +45,8 @@ struct request {
 	int64_t content_length;	       /* -1: unknown */
 	bool has_ours;		       /* it carries headers that the proxy writes itself (header.h: H_FORWARDED, …) */
 	bool has_body, is_head, is_grpc, idempotent, expect_continue, te_trailers;
-	const struct addr *peer;       /* the TCP peer */
+	const struct addr *peer;       /* the TCP peer, or who a PROXY header says that is */
+	const struct addr *local;      /* where the client went, by a PROXY header; NULL: there was none */
 	struct addr client;	       /* who is believed to ask: after PROXY protocol and X-Forwarded-For */
 	char client_text[64];	       /* its address as text */
 	bool https;		       /* TLS here, or told so by a believed X-Forwarded-Proto */
@@ -162,12 +164,14 @@ struct exchange {
 	bool access_granted;		/* these two: filter/access.h */
 	int access_refused;
 	struct list tries_log;		/* $upstream_addr, $upstream_status of each try: observe/access_log.c */
-	struct list link;		/* of the worker: free, or ended in this turn */
+	struct list link;		/* of the worker: free, to begin, or ended in this turn */
 };
 
 /* ---- for the codecs ---- */
 /* A request's head is complete in x->req. The codec made x by exchange_new and set down, down_ops. */
 struct exchange *exchange_new(struct worker *w);
+/* x->req.authority is known. Before exchange_begin, and as long before it as can be: its host is looked for meanwhile. */
+void exchange_named(struct exchange *x);
 void exchange_begin(struct exchange *x);
 void exchange_request_body(struct exchange *x, struct str data, bool end); /* takes all */
 void exchange_request_trailers(struct exchange *x, const struct header_list *h);

@@ -14,6 +14,7 @@
 
 /* exchange.c */
 void exchange_reap(struct defer *d);
+void exchange_begin_named(struct defer *d);
 void exchange_pool_done(struct worker *w);
 /* Finds x's location; else the status of the refusal. */
 int exchange_route(struct exchange *x, const struct globals *g) must_check;
@@ -34,8 +35,10 @@ void attempt_timeout(struct timer *t);
 
 /* forward.c */
 void client_address(struct exchange *x, const struct globals *g);
+struct str front_port(struct exchange *x); /* where the client went: $pass_port */
 void request_id(struct exchange *x, const struct globals *g);
 int forward_head(struct exchange *x) must_check; /* up_method, up_target, up_host, up_headers */
+void forward_to_default(struct exchange *x); /* what the annotation's default backend is told of a Service without endpoints */
 struct header_list forward_trailers(struct exchange *x, const struct header_list *from); /* those that may go on */
 
 /* error_page.c */

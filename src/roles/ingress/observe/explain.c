@@ -233,6 +233,7 @@ static json_t *run(struct explainer *ex, struct http1_head *h, size_t head_bytes
 	x->down_ops = &dry_ops;
 	x->req.peer = &d->peer;
 	down_h1_take_head(x, h, head_bytes, u->https);
+	exchange_named(x);
 	if (u->https)
 		explain_certificate(d->doc, &ex->shared, u->host);
 	go(d, x, globals_now(&ex->shared));

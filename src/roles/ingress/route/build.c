@@ -18,6 +18,7 @@ struct own_host {
 	void (*location_unref)(void *ctx, unsigned id);
 	void *location_ctx;
 	struct own_location *locations;
+	char *paths; /* where the next one's text goes */
 };
 
 static void location_done(const struct own_host *h, struct own_location *l)
@@ -54,11 +55,13 @@ static void host_free(struct host *pub)
 }
 
 /* Locations live in the block, but h->all is sorted: `locations` keeps them in the order they were made. */
-static struct own_host *host_new(const struct model *m, const char *name, size_t n_locations, const char *redirect_to)
+static struct own_host *host_new(const struct model *m, const char *name, size_t n_locations, size_t path_bytes,
+				 const char *redirect_to)
 {
 	size_t len = strlen(name) + 1, redirect = redirect_to ? strlen(redirect_to) + 1 : 0;
 	size_t texts = (len + redirect + 7) & ~(size_t)7;
-	struct own_host *h = xcalloc(1, sizeof(*h) + n_locations * (sizeof(struct own_location) + sizeof(struct location *)) + texts);
+	size_t bytes = n_locations * (sizeof(struct own_location) + sizeof(struct location *)) + texts + path_bytes;
+	struct own_host *h = xcalloc(1, sizeof(*h) + bytes);
 
 	h->pub.refs_ = 1;
 	h->pub.free_ = host_free;
@@ -70,6 +73,7 @@ static struct own_host *host_new(const struct model *m, const char *name, size_t
 		h->pub.redirect_to = memcpy(h->pub.name + len, redirect_to, redirect);
 	h->pub.all = (struct location **)((char *)(h + 1) + texts);
 	h->locations = (struct own_location *)(h->pub.all + n_locations);
+	h->paths = (char *)(h->locations + n_locations);
 	return h;
 }
 
@@ -136,7 +140,8 @@ static void location_fill(const struct plan *p, const struct plan_path *one, str
 	struct location *l = &own->pub;
 
 	l->host = &h->pub;
-	l->path = (char *)one->p.path;
+	l->path = h->paths;
+	h->paths = stpcpy(h->paths, one->p.path) + 1;
 	l->type = one->p.type;
 	l->rule_host = (char *)(one->ingress ? one->p.host : h->pub.name);
 	l->ns = one->ingress ? (char *)ingress_ns(one->ingress) : none;
@@ -298,9 +303,12 @@ static bool counts_as_tls(const struct plan *p)
 static struct host *make(struct plan *p)
 {
 	struct own_host *h;
+	size_t path_bytes = 0;
 
 	plan_settle(p);
-	h = host_new(p->m, p->name->name, p->n, NULL);
+	for (size_t k = 0; k < p->n; k++)
+		path_bytes += strlen(p->paths[k].p.path) + 1;
+	h = host_new(p->m, p->name->name, p->n, path_bytes, NULL);
 	h->pub.regex = p->regex;
 	h->pub.tls = counts_as_tls(p);
 	for (size_t k = 0; k < p->n; k++)
@@ -368,7 +376,7 @@ static struct host *make_redirect(struct model *m, struct hostname *h, const str
 {
 	const char *origin = www_origin(of, h->name);
 	cleanup(freep) char *folded = origin ? fold_name(origin) : NULL;
-	struct own_host *own = folded ? host_new(m, h->name, 0, folded) : NULL;
+	struct own_host *own = folded ? host_new(m, h->name, 0, 0, folded) : NULL;
 
 	if (!own)
 		return NULL;

@@ -15,6 +15,11 @@ struct names *names_new(struct quiesce *q, size_t name_at);
 struct names *names_new_inline(struct quiesce *q, size_t name_at);
 void names_free(struct names *n, void (*free_object)(void *obj)); /* free_object may be NULL; readers have ended */
 void *names_get(const struct names *n, struct str name);	   /* any thread; NULL: absent */
+/* The same in steps, with other work between them, so that memory is not waited for: the name's line of the table is asked
+ * for first, then the lines of what stands there. */
+uint64_t names_hash(const struct names *n, struct str name); /* fetches the table's line */
+void names_fetch(const struct names *n, uint64_t hash);	     /* fetches the object, if there is one */
+void *names_get_hashed(const struct names *n, struct str name, uint64_t hash);
 void *names_put(struct names *n, void *obj);			   /* returns the object of the same name that it replaced, or NULL */
 void *names_del(struct names *n, struct str name);		   /* returns what was there, or NULL */
 size_t names_count(const struct names *n);			   /* any thread */

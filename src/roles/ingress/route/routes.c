@@ -68,18 +68,28 @@ void routes_free(struct routes *r)
 
 /* ---- looking up ---- */
 
-/* Lower case, without a final dot; false when it is too long to be a host. */
+static bool is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+/* Lower case, without a final dot; false when it is too long to be a host. Nearly every name is so already. */
 static bool fold(struct str name, char out[HOST_BYTES], struct str *ret)
 {
+	size_t i = 0;
+
 	if (name.len && name.ptr[name.len - 1] == '.')
 		name.len--;
 	if (name.len >= HOST_BYTES)
 		return false;
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.ptr[i];
-		out[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-	}
-	*ret = (struct str){ out, name.len };
+	*ret = name;
+	while (i < name.len && !is_upper(name.ptr[i]))
+		i++;
+	if (i == name.len)
+		return true;
+	for (i = 0; i < name.len; i++)
+		out[i] = (char)(is_upper(name.ptr[i]) ? name.ptr[i] + ('a' - 'A') : name.ptr[i]);
+	ret->ptr = out;
 	return true;
 }
 
@@ -97,21 +107,17 @@ static void *find_wildcard(const struct names *n, struct str name)
 	return names_get(n, (struct str){ text, rest + 1 });
 }
 
-static void *find(const struct names *n, struct str name, bool wildcards)
-{
-	void *found = names_get(n, name);
-
-	return found || !wildcards || !name.len ? found : find_wildcard(n, name);
-}
-
-static struct host *find_host(const struct routes *r, struct str host)
+static struct host *find_host(const struct routes *r, struct str host, uint64_t key)
 {
 	char text[HOST_BYTES];
 	struct str name;
 	struct host *h = NULL;
 
-	if (host.len && fold(host, text, &name))
-		h = find(r->hosts, name, atomic_load_explicit(&r->wildcards, memory_order_relaxed) > 0);
+	if (host.len && fold(host, text, &name)) {
+		h = names_get_hashed(r->hosts, name, key);
+		if (!h && atomic_load_explicit(&r->wildcards, memory_order_relaxed) > 0)
+			h = find_wildcard(r->hosts, name);
+	}
 	return h ? h : atomic_load_explicit(&r->catch_all, memory_order_acquire);
 }
 
@@ -128,10 +134,23 @@ void host_unref(struct host *h)
 		h->free_(h);
 }
 
-/* A known host without the path is 404 in ingress-nginx; only unknown hosts fall to the catch-all. */
-const struct location *routes_match(const struct routes *r, struct str host, struct str path)
+uint64_t routes_key(const struct routes *r, struct str host)
 {
-	struct host *h = find_host(r, host);
+	char text[HOST_BYTES];
+	struct str name;
+
+	return fold(host, text, &name) ? names_hash(r->hosts, name) : 0;
+}
+
+void routes_fetch(const struct routes *r, uint64_t key)
+{
+	names_fetch(r->hosts, key);
+}
+
+/* A known host without the path is 404 in ingress-nginx; only unknown hosts fall to the catch-all. */
+const struct location *routes_match_key(const struct routes *r, uint64_t key, struct str host, struct str path)
+{
+	struct host *h = find_host(r, host, key);
 	const struct location *l = h ? host_match(h, path) : NULL;
 
 	if (l)
@@ -139,9 +158,14 @@ const struct location *routes_match(const struct routes *r, struct str host, str
 	return l;
 }
 
+const struct location *routes_match(const struct routes *r, struct str host, struct str path)
+{
+	return routes_match_key(r, routes_key(r, host), host, path);
+}
+
 struct host *routes_host(const struct routes *r, struct str name)
 {
-	return host_ref(find_host(r, name));
+	return host_ref(find_host(r, name, routes_key(r, name)));
 }
 
 struct tls *routes_tls(const struct routes *r, struct str server_name)
@@ -151,7 +175,9 @@ struct tls *routes_tls(const struct routes *r, struct str server_name)
 
 	if (!server_name.len || !fold(server_name, text, &name))
 		return NULL;
-	const struct cert *c = find(r->certs, name, atomic_load_explicit(&r->cert_wildcards, memory_order_relaxed) > 0);
+	const struct cert *c = names_get(r->certs, name);
+	if (!c && atomic_load_explicit(&r->cert_wildcards, memory_order_relaxed) > 0)
+		c = find_wildcard(r->certs, name);
 	return c ? c->tls : NULL;
 }
 

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define RIG_LOCATIONS 16
+#define RIG_CROWD 300
 
 struct rig {
 	struct loop *loop; /* the test's own */
@@ -141,6 +142,25 @@ static __attribute__((unused)) void rig_start(struct rig *r, struct tls *tls)
 	r->workers = workers_start(&r->shared, sockets, n, &e);
 	if (!r->workers)
 		abort();
+}
+
+static __attribute__((unused)) void rig_crowd_free(struct host *h)
+{
+	free(h);
+}
+
+/* So many other hosts that requests of one turn are taken together. */
+static __attribute__((unused)) void rig_crowd(struct rig *r)
+{
+	for (int i = 0; i < RIG_CROWD; i++) {
+		struct host *h = xcalloc(1, sizeof(*h) + sizeof("crowd-999.test"));
+
+		h->refs_ = 1;
+		h->free_ = rig_crowd_free;
+		h->name = (char *)(h + 1);
+		sprintf(h->name, "crowd-%d.test", i);
+		routes_put_host(r->shared.routes, h);
+	}
 }
 
 static __attribute__((unused)) void rig_stop(struct rig *r)

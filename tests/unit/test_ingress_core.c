@@ -374,6 +374,14 @@ static void test_upgrade(void **state)
 	free(end);
 }
 
+static int setup_crowded(void **state)
+{
+	int rc = setup(state);
+
+	rig_crowd(&g.rig);
+	return rc;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,5 +390,5 @@ int main(void)
 		cmocka_unit_test(test_upgrade),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, teardown) + cmocka_run_group_tests(tests, setup_crowded, teardown);
 }

@@ -670,6 +670,7 @@ static void test_drain(void **state)
 	int one = 1, two = 2;
 
 	(void)state;
+	drained = false;
 	assert_true(rig_until(&r, call_has_head, k, 5000));
 	workers_drain(r.workers, on_closed, on_drained, NULL);
 	assert_true(rig_until(&r, goaways, &one, 5000));
@@ -685,7 +686,16 @@ static void test_drain(void **state)
 	assert_true(rig_until(&r, is_drained, NULL, 5000));
 }
 
+static int group_setup_crowded(void **state)
+{
+	int rc = group_setup(state);
+
+	rig_crowd(&r);
+	return rc;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -698,5 +708,5 @@ int main(void)
 		T(test_keep_alive_requests), T(test_drain),
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, group_setup, group_teardown) + cmocka_run_group_tests(tests, group_setup_crowded, group_teardown);
 }

@@ -767,7 +767,16 @@ static void test_tunnel_before_answer(void **state)
 	assert_true(alive());
 }
 
+static int group_setup_crowded(void **state)
+{
+	int rc = group_setup(state);
+
+	rig_crowd(&r);
+	return rc;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -780,5 +789,5 @@ int main(void)
 		T(test_slow_body),	T(test_priority_cycle),	  T(test_depends_on_itself), T(test_tunnel_before_answer),
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, group_setup, group_teardown) + cmocka_run_group_tests(tests, group_setup_crowded, group_teardown);
 }

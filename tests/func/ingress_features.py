@@ -243,7 +243,7 @@ class Stage:
               tls_secret(work, "upstream-mtls", "jane", "ca") + secret("clients", ca_crt=open(f"{work}/ca.crt").read()) +
               "\n---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: broken\ntype: kubernetes.io/tls\n"
               "data: {tls.crt: bm9uc2Vuc2U=, tls.key: bm9uc2Vuc2U=}\n" +
-              configmap("answers", {"X-Custom": "from-configmap"}) +
+              configmap("answers", {"X-Custom": "from-configmap", "X-Literal": "$remote_addr"}) +
               configmap("told", {"X-Told": "something", "X-Who": "$namespace"}))
         p.put("l4", configmap("tcp-services", {str(self.tcp): "default/bytes:80", str(self.tcp_proxy): "default/web:80:PROXY"},
                               "ingress-nginx") + configmap("udp-services", {str(self.udp): "default/udp:80"}, "ingress-nginx"))
@@ -268,7 +268,7 @@ class Stage:
     def globals(self, data):
         """The ConfigMap; returns when it is in force: when a host that comes with it is known."""
         self.turn = getattr(self, "turn", 0) + 1
-        data = {"global-allowed-response-headers": "X-Custom", **data}
+        data = {"global-allowed-response-headers": "X-Custom,X-Literal", **data}
         marker = ingress(f"turn-{self.turn}", "", {"paths": table.paths(("/", "Prefix", "missing"))})
         self.proxy.put("globals", self.fill(configmap("ingress-nginx-controller", data, "ingress-nginx")) + "---" + marker)
         if self.proxy.process:

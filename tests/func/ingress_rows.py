@@ -242,7 +242,20 @@ row("service-upstream", """
 """, "GET /\n= by vip\n= 200", paths=paths(("/", "Prefix", "cluster-ip", "number: <<vip>>")))
 row("default-backend", """
     nginx.ingress.kubernetes.io/default-backend: errors
-""", "GET /some/path\n= by errors", paths=paths(("/", "Prefix", "empty")))
+""", """
+    GET /some/path
+    + Accept: text/html
+    + X-Service-Name: mine
+    = by errors
+    = up target=/some/path
+    = up X-Code: 503
+    = up X-Format: text/html
+    = up X-Namespace: default
+    = up X-Ingress-Name: default-backend
+    = up X-Service-Name: empty
+    = up X-Service-Port: 80
+    = up X-Request-ID ~ .
+""", paths=paths(("/", "Prefix", "empty")))
 row("custom-http-errors", """
     nginx.ingress.kubernetes.io/custom-http-errors: "404,415"
     nginx.ingress.kubernetes.io/default-backend: errors
@@ -539,6 +552,15 @@ row("affinity-all", """
     nginx.ingress.kubernetes.io/affinity: "cookie"
     nginx.ingress.kubernetes.io/affinity-mode: "persistent"
     nginx.ingress.kubernetes.io/session-cookie-name: "route"
+row("affinity-not-secure", """
+    nginx.ingress.kubernetes.io/affinity: cookie
+    nginx.ingress.kubernetes.io/session-cookie-secure: "false"
+""", """
+    GET /x
+    = Set-Cookie ~ Path=/; HttpOnly$
+    https GET /x
+    = Set-Cookie ~ Path=/; Secure; HttpOnly$
+""", paths=paths(("/", "Prefix", "pair")))
     nginx.ingress.kubernetes.io/session-cookie-path: "/shop"
     nginx.ingress.kubernetes.io/session-cookie-domain: "affinity-all.test"
     nginx.ingress.kubernetes.io/session-cookie-expires: "172800"
@@ -625,6 +647,19 @@ row("canary-weight", "", """
     300 GET /
     = by web 60-150
     = by v2 75-165
+row("canary-bad-pattern", "", """
+    GET /
+    + X-Tier: gold
+    + Cookie: beta=always
+    = by web
+    GET /
+    + Cookie: beta=always
+    = by v2
+""", more=canary("canary-bad-pattern-v2", "canary-bad-pattern", "v2", """
+    nginx.ingress.kubernetes.io/canary-by-header: "X-Tier"
+    nginx.ingress.kubernetes.io/canary-by-header-pattern: "[][**da?$&*"
+    nginx.ingress.kubernetes.io/canary-by-cookie: "beta"
+"""))
     = by v3 55-130
 """, more=canary("canary-weight-v2", "canary-weight", "v2", """
     nginx.ingress.kubernetes.io/canary-weight: "40"
@@ -747,6 +782,9 @@ row("auth-url-401", """
     nginx.ingress.kubernetes.io/auth-url: http://127.0.0.1:<<auth>>/status/401?set=WWW-Authenticate:Bearer
     nginx.ingress.kubernetes.io/auth-method: HEAD
 """, "GET /\n= 401\n= WWW-Authenticate: Bearer\n= -X-By\n= seen auth method=HEAD\nGET /.well-known/acme-challenge/x\n= 401")
+row("auth-url-dots", """
+    nginx.ingress.kubernetes.io/auth-url: "https://invalid..auth.url/x"
+""", "GET /\n= 503")
 row("auth-url-403", """
     nginx.ingress.kubernetes.io/auth-url: http://127.0.0.1:<<auth>>/status/403
 """, "GET /\n= 403")
@@ -849,6 +887,29 @@ row("cors-all", """
     nginx.ingress.kubernetes.io/enable-cors: "true"
     nginx.ingress.kubernetes.io/cors-allow-origin: "https://*.foo.bar:8443, https://origin.example"
     nginx.ingress.kubernetes.io/cors-allow-methods: "PUT, GET"
+row("cors-some-bad", """
+    nginx.ingress.kubernetes.io/enable-cors: "true"
+    nginx.ingress.kubernetes.io/cors-allow-origin: "plain.example:8080, https://origin.example"
+""", """
+    GET /
+    + Origin: plain.example:8080
+    = 200
+    = -Access-Control-Allow-Origin
+    GET /
+    + Origin: https://plain.example:8080
+    = -Access-Control-Allow-Origin
+    GET /
+    + Origin: https://origin.example
+    = Access-Control-Allow-Origin: https://origin.example
+""")
+row("cors-any-of-several", """
+    nginx.ingress.kubernetes.io/enable-cors: "true"
+    nginx.ingress.kubernetes.io/cors-allow-origin: "https://origin.example, *"
+""", """
+    GET /
+    + Origin: https://other.example
+    = Access-Control-Allow-Origin: *
+""")
     nginx.ingress.kubernetes.io/cors-allow-headers: "X-One, X-Two"
     nginx.ingress.kubernetes.io/cors-expose-headers: "X-Seen"
     nginx.ingress.kubernetes.io/cors-allow-credentials: "false"
@@ -882,7 +943,7 @@ row("cors-all", """
 
 row("custom-headers", """
     nginx.ingress.kubernetes.io/custom-headers: default/answers
-""", "GET /\n= 200\n= X-Custom: from-configmap")
+""", "GET /\n= 200\n= X-Custom: from-configmap\n= X-Literal: $remote_addr")
 row("mirror-target", """
     nginx.ingress.kubernetes.io/mirror-target: http://127.0.0.1:<<mirror>>$request_uri
 """, """

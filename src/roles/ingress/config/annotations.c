@@ -168,7 +168,7 @@ const struct field nginx_annotations[] = {
 	{ "session-cookie-conditional-samesite-none", BOOL(session_cookie_conditional_samesite_none), DEFAULT("false"), B, LOCATION,
 	  ACTS("affinity"), .doc = "Leaves SameSite=None out for browsers that do not know it." },
 	{ "session-cookie-secure", TRISTATE(session_cookie_secure), A, LOCATION, ACTS("affinity"),
-	  .doc = "Secure of the cookie; by default when the request came over https." },
+	  .doc = "Secure of the cookie, also when the request came without TLS; one that came over https always gets it." },
 	{ "session-cookie-change-on-failure", BOOL(session_cookie_change_on_failure), DEFAULT("false"), B, LOCATION, ACTS("affinity"),
 	  .doc = "The cookie names another endpoint once its own has failed." },
 

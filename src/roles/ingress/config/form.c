@@ -38,15 +38,23 @@ static bool is_http(struct str v)
 	return (v.len > 7 && strncasecmp(v.ptr, "http://", 7) == 0) || (v.len > 8 && strncasecmp(v.ptr, "https://", 8) == 0);
 }
 
+static bool has_host(struct str v)
+{
+	const char *begin = memmem(v.ptr, v.len, "://", 3);
+	struct str rest, host = begin ? str_cut((struct str){ begin + 3, v.len - (size_t)(begin + 3 - v.ptr) }, '/', &rest) : STR_NONE;
+
+	return host.len && !memmem(host.ptr, host.len, "..", 2);
+}
+
 static bool is_url(struct str v)
 {
-	return url_bytes(v) && is_http(v) && !memchr(v.ptr, '$', v.len);
+	return url_bytes(v) && is_http(v) && has_host(v) && !memchr(v.ptr, '$', v.len);
 }
 
 /* "$scheme://..." is common. */
 static bool is_url_with_variables(struct str v)
 {
-	return url_bytes(v) && (is_http(v) || v.ptr[0] == '$');
+	return url_bytes(v) && ((is_http(v) && has_host(v)) || v.ptr[0] == '$');
 }
 
 static bool is_redirect(struct str v)
@@ -120,7 +128,9 @@ static bool is_origin(struct str v)
 
 	if (str_eq_c(v, "*") || str_eq_c(v, "null"))
 		return true;
-	if (!rest || !only((struct str){ v.ptr, (size_t)(rest - v.ptr) }, "+-."))
+	if (!rest) /* ingress-nginx passes over what has no scheme, and takes the others */
+		return only(v, "-.:");
+	if (!only((struct str){ v.ptr, (size_t)(rest - v.ptr) }, "+-."))
 		return false;
 	struct str host = { rest + 3, v.len - (size_t)(rest + 3 - v.ptr) };
 	if (str_starts(host, STR("*.")))

@@ -122,7 +122,8 @@ static int add_header_text(struct header_text *at, const char *name, const char 
 		return err_set(e, ERR_INVALID, "invalid value of header %.100s in ConfigMap", name);
 	if (!is_allowed(allowed, name))
 		return err_set(e, ERR_INVALID, "header %.100s is not allowed: global-allowed-response-headers does not have it", name);
-	at->value = variable_text_new(value, e);
+	/* custom-headers is literal: ingress-nginx quotes each '$' of it. */
+	at->value = allowed ? variable_text_literal(value) : variable_text_new(value, e);
 	if (!at->value)
 		return err_wrap(e, "header %.100s", name);
 	at->name = (struct str){ xstrdup(name), strlen(name) };
@@ -583,6 +584,7 @@ static void canaries(struct builder *b)
 
 	if (!s->canary && (s->canary_weight || s->canary_by_header || s->canary_by_header_value || s->canary_by_cookie || s->canary_by_header_pattern))
 		builder_problem(b, "canary", REASON_PARSING, "canary is configured but not enabled: canary: \"true\" is missing");
+	s->canary_pattern_bad = !s->canary_by_header_pattern && builder_has(b, nginx_annotations, "canary-by-header-pattern");
 	if (s->canary_weight > s->canary_weight_total) {
 		builder_problem(b, "canary-weight", REASON_PARSING, "canary-weight: %u is more than canary-weight-total, %u",
 				s->canary_weight, s->canary_weight_total);

@@ -120,6 +120,7 @@ struct settings {
 	bool canary;
 	char *canary_by_header, *canary_by_header_value, *canary_by_cookie;
 	struct regex *canary_by_header_pattern;
+	bool canary_pattern_bad; /* there is one, and it cannot be used */
 	unsigned canary_weight, canary_weight_total;
 
 	/* access */

@@ -28,7 +28,16 @@ bool cors_origin_matches(struct str pattern, struct str origin)
 
 static bool any_origin(const struct settings *set)
 {
-	return set->cors_allow_origin.n == 1 && c_eq(set->cors_allow_origin.at[0], "*");
+	for (size_t i = 0; i < set->cors_allow_origin.n; i++)
+		if (c_eq(set->cors_allow_origin.at[i], "*"))
+			return true;
+	return false;
+}
+
+/* "a.example:8080" is let pass when the list is read, as by ingress-nginx, and is no origin: nothing equals it. */
+static bool is_complete(struct str origin)
+{
+	return str_eq_c(origin, "null") || memmem(origin.ptr, origin.len, "://", 3);
 }
 
 /* The value of Access-Control-Allow-Origin; STR_NONE: this origin gets no CORS headers. */
@@ -38,7 +47,7 @@ static struct str allowed_origin(const struct exchange *x)
 	if (any_origin(set))
 		return STR("*");
 	struct str origin = header_get(&x->req.headers, "origin");
-	for (size_t i = 0; i < set->cors_allow_origin.n && origin.len > 0; i++)
+	for (size_t i = 0; i < set->cors_allow_origin.n && origin.len > 0 && is_complete(origin); i++)
 		if (cors_origin_matches(str_of(set->cors_allow_origin.at[i]), origin))
 			return origin;
 	return STR_NONE;

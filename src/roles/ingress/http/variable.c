@@ -320,6 +320,17 @@ struct variable_text *variable_text_new(const char *text, struct err *e)
 	return variable_text_new_local(text, NULL, 0, e);
 }
 
+struct variable_text *variable_text_literal(const char *text)
+{
+	struct variable_text *t = xcalloc(1, sizeof(*t));
+
+	t->source = xstrdup(text);
+	t->constant = true;
+	t->parts = xcalloc(1, sizeof(*t->parts));
+	t->parts[t->n_parts++].text = (struct str){ xstrdup(text), strlen(text) };
+	return t;
+}
+
 void variable_text_free(struct variable_text *t)
 {
 	if (!t)

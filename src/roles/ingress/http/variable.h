@@ -16,6 +16,7 @@ struct variable_text;
 #define VARIABLE_PARTS_MAX 256
 /* `text`: "$name", "${name}", "$http_<header>", "$cookie_<name>", "$arg_<name>", "$sent_http_<header>", "$1".."$9". */
 struct variable_text *variable_text_new(const char *text, struct err *e) must_check;
+struct variable_text *variable_text_literal(const char *text); /* '$' means nothing in it */
 void variable_text_free(struct variable_text *t);
 enum variable_escape { ESCAPE_NONE, ESCAPE_LOG, ESCAPE_JSON, ESCAPE_URI };
 /* An absent value is "", and "-" with ESCAPE_LOG. -1: `out` is full. */

@@ -209,7 +209,7 @@ void affinity_set_cookie(struct exchange *x)
 
 	if (!set)
 		return;
-	bool secure = set->session_cookie_secure < 0 ? x->req.https : set->session_cookie_secure;
+	bool secure = x->req.https || set->session_cookie_secure > 0; /* "false" takes nothing from https */
 	if (set->session_cookie_expires_s >= 0) {
 		char when[64];
 		expires_text(set->session_cookie_expires_s, when);

@@ -32,6 +32,8 @@ static enum wish by_header(const struct exchange *x, const struct settings *set)
 		return WISH_NOTHING;
 	if (set->canary_by_header_value && set->canary_by_header_value[0])
 		return str_eq_c(value, set->canary_by_header_value) ? WISH_YES : WISH_NOTHING;
+	if (set->canary_pattern_bad) /* told; ingress-nginx's fails for each request, which stays with the primary */
+		return WISH_NEVER;
 	if (set->canary_by_header_pattern)
 		return pattern_match(set->canary_by_header_pattern, value, NULL) ? WISH_YES : WISH_NOTHING;
 	return always_or_never(value);

@@ -669,6 +669,14 @@ def proxy_protocol(s):
     check("use-proxy-protocol: v1", real_ip(v1) == ("1.2.3.4", "1.2.3.4"), real_ip(v1))
     check("use-proxy-protocol: v2", real_ip(v2)[0] == "4.3.2.1", real_ip(v2))
     check("use-proxy-protocol: before TLS", real_ip(v1, tls=True)[0] == "1.2.3.4")
+
+    def front(port):
+        told = dict(s.ask("/", "plain.test", before=b"PROXY TCP4 1.2.3.4 5.6.7.8 1000 %d\r\n" % port).echo.get("headers", []))
+        return told.get("X-Forwarded-Port"), told.get("X-Forwarded-Proto")
+    check("use-proxy-protocol: the port in front", front(1234) == ("1234", "http"), front(1234))
+    check("use-proxy-protocol: TLS that ended in front", front(443) == ("443", "https"), front(443))
+    looped = s.ask("/", "force-ssl-redirect.test", before=b"PROXY TCP4 1.2.3.4 5.6.7.8 1000 443\r\n")
+    check("use-proxy-protocol: it is not redirected again", looped.status == 200, looped)
     check("use-proxy-protocol: without one the connection ends", s.ask("/", "plain.test").status in (0, 400))
     s.globals({})
     wait_for(lambda: s.ask("/", "plain.test").status == 200)

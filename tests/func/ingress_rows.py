@@ -49,9 +49,13 @@ row("plain", "", """
     = -Server
     GET /
     + X-Forwarded-For: 9.9.9.9
+    + X-Forwarded-Host: other.test
+    + X-Original-Forwarded-For: forged
     + X-Forwarded-Proto: https
     + X-Request-ID: mine
     + Proxy: evil
+    = up X-Forwarded-Host: plain.test
+    = up X-Original-Forwarded-Host: other.test
     = up X-Forwarded-For: 127.0.0.1
     = up X-Original-Forwarded-For: 9.9.9.9
     = up X-Forwarded-Proto: http
@@ -1042,7 +1046,9 @@ GLOBALS = [
         = 200
      """),
     ("compute-full-forwarded-for", {"use-forwarded-headers": "true", "compute-full-forwarded-for": "true"}, "plain.test",
-     "GET /\n+ X-Forwarded-For: 9.9.9.9\n= up X-Forwarded-For ~ ^9.9.9.9, "),
+     "GET /\n+ X-Forwarded-For: 9.9.9.9\n= up X-Forwarded-For: 9.9.9.9, 127.0.0.1\n= up X-Real-IP: 9.9.9.9"),
+    ("proxy-add-original-uri-header", {"proxy-add-original-uri-header": "true"}, "plain.test",
+     "GET /a//b?c\n+ X-Original-URI: /forged\n= up X-Original-URI: /a//b?c"),
     ("forwarded-for-header", {"use-forwarded-headers": "true", "forwarded-for-header": "X-Client"}, "plain.test",
      "GET /\n+ X-Client: 9.9.9.9\n= up X-Real-IP: 9.9.9.9"),
     ("proxy-body-size", {"proxy-body-size": "2k"}, "plain.test", """

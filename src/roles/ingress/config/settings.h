@@ -205,7 +205,7 @@ struct globals {
 	unsigned ssl_session_timeout_s;
 	struct ticket_secret ticket_secret;
 	bool ticket_secret_bad; /* one is named or given, but cannot be used: the one in force stays */
-	bool use_proxy_protocol, use_forwarded_headers, compute_full_forwarded_for, enable_real_ip;
+	bool use_proxy_protocol, use_forwarded_headers, compute_full_forwarded_for, enable_real_ip, add_original_uri;
 	char *forwarded_for_header;
 	struct cidr_list proxy_real_ip_cidr; /* whose PROXY header or X-Forwarded-For is believed */
 	bool generate_request_id, server_tokens, retry_non_idempotent, allow_snippets, allow_cross_namespace;
@@ -223,6 +223,7 @@ struct globals {
 	struct str_list block_referers;
 	struct block_rules *block_rules; /* block_rules_new() of the two lists: filter/block.h; NULL: they are empty */
 	char *otlp_endpoint; /* "http://host:4318": traces; NULL: off */
+	char *otel_service_name;
 	unsigned trace_sample_per_10000;
 	char *custom_error_service; /* --default-backend-service: "ns/name", NULL: built in */
 };

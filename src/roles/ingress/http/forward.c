@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <sys/random.h>
 
+#define HTTPS_PORT 443
+
 /* ---- who asks ---- */
 
 static size_t octet_text(char *out, unsigned v)
@@ -44,6 +46,12 @@ static void client_text(struct exchange *x)
 			out[n++] = '.';
 	}
 	out[n] = '\0';
+}
+
+static unsigned port_of(const struct addr *a)
+{
+	return ntohs(a->ss.ss_family == AF_INET ? ((const struct sockaddr_in *)&a->ss)->sin_port :
+						  ((const struct sockaddr_in6 *)&a->ss)->sin6_port);
 }
 
 static bool parse_ip(struct str text, struct addr *ret)
@@ -85,6 +93,9 @@ void client_address(struct exchange *x, const struct globals *g)
 		if (g->use_forwarded_headers && str_ieq(header_get(&x->req.headers, "x-forwarded-proto"), STR("https")))
 			x->req.https = true;
 	}
+	/* A balancer that ends TLS and says so by the port alone: without this, redirects to https would never end. */
+	if (x->req.local && port_of(x->req.local) == HTTPS_PORT)
+		x->req.https = true;
 	client_text(x);
 }
 
@@ -202,28 +213,46 @@ static struct str believed(struct exchange *x, const struct globals *g, const ch
 	return theirs.len ? theirs : own;
 }
 
+struct str front_port(struct exchange *x)
+{
+	if (x->req.local)
+		return x_printf(x, "%u", port_of(x->req.local));
+	return x->req.https ? STR("443") : STR("80");
+}
+
+/* The proxy in front of us, behind those it names. */
+static struct str chain_with_peer(struct exchange *x, struct str before)
+{
+	char peer[ADDR_TEXT_BYTES];
+
+	return x_printf(x, STR_FMT ", %s", STR_ARG(before), addr_ip_text(x->req.peer, peer));
+}
+
 static void put_forwarded(struct exchange *x, const struct globals *g)
 {
 	struct header_list *l = &x->up_headers;
 	struct str ip = str_of(x->req.client_text);
-	struct str before = header_get(&x->req.headers, "x-forwarded-for");
+	struct str before = x->req.has_ours ? header_get(&x->req.headers, "x-forwarded-for") : STR_NONE;
+	struct str host_before = x->req.has_ours ? header_get(&x->req.headers, "x-forwarded-host") : STR_NONE;
 	struct str scheme = x->req.https ? STR("https") : STR("http");
 	struct str chain = ip;
 
 	if (before.len && g->use_forwarded_headers && g->compute_full_forwarded_for)
-		chain = x_printf(x, STR_FMT ", " STR_FMT, STR_ARG(before), STR_ARG(ip));
+		chain = chain_with_peer(x, before);
 	struct str id = x->request_id_header.ptr ? x->request_id_header : str_of(x->request_id);
 	if (id.len) /* none came, and generate-request-id is off */
 		header_add(x, l, "X-Request-ID", id);
 	header_add(x, l, "X-Real-IP", ip);
 	header_add(x, l, "X-Forwarded-For", chain);
 	header_add(x, l, "X-Forwarded-Host", believed(x, g, "x-forwarded-host", x->req.authority));
-	header_add(x, l, "X-Forwarded-Port", believed(x, g, "x-forwarded-port", x->req.https ? STR("443") : STR("80")));
+	header_add(x, l, "X-Forwarded-Port", believed(x, g, "x-forwarded-port", front_port(x)));
 	header_add(x, l, "X-Forwarded-Proto", scheme);
 	header_add(x, l, "X-Forwarded-Scheme", scheme);
 	header_add(x, l, "X-Scheme", scheme);
 	if (before.len)
 		header_add(x, l, "X-Original-Forwarded-For", before);
+	if (host_before.len)
+		header_add(x, l, "X-Original-Forwarded-Host", host_before);
 }
 
 static bool ours(struct str name)
@@ -306,6 +335,8 @@ int forward_head(struct exchange *x)
 		put_forwarded(x, g);
 		put_client_headers(x);
 		put_prefix(x);
+		if (g->add_original_uri)
+			header_set(x, &x->up_headers, "X-Original-URI", x->req.target);
 		put_configured(x, g);
 	}
 	if (!x->filter_state)

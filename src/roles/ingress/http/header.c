@@ -32,9 +32,10 @@ static const struct known {
 	KNOWN("x-forwarded-proto", H_FORWARDED),
 	KNOWN("x-forwarded-scheme", H_FORWARDED),
 	KNOWN("x-original-forwarded-for", H_FORWARDED),
+	KNOWN("x-original-forwarded-host", H_FORWARDED),
 #undef KNOWN
 };
-#define NAME_MAX_BYTES 24
+#define NAME_MAX_BYTES 25
 
 static uint8_t first_of_length[NAME_MAX_BYTES + 2]; /* index into known + 1 */
 

@@ -14,7 +14,7 @@ enum header_id {
 	H_EXPECT,
 	H_PROXY,	/* "Proxy": becomes HTTP_PROXY in CGI programs (httpoxy) */
 	H_REQUEST_ID,	/* X-Request-ID */
-	H_FORWARDED,	/* X-Real-IP, X-Forwarded-{For,Host,Port,Proto,Scheme}, X-Scheme, X-Original-Forwarded-For: written anew */
+	H_FORWARDED,	/* X-Real-IP, X-Forwarded-{For,Host,Port,Proto,Scheme}, X-Scheme, X-Original-Forwarded-{For,Host}: written anew */
 	H_CONTENT_TYPE,
 	H_TE,
 	H_UPGRADE,

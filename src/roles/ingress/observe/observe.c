@@ -92,4 +92,6 @@ void observe_globals(struct observe *o, const struct globals *g)
 {
 	set_log(o, g);
 	set_collector(o, g->otlp_endpoint && g->otlp_endpoint[0] ? g->otlp_endpoint : NULL);
+	if (o->shared->trace && g->otel_service_name)
+		trace_set_service(o->shared->trace, g->otel_service_name);
 }

@@ -29,6 +29,7 @@ struct trace {
 	size_t n_queued;
 	uint64_t dropped;
 	/* main thread */
+	char *service;
 	struct timer timer;
 	struct buf batch; /* under way, or waiting for another try */
 	size_t n_batch;
@@ -187,12 +188,15 @@ static void fill_batch(struct trace *t)
 	pthread_mutex_unlock(&t->lock);
 	if (t->n_batch == 0)
 		return;
-	buf_puts(&t->batch, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":"
-			    "{\"stringValue\":\"portico-ingress\"}}]},\"scopeSpans\":[{\"scope\":{\"name\":\"portico\"},\"spans\":[");
+	buf_puts(&t->batch, "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":");
+	put_text(&t->batch, str_of(t->service));
+	buf_puts(&t->batch, "}}]},\"scopeSpans\":[{\"scope\":{\"name\":\"portico\"},\"spans\":[");
+	bool first = true;
 	list_for(at, tmp, &taken) {
 		struct span *s = list_entry(at, struct span, link);
-		if (at != taken.next)
+		if (!first)
 			buf_putc(&t->batch, ',');
+		first = false;
 		buf_put(&t->batch, s->json, s->len);
 		list_del(at);
 		free(s);
@@ -291,7 +295,7 @@ struct trace *trace_new(struct loop *main, struct subrequests *via, const char *
 		return NULL;
 	}
 	struct trace *t = xcalloc(1, sizeof(*t));
-	*t = (struct trace){ .main = main, .via = via };
+	*t = (struct trace){ .main = main, .via = via, .service = xstrdup("portico-ingress") };
 	t->url = u.target.len <= 1 ? xasprintf("%s://" STR_FMT "/v1/traces", u.https ? "https" : "http", STR_ARG(u.authority)) :
 				     xstrdup(endpoint);
 	pthread_mutex_init(&t->lock, NULL);
@@ -300,6 +304,12 @@ struct trace *trace_new(struct loop *main, struct subrequests *via, const char *
 	t->timer = (struct timer){ .fire = on_timer, .ctx = t };
 	timer_start(main, &t->timer, TRACE_EXPORT_MS);
 	return t;
+}
+
+void trace_set_service(struct trace *t, const char *name)
+{
+	free(t->service);
+	t->service = xstrdup(name);
 }
 
 void trace_free(struct trace *t)
@@ -313,6 +323,7 @@ void trace_free(struct trace *t)
 	pthread_mutex_destroy(&t->lock);
 	buf_done(&t->batch);
 	free(t->url);
+	free(t->service);
 	free(t);
 }
 

@@ -33,6 +33,7 @@ struct trace;
 struct subrequests;
 /* Main thread. `endpoint`: "http://host:4318" or "https://…"; its path defaults to /v1/traces. `via`: the main loop's. */
 struct trace *trace_new(struct loop *main, struct subrequests *via, const char *endpoint, struct err *e) must_check;
+void trace_set_service(struct trace *t, const char *name); /* service.name of what is sent from now on; portico-ingress */
 void trace_free(struct trace *t); /* the workers have ended; what is queued is lost */
 struct trace_stats {
 	uint64_t exported, dropped, failed_posts; /* spans, spans, requests to the collector */

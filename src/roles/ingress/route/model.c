@@ -4,7 +4,7 @@
 
 #define INCOMING_KEPT 256 /* after more than that at once, the table's memory is given back */
 
-enum { CLASS_OURS = 1, CLASS_DEFAULT = 2 };
+enum { CLASS_KNOWN = 1, CLASS_OURS = 2 };
 
 /* ---- classes ---- */
 
@@ -12,14 +12,12 @@ void model_set_class(struct model *m, const json_t *obj)
 {
 	const char *name = jx_str(obj, "metadata.name");
 	const char *ours = m->config.controller;
-	uintptr_t flags = 4; /* known */
+	uintptr_t flags = CLASS_KNOWN;
 
 	if (!name)
 		return;
 	if (c_eq(jx_str(obj, "spec.controller"), ours))
 		flags |= CLASS_OURS;
-	if (c_eq(jx_annotation(obj, "ingressclass.kubernetes.io/is-default-class"), "true"))
-		flags |= CLASS_DEFAULT;
 	if ((uintptr_t)map_put_c(&m->classes, name, (void *)flags) != flags)
 		m->classes_dirty = true;
 }
@@ -30,16 +28,8 @@ void model_del_class(struct model *m, const char *name)
 		m->classes_dirty = true;
 }
 
-static bool default_class_is_ours(const struct model *m)
-{
-	for (struct map_iter it = { 0 }; map_next(&m->classes, &it);)
-		if (((uintptr_t)it.value & (CLASS_OURS | CLASS_DEFAULT)) == (CLASS_OURS | CLASS_DEFAULT))
-			return true;
-	return false;
-}
-
 /* ingress-nginx's order: ingressClassName, then the old annotation, then neither. The annotation needs no IngressClass.
- * An Ingress without any gets the default class from the API server; objects from files do here. */
+ * The default class is the API server's to give, when an Ingress is made: one that has none now was made without. */
 static bool is_ours(const struct model *m, const struct ingress *i)
 {
 	const char *name = ingress_class_name(i), *old = ingress_class_annotation(i);
@@ -49,7 +39,7 @@ static bool is_ours(const struct model *m, const struct ingress *i)
 	if (m->config.watch_namespace && strcmp(ingress_ns(i), m->config.watch_namespace) != 0)
 		return false;
 	if (!asked || !asked[0])
-		return m->config.watch_without_class || default_class_is_ours(m);
+		return m->config.watch_without_class;
 	if (flags)
 		return flags & CLASS_OURS;
 	/* Standalone, before anybody has made the object, its well-known name is enough. */

@@ -347,6 +347,29 @@ int forward_head(struct exchange *x)
 	return 0;
 }
 
+/* ---- the default backend that an annotation names ---- */
+
+static void tell(struct exchange *x, const char *name, struct str value)
+{
+	header_del(&x->up_headers, name);
+	if (value.len)
+		header_add(x, &x->up_headers, name, value);
+}
+
+void forward_to_default(struct exchange *x)
+{
+	const struct location *loc = x->loc;
+
+	if (!loc->set->default_backend)
+		return;
+	tell(x, "X-Code", STR("503"));
+	tell(x, "X-Format", header_get(&x->req.headers, "accept"));
+	tell(x, "X-Namespace", str_of(loc->ns));
+	tell(x, "X-Ingress-Name", str_of(loc->ingress));
+	tell(x, "X-Service-Name", str_of(loc->backend ? loc->backend->service : ""));
+	tell(x, "X-Service-Port", str_of(loc->backend ? loc->backend->port : ""));
+}
+
 /* ---- trailers ---- */
 
 /* What must not come behind a body, as servers that add trailers to the headers would act upon it (RFC 9110 §6.5.1). */
@@ -378,29 +401,6 @@ static bool name_plain(struct str name)
 }
 
 static bool is_client_cert(struct str name)
-/* ---- the default backend that an annotation names ---- */
-
-static void tell(struct exchange *x, const char *name, struct str value)
-{
-	header_del(&x->up_headers, name);
-	if (value.len)
-		header_add(x, &x->up_headers, name, value);
-}
-
-void forward_to_default(struct exchange *x)
-{
-	const struct location *loc = x->loc;
-
-	if (!loc->set->default_backend)
-		return;
-	tell(x, "X-Code", STR("503"));
-	tell(x, "X-Format", header_get(&x->req.headers, "accept"));
-	tell(x, "X-Namespace", str_of(loc->ns));
-	tell(x, "X-Ingress-Name", str_of(loc->ingress));
-	tell(x, "X-Service-Name", str_of(loc->backend ? loc->backend->service : ""));
-	tell(x, "X-Service-Port", str_of(loc->backend ? loc->backend->port : ""));
-}
-
 {
 	static const struct str prefix = { "ssl-client-", 11 };
 

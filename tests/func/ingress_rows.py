@@ -552,10 +552,6 @@ row("affinity", """
     https GET /x
     = Set-Cookie ~ Path=/; Secure; HttpOnly$
 """, paths=paths(("/", "Prefix", "pair")))
-row("affinity-all", """
-    nginx.ingress.kubernetes.io/affinity: "cookie"
-    nginx.ingress.kubernetes.io/affinity-mode: "persistent"
-    nginx.ingress.kubernetes.io/session-cookie-name: "route"
 row("affinity-not-secure", """
     nginx.ingress.kubernetes.io/affinity: cookie
     nginx.ingress.kubernetes.io/session-cookie-secure: "false"
@@ -565,6 +561,10 @@ row("affinity-not-secure", """
     https GET /x
     = Set-Cookie ~ Path=/; Secure; HttpOnly$
 """, paths=paths(("/", "Prefix", "pair")))
+row("affinity-all", """
+    nginx.ingress.kubernetes.io/affinity: "cookie"
+    nginx.ingress.kubernetes.io/affinity-mode: "persistent"
+    nginx.ingress.kubernetes.io/session-cookie-name: "route"
     nginx.ingress.kubernetes.io/session-cookie-path: "/shop"
     nginx.ingress.kubernetes.io/session-cookie-domain: "affinity-all.test"
     nginx.ingress.kubernetes.io/session-cookie-expires: "172800"
@@ -647,10 +647,6 @@ row("canary-value", "", """
     nginx.ingress.kubernetes.io/canary-by-header: "X-Tier"
     nginx.ingress.kubernetes.io/canary-by-header-pattern: "^(gold|silver)-[0-9]+$"
 """))
-row("canary-weight", "", """
-    300 GET /
-    = by web 60-150
-    = by v2 75-165
 row("canary-bad-pattern", "", """
     GET /
     + X-Tier: gold
@@ -664,6 +660,10 @@ row("canary-bad-pattern", "", """
     nginx.ingress.kubernetes.io/canary-by-header-pattern: "[][**da?$&*"
     nginx.ingress.kubernetes.io/canary-by-cookie: "beta"
 """))
+row("canary-weight", "", """
+    300 GET /
+    = by web 60-150
+    = by v2 75-165
     = by v3 55-130
 """, more=canary("canary-weight-v2", "canary-weight", "v2", """
     nginx.ingress.kubernetes.io/canary-weight: "40"
@@ -782,13 +782,13 @@ row("auth-url", """
     = seen auth Cookie: c=d
     = seen auth -Content-Length
 """)
+row("auth-url-dots", """
+    nginx.ingress.kubernetes.io/auth-url: "https://invalid..auth.url/x"
+""", "GET /\n= 503")
 row("auth-url-401", """
     nginx.ingress.kubernetes.io/auth-url: http://127.0.0.1:<<auth>>/status/401?set=WWW-Authenticate:Bearer
     nginx.ingress.kubernetes.io/auth-method: HEAD
 """, "GET /\n= 401\n= WWW-Authenticate: Bearer\n= -X-By\n= seen auth method=HEAD\nGET /.well-known/acme-challenge/x\n= 401")
-row("auth-url-dots", """
-    nginx.ingress.kubernetes.io/auth-url: "https://invalid..auth.url/x"
-""", "GET /\n= 503")
 row("auth-url-403", """
     nginx.ingress.kubernetes.io/auth-url: http://127.0.0.1:<<auth>>/status/403
 """, "GET /\n= 403")
@@ -887,10 +887,6 @@ row("enable-cors", """
     GET /status/500
     = Access-Control-Allow-Origin: *
 """)
-row("cors-all", """
-    nginx.ingress.kubernetes.io/enable-cors: "true"
-    nginx.ingress.kubernetes.io/cors-allow-origin: "https://*.foo.bar:8443, https://origin.example"
-    nginx.ingress.kubernetes.io/cors-allow-methods: "PUT, GET"
 row("cors-some-bad", """
     nginx.ingress.kubernetes.io/enable-cors: "true"
     nginx.ingress.kubernetes.io/cors-allow-origin: "plain.example:8080, https://origin.example"
@@ -914,6 +910,10 @@ row("cors-any-of-several", """
     + Origin: https://other.example
     = Access-Control-Allow-Origin: *
 """)
+row("cors-all", """
+    nginx.ingress.kubernetes.io/enable-cors: "true"
+    nginx.ingress.kubernetes.io/cors-allow-origin: "https://*.foo.bar:8443, https://origin.example"
+    nginx.ingress.kubernetes.io/cors-allow-methods: "PUT, GET"
     nginx.ingress.kubernetes.io/cors-allow-headers: "X-One, X-Two"
     nginx.ingress.kubernetes.io/cors-expose-headers: "X-Seen"
     nginx.ingress.kubernetes.io/cors-allow-credentials: "false"

@@ -11,6 +11,7 @@
 #include "net_pki.h"
 #include "roles/ingress/config/annotations.h"
 #include "roles/ingress/config/builder.h"
+#include "roles/ingress/config/fastcgi.h"
 #include "roles/ingress/config/source.h"
 #include "roles/ingress/filter/htdigest.h"
 #include "roles/ingress/filter/htpasswd.h"
@@ -407,6 +408,67 @@ static void cross_checks(void **state)
 	assert_int_equal(modsecurity_mode(NULL), WAF_DETECT);
 }
 
+/* Where ingress-nginx would refuse the location, it is refused; where it would do without the parameters, it does. */
+static void fastcgi_params(void **state)
+{
+	static const struct {
+		const char *key, *value, *why; /* of the ConfigMap; why NULL: it is taken */
+	} rows[] = {
+		{ "SCRIPT_FILENAME", "/srv/www$fastcgi_script_name", NULL }, { "A.b-c_1", "${request_method}", NULL }, { "EMPTY", "", NULL },
+		{ "A B", "x", "invalid name of a parameter" }, { "", "x", "invalid name of a parameter" }, { "A\"", "x", "invalid name" },
+		{ "A", "a b", "invalid value of parameter A" }, { "A", "a;", "invalid value" }, { "A", "a\nb", "invalid value" },
+		{ "A", "$no_such_variable", "unknown variable" },
+	};
+	struct globals *g = globals_of_configmap(NULL, NULL), *cross = GLOBALS("allow-cross-namespace-resources", "true");
+	const struct settings *s;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_object_clear(world.configmaps);
+		put_configmap("shop/params", rows[i].key, rows[i].value);
+		s = WITH(g, "backend-protocol", "FCGI", "fastcgi-params-configmap", "params");
+		if (rows[i].why ? !s->denied || !strstr(s->denied, rows[i].why) : s->denied || s->fastcgi->n != 20)
+			fail_msg("%s=%s: %s", rows[i].key, rows[i].value, s->denied ? s->denied : "taken");
+		settings_unref(s);
+	}
+	json_object_clear(world.configmaps);
+	put_configmap("shop/params", "Z", "1");
+	put_configmap("shop/params", "HTTP_X_Y", "");
+	s = WITH(g, "backend-protocol", "FCGI", "fastcgi-params-configmap", "shop/params", "fastcgi-index", "index.php", "portico.io/health-check-path", "/");
+	assert_null(s->denied);
+	assert_int_equal(s->fastcgi->n, 21);
+	assert_string_equal(s->fastcgi->at[0].name.ptr, "QUERY_STRING");
+	assert_string_equal(s->fastcgi->at[19].name.ptr, "HTTP_X_Y"); /* by name, whatever the order in the object */
+	assert_null(s->fastcgi->at[19].value);
+	assert_true(fastcgi_replaces(s->fastcgi, STR("HTTP_X_Y")) && !fastcgi_replaces(s->fastcgi, STR("HTTP_X")));
+	assert_string_equal(s->fastcgi_index, "index.php");
+	assert_null(s->health_check_path);
+	assert_true(told("health-check-path has no effect"));
+	settings_unref(s);
+	/* another namespace: neither ConfigMap nor index; where it is allowed, it is not read all the same */
+	put_configmap("other/params", "FROM", "other");
+	s = WITH(g, "backend-protocol", "FCGI", "fastcgi-params-configmap", "other/params", "fastcgi-index", "index.php");
+	assert_true(!s->denied && s->fastcgi->n == 19 && !s->fastcgi_index);
+	assert_true(told("different namespace is not supported"));
+	settings_unref(s);
+	s = WITH(cross, "backend-protocol", "FCGI", "fastcgi-params-configmap", "other/params");
+	assert_true(!s->denied && s->fastcgi->n == 21 && !fastcgi_replaces(s->fastcgi, STR("FROM")));
+	settings_unref(s);
+	s = WITH(g, "backend-protocol", "FCGI", "fastcgi-params-configmap", "missing");
+	assert_non_null(s->denied);
+	assert_true(told("fastcgi-params-configmap|MissingConfigMap"));
+	settings_unref(s);
+	s = WITH(g, "backend-protocol", "FCGI", "fastcgi-index", "a/b.php");
+	assert_non_null(s->denied);
+	settings_unref(s);
+	s = WITH(g, "fastcgi-params-configmap", "missing", "fastcgi-index", "index.php");
+	assert_true(!s->denied && !s->fastcgi);
+	assert_true(told("have no effect without backend-protocol: FCGI"));
+	settings_unref(s);
+	globals_unref(g);
+	globals_unref(cross);
+}
+
 static void blocked_words(void **state)
 {
 	struct globals *g = GLOBALS("annotation-value-word-blocklist", "serviceaccount,load_module");
@@ -781,7 +843,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = {
 		T(tables_are_sound), T(tables_agree), T(nginx_names), T(values), T(defaults), T(sharing), T(problems), T(aliases), T(cross_checks),
-		T(blocked_words), T(passwords), T(global_guards), T(headers), T(certificates), T(global_auth), T(tokens), T(snippets_are_off),
+		T(fastcgi_params), T(blocked_words), T(passwords), T(global_guards), T(headers), T(certificates), T(global_auth), T(tokens), T(snippets_are_off),
 		T(configmap_problems), T(ticket_keys), T(what_is_set), T(nearest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

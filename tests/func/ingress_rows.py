@@ -47,6 +47,9 @@ row("plain", "", """
     = up X-Request-ID ~ ^[0-9a-f]{32}$
     = -Strict-Transport-Security
     = -Server
+    = Date ~ ^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$
+    GET /?set=Date:Mon,+01+Jan+2024+00:00:00+GMT
+    = Date: Mon, 01 Jan 2024 00:00:00 GMT
     GET /
     + X-Forwarded-For: 9.9.9.9
     + X-Forwarded-Host: other.test

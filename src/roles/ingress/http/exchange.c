@@ -372,6 +372,7 @@ bool exchange_answer_begin(struct exchange *x)
 		x->state = X_ANSWER;
 	if (x->ans.no_body)
 		x->answer_done = true;
+	header_add_date(x, &x->ans.headers); /* RFC 9110 §6.6.1: whoever passes an answer on adds what is missing */
 	x->down_ops->head(x, &x->ans);
 	if (x->closing)
 		return false;

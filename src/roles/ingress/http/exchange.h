@@ -210,6 +210,7 @@ static inline void header_add(struct exchange *x, struct header_list *l, const c
 	header_add_str(x, l, (struct str){ name, strlen(name) }, value);
 }
 void header_set(struct exchange *x, struct header_list *l, const char *name, struct str value);	/* replaces all of that name */
+void header_add_date(struct exchange *x, struct header_list *l); /* unless there is one */
 void header_del(struct header_list *l, const char *name);
 struct str header_get(const struct header_list *l, const char *name); /* the first; STR_NONE */
 /* The value of a cookie of the request. */

@@ -4,6 +4,7 @@
 #include "roles/ingress/http/exchange.h"
 
 #include <stdio.h>
+#include <time.h>
 
 static const struct known {
 	const char *name;
@@ -112,6 +113,27 @@ void header_set(struct exchange *x, struct header_list *l, const char *name, str
 {
 	header_del(l, name);
 	header_add(x, l, name, value);
+}
+
+/* Once a second: strftime costs as much as half a request. */
+static struct str date_now(void)
+{
+	static _Thread_local char text[32];
+	static _Thread_local time_t at;
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != at && gmtime_r(&now, &tm) && strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &tm))
+		at = now;
+	return str_of(text);
+}
+
+void header_add_date(struct exchange *x, struct header_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->at[i].name.len == 4 && str_ieq(l->at[i].name, STR("date")))
+			return;
+	header_add_str(x, l, STR("Date"), date_now());
 }
 
 /* RFC 6265 §4.2.1: "a=1; b=2". Of several with one name the first counts, as in nginx. */

@@ -7,7 +7,6 @@
 #include "roles/ingress/route/sync_int.h"
 #include "roles/ingress/upstream/health.h"
 
-#include <malloc.h>
 
 #define CONFIGMAP "ingress-nginx/ingress-nginx-controller"
 #define RESYNC_MS 60000	     /* ingress-nginx's: statuses that others have changed */
@@ -178,7 +177,6 @@ static void announce(struct sync *s)
 	timer_stop(&s->complain);
 	__atomic_store_n(&s->shared->synced, true, __ATOMIC_RELEASE);
 	named_complain(&s->named);
-	malloc_trim(0); /* the lists' text is many times what is kept of it */
 	s->o.first_sync(s->o.arg);
 }
 

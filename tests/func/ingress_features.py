@@ -771,6 +771,7 @@ spec:
         number: 80
 """)
     wait_for(lambda: s.ask("/", "nobody.test").by == "v3")
+    check("/healthz of a balancer: ahead of a default backend", s.ask("/healthz", "nobody.test").by is None)
     check("defaultBackend: unknown hosts", s.ask("/any", "nobody.test").by == "v3")
     check("defaultBackend: HTTPS", s.ask("/any", "nobody.test", tls=True).by == "v3")
     s.proxy.remove("catch-all")
@@ -814,6 +815,10 @@ def seeing(s):
     top = json.loads(text) if status == 0 else {}
     check("portico top ingress", any(r["host"] == "plain.test" for r in top.get("routes", [])) and
           any(e["address"] == f"127.0.0.1:{s.port['web']}" for e in top.get("endpoints", [])), text[:500])
+    health = s.ask("/healthz", "10.0.0.1")
+    check("/healthz of a balancer, on the port itself", (health.status, health.body) == (200, b""), health)
+    check("/healthz of a host is the host's", s.ask("/healthz", "plain.test").by == "web")
+    check("/healthz of a balancer is not logged", not re.search(r'"GET /healthz [^"]*" 200 0 ', s.proxy.access_log()))
     check("/healthz", subprocess.run(["curl", "-sf", f"http://127.0.0.1:{s.proxy.admin}/healthz"], capture_output=True).returncode == 0)
 
 

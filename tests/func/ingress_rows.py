@@ -305,6 +305,14 @@ row("rewrite-target", """
     GET /somethingelse
     = 404
 """, paths=paths(("/something(/|$)(.*)", "ImplementationSpecific", "web")))
+row("rewrite-away", """
+    nginx.ingress.kubernetes.io/rewrite-target: https://other.test/new/$1
+""", """
+    GET /old/a%20b?q=1
+    = 302
+    = Location: https://other.test/new/a%20b?q=1
+""", paths=paths(("/old/(.*)", "ImplementationSpecific", "web")))
+row("trace", "", "TRACE /\n= 405\n= -X-By")
 row("rewrite-whole", """
     nginx.ingress.kubernetes.io/rewrite-target: /
     nginx.ingress.kubernetes.io/x-forwarded-prefix: /app

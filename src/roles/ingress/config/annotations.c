@@ -45,7 +45,7 @@ static const struct field_word waf_modes[] = { { "off", WAF_OFF }, { "detect", W
 const struct field nginx_annotations[] = {
 	/* rewriting and redirects */
 	{ "rewrite-target", TEXT(rewrite_target, form_any), A, LOCATION, ACTS("rewrite"),
-	  .doc = "The path sent to the upstream; $1 to $9 are the groups of the rule's path. One use on a host makes all its paths "
+	  .doc = "The path sent to the upstream; $1 to $9 are the groups of the rule's path. A URL is where to redirect (302). One use on a host makes all its paths "
 		 "case-insensitive regular expressions." },
 	{ "use-regex", BOOL(use_regex), DEFAULT("false"), A, HOST, ACTS("routing"),
 	  .doc = "All paths of the host are case-insensitive regular expressions, matched from their beginning, the longest first." },

@@ -4,6 +4,7 @@
 #include "roles/ingress/filter/access.h"
 #include "roles/ingress/filter/block.h"
 #include "roles/ingress/filter/filters.h"
+#include "roles/ingress/http/exchange_int.h"
 #include "roles/ingress/http/variable.h"
 #include "roles/ingress/worker.h"
 
@@ -145,9 +146,25 @@ static bool https_wanted(const struct location *loc, const struct globals *g)
 	       !location_is_listed(loc, &g->no_tls_redirect_locations);
 }
 
+/* nginx' rewrite answers with a redirect when its replacement is another server's. */
+static bool rewrites_away(const struct location *loc)
+{
+	struct str to = str_of(loc->set->rewrite_target);
+	return loc->rewrite != NULL && (str_starts(to, STR("http://")) || str_starts(to, STR("https://")));
+}
+
+static enum filter_verdict redirect_rewritten(struct exchange *x)
+{
+	if (forward_rewrite(x) < 0)
+		exchange_answer_error(x, 400);
+	else
+		exchange_redirect(x, 302, x->up_target);
+	return FILTER_ANSWERED;
+}
+
 static bool redirect_wanted(const struct location *loc, const struct globals *g)
 {
-	return loc->set->temporal_redirect != NULL || loc->set->permanent_redirect != NULL || https_wanted(loc, g);
+	return rewrites_away(loc) || loc->set->temporal_redirect != NULL || loc->set->permanent_redirect != NULL || https_wanted(loc, g);
 }
 
 static enum filter_verdict redirect_text(struct exchange *x, const struct variable_text *to, int code)
@@ -178,6 +195,8 @@ static enum filter_verdict redirect_request(struct exchange *x, void **state)
 		return redirect_text(x, set->temporal_redirect, code_or(set->temporal_redirect_code, 302));
 	if (set->permanent_redirect != NULL)
 		return redirect_text(x, set->permanent_redirect, code_or(set->permanent_redirect_code, 301));
+	if (rewrites_away(x->loc))
+		return redirect_rewritten(x);
 	if (!str_eq(access_scheme(x), STR("http")) || !https_wanted(x->loc, globals_now(x->worker->shared)))
 		return FILTER_NEXT;
 	return redirect_https(x);

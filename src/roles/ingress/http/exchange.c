@@ -213,6 +213,8 @@ int exchange_route(struct exchange *x, const struct globals *g)
 
 	if (!method_ok(x->req.method) || set_uri(x) < 0)
 		return 400;
+	if (str_eq(x->req.method, STR("TRACE")))
+		return 405; /* it would show a page's scripts what browsers hide from them; nginx has none, either */
 	client_address(x, g);
 	request_id(x, g);
 	if (!__atomic_load_n(&x->worker->shared->synced, __ATOMIC_ACQUIRE))
@@ -229,10 +231,31 @@ int exchange_route(struct exchange *x, const struct globals *g)
 	return prepare_filters(x) ? 0 : 500;
 }
 
+/* Load balancers of clouds ask the port itself whether it serves: ingress-nginx answers for names that nobody has, and ahead of
+ * a default backend. */
+static bool is_health_check(struct exchange *x, int status)
+{
+	static const char path[] = "/healthz";
+
+	if (!str_eq(x->req.uri, STR(path)) || (status && status != 404 && !x->loc))
+		return false;
+	if (x->loc)
+		return !x->loc->rule_host[0] && !x->loc->regex && strlen(x->loc->path) < strlen(path);
+	struct host *h = routes_host(x->worker->shared->routes, x->req.host);
+	bool nobody = !h || !h->name[0];
+	host_unref(h);
+	return nobody;
+}
+
 static void begin(struct exchange *x)
 {
 	int status = exchange_route(x, globals_now(x->worker->shared));
 
+	if (is_health_check(x, status)) {
+		x->unlogged = true;
+		exchange_answer(x, 200, STR("text/plain"), STR(""));
+		return;
+	}
 	if (status == 404 && redirect_unrouted(x))
 		return;
 	if (status) {

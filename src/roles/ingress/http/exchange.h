@@ -147,7 +147,7 @@ struct exchange {
 	struct buf held;		/* the request's body while no upstream can take it, and for another try */
 	bool held_complete;		/* all of the body so far is in `held`: another try is possible */
 	bool answered;			/* the client has seen a byte */
-	bool client_gone;
+	bool client_gone, unlogged;
 
 	/* time and size: microseconds of CLOCK_MONOTONIC, 0 = not yet */
 	uint64_t started_us, first_try_us, try_us, connect_us, connected_us, head_us, ended_us;

@@ -35,6 +35,7 @@ void attempt_timeout(struct timer *t);
 
 /* forward.c */
 void client_address(struct exchange *x, const struct globals *g);
+int forward_rewrite(struct exchange *x) must_check; /* x->up_target by rewrite-target; -1: it has none */
 struct str front_port(struct exchange *x); /* where the client went: $pass_port */
 void request_id(struct exchange *x, const struct globals *g);
 int forward_head(struct exchange *x) must_check; /* up_method, up_target, up_host, up_headers */

@@ -142,7 +142,7 @@ void request_id(struct exchange *x, const struct globals *g)
 
 /* ---- the target ---- */
 
-static int rewrite_target(struct exchange *x)
+int forward_rewrite(struct exchange *x)
 {
 	struct buf path, out;
 	size_t query;
@@ -316,7 +316,7 @@ int forward_head(struct exchange *x)
 	x->up_host = set->upstream_vhost ? variable_text_value(set->upstream_vhost, x) : x->req.authority;
 	x->up_target = STR_NONE;
 	if (x->loc->rewrite) {
-		if (rewrite_target(x) < 0)
+		if (forward_rewrite(x) < 0)
 			return -1;
 	} else {
 		x->up_target = origin_form(x);

@@ -185,7 +185,7 @@ void access_log_exchange(struct exchange *x)
 	struct access_log *l = x->worker->shared->access_log;
 	const struct log_format *f = l ? __atomic_load_n(&l->format, __ATOMIC_ACQUIRE) : NULL;
 
-	if (!f || (x->loc && !x->loc->set->enable_access_log))
+	if (!f || x->unlogged || (x->loc && !x->loc->set->enable_access_log))
 		return;
 	if ((f->n_skip || f->n_skip_patterns) && skipped(f, x))
 		return;

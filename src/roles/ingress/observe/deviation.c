@@ -67,7 +67,6 @@ const struct deviation deviations[] = {
 	  "Proxy never reaches them, those headers do.", is_fastcgi },
 	{ "fastcgi-end", "The answer of a FastCGI program that dies before it ends its request counts as complete.",
 	  "The client's connection is cut: it sees that the rest is missing.", is_fastcgi },
-	{ "plain-to-tls", "HTTP sent to the port of HTTPS is answered with 400.", "The connection ends.", NULL },
 	{ "denied", "A location with a broken setting that guards it answers 503.",
 	  "The same; the reason is an event on the Ingress and told here.", denied },
 	{ "reload", "A change of routes starts new processes; old connections are cut after worker-shutdown-timeout.",

@@ -16,6 +16,7 @@ static const struct setting {
 	const char *dflt;
 	const char *doc;
 	const char *alias; /* a second name on the command line, or NULL */
+	bool is_switch;	   /* "true" or "false"; alone it means true, as ingress-nginx's do */
 } settings[] = {
 #define ROW(field, name, dflt, doc, ...) { name, offsetof(struct config, field), dflt, doc, ##__VA_ARGS__ }
 	ROW(data_dir, "data-dir", "/var/lib/portico", "State: the store, certificates, images, volumes."),
@@ -33,7 +34,7 @@ static const struct setting {
 	ROW(dns_admin_address, "dns-admin-address", "127.0.0.1:9154", "Where the DNS role explains answers, and serves metrics and health."),
 	ROW(node_local, "node-local", NULL, "Link-local address (169.254.20.10) on which the DNS role answers this node's pods."),
 	ROW(node_port_range, "node-port-range", "30000-32767", "Ports that NodePort Services are given."),
-	ROW(relaxed_service_names, "relaxed-service-names", "false", "true: names of Services may begin with a digit (KEP-5311)."),
+	ROW(relaxed_service_names, "relaxed-service-names", "false", "true: names of Services may begin with a digit (KEP-5311).", .is_switch = true),
 	ROW(lb_pool, "lb-pool", "198.18.0.0/24", "LoadBalancer addresses: CIDRs and ranges, comma-separated; empty for none."),
 	ROW(http_address, "http-address", "0.0.0.0:80", "Where the ingress proxy serves HTTP.", "http"),
 	ROW(https_address, "https-address", "0.0.0.0:443", "Where the ingress proxy serves HTTPS.", "https"),
@@ -41,7 +42,8 @@ static const struct setting {
 	ROW(workers, "workers", "0", "Threads of the ingress proxy and of DNS; 0 is one for each CPU, 8 at most."),
 	ROW(ingress_class, "ingress-class", "nginx", "Value of kubernetes.io/ingress.class that the ingress proxy serves."),
 	ROW(controller_class, "controller-class", "k8s.io/ingress-nginx", "IngressClasses with this spec.controller are the ingress proxy's."),
-	ROW(watch_ingress_without_class, "watch-ingress-without-class", NULL, "true: Ingresses without a class are served as well; with --from they are."),
+	ROW(watch_ingress_without_class, "watch-ingress-without-class", NULL, "true: Ingresses without a class are served as well; with --from they are.",
+	    .is_switch = true),
 	ROW(watch_namespace, "watch-namespace", NULL, "The only namespace whose Ingresses are served; all if not set."),
 	ROW(configmap, "configmap", "ingress-nginx/ingress-nginx-controller", "ConfigMap with the ingress proxy's global settings."),
 	ROW(tcp_services_configmap, "tcp-services-configmap", NULL, "NAMESPACE/NAME of the ConfigMap with TCP ports to pass on; ingress-nginx/tcp-services if not set."),
@@ -92,6 +94,11 @@ void config_done(struct config *c)
 	*c = (struct config){ 0 };
 }
 
+static bool is_bool(const char *word)
+{
+	return strcmp(word, "true") == 0 || strcmp(word, "false") == 0;
+}
+
 int config_parse_args(struct config *c, int *argc, char **argv, struct err *e)
 {
 	int kept = 0;
@@ -107,6 +114,10 @@ int config_parse_args(struct config *c, int *argc, char **argv, struct err *e)
 		const struct setting *s = setting_find(name);
 		if (!s) {
 			argv[kept++] = argv[i];
+			continue;
+		}
+		if (!value.ptr && s->is_switch && !is_bool(i + 1 < *argc ? argv[i + 1] : "")) {
+			setting_set(c, s, "true");
 			continue;
 		}
 		if (!value.ptr && i + 1 >= *argc)

@@ -1047,6 +1047,18 @@ GLOBALS = [
         = up X-Forwarded-Proto: https
         = up X-Forwarded-Host: outer.test
         = up X-Forwarded-Port: 8443
+        = up Host: outer.test
+        GET /
+        + X-Forwarded-Proto: myproto
+        + X-Forwarded-Host: first.test, second.test,third.test
+        = up Host: first.test
+        = up X-Forwarded-Host: first.test
+        = up X-Forwarded-Proto: myproto
+        = up X-Forwarded-Scheme: myproto
+        = up X-Scheme: myproto
+        GET /
+        + X-Forwarded-Host: , second.test
+        = up Host: plain.test
         GET /x
         + Host: force-ssl-redirect.test
         + X-Forwarded-Proto: https

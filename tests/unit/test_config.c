@@ -64,6 +64,36 @@ static void test_missing_value(void **state)
 	config_done(&c);
 }
 
+static void test_switch(void **state)
+{
+	static const struct {
+		char *args[3];
+		const char *want, *left;
+	} rows[] = {
+		{ { "--watch-ingress-without-class", "--workers=2" }, "true", NULL },
+		{ { "--workers=2", "--watch-ingress-without-class" }, "true", NULL },
+		{ { "--watch-ingress-without-class", "false" }, "false", NULL },
+		{ { "--watch-ingress-without-class=false", "x" }, "false", "x" },
+		{ { "--watch-ingress-without-class", "x" }, "true", "x" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char *argv[] = { "ingress", rows[i].args[0], rows[i].args[1], NULL };
+		int argc = 3;
+		struct config c;
+		struct err e;
+
+		config_defaults(&c);
+		assert_int_equal(config_parse_args(&c, &argc, argv, &e), 0);
+		assert_string_equal(c.watch_ingress_without_class, rows[i].want);
+		assert_int_equal(argc, rows[i].left ? 2 : 1);
+		if (rows[i].left)
+			assert_string_equal(argv[1], rows[i].left);
+		config_done(&c);
+	}
+}
+
 static void test_file(void **state)
 {
 	char path[] = "/tmp/portico-config-XXXXXX";
@@ -130,7 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_args), cmocka_unit_test(test_from), cmocka_unit_test(test_missing_value),
-		cmocka_unit_test(test_file), cmocka_unit_test(test_check),
+		cmocka_unit_test(test_switch), cmocka_unit_test(test_file), cmocka_unit_test(test_check),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,6 +213,14 @@ static struct str believed(struct exchange *x, const struct globals *g, const ch
 	return theirs.len ? theirs : own;
 }
 
+/* nginx.conf's $best_http_host: of a chain of proxies the first knows what the client asked for. */
+static struct str best_host(struct exchange *x, const struct globals *g)
+{
+	struct str rest, first = str_trim(str_cut(believed(x, g, "x-forwarded-host", STR("")), ',', &rest));
+
+	return first.len ? first : x->req.authority;
+}
+
 struct str front_port(struct exchange *x)
 {
 	if (x->req.local)
@@ -234,7 +242,7 @@ static void put_forwarded(struct exchange *x, const struct globals *g)
 	struct str ip = str_of(x->req.client_text);
 	struct str before = x->req.has_ours ? header_get(&x->req.headers, "x-forwarded-for") : STR_NONE;
 	struct str host_before = x->req.has_ours ? header_get(&x->req.headers, "x-forwarded-host") : STR_NONE;
-	struct str scheme = x->req.https ? STR("https") : STR("http");
+	struct str scheme = believed(x, g, "x-forwarded-proto", x->req.https ? STR("https") : STR("http"));
 	struct str chain = ip;
 
 	if (before.len && g->use_forwarded_headers && g->compute_full_forwarded_for)
@@ -244,7 +252,7 @@ static void put_forwarded(struct exchange *x, const struct globals *g)
 		header_add(x, l, "X-Request-ID", id);
 	header_add(x, l, "X-Real-IP", ip);
 	header_add(x, l, "X-Forwarded-For", chain);
-	header_add(x, l, "X-Forwarded-Host", believed(x, g, "x-forwarded-host", x->req.authority));
+	header_add(x, l, "X-Forwarded-Host", best_host(x, g));
 	header_add(x, l, "X-Forwarded-Port", believed(x, g, "x-forwarded-port", front_port(x)));
 	header_add(x, l, "X-Forwarded-Proto", scheme);
 	header_add(x, l, "X-Forwarded-Scheme", scheme);
@@ -313,7 +321,7 @@ int forward_head(struct exchange *x)
 	const struct settings *set = x->loc->set;
 
 	x->up_method = x->req.method;
-	x->up_host = set->upstream_vhost ? variable_text_value(set->upstream_vhost, x) : x->req.authority;
+	x->up_host = set->upstream_vhost ? variable_text_value(set->upstream_vhost, x) : best_host(x, g);
 	x->up_target = STR_NONE;
 	if (x->loc->rewrite) {
 		if (forward_rewrite(x) < 0)

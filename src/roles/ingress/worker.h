@@ -41,6 +41,7 @@ struct worker {
 	struct list named_exchanges;   /* whose hosts memory is asked for: http/exchange.c */
 	struct defer begin;	       /* of these */
 	struct list free_h1, ended_h1; /* http/down_h1.c */
+	size_t n_free_h1;
 	struct defer reap;	       /* what ended in this turn */
 	size_t n_free_exchanges;
 	uint64_t request_count;	       /* of X-Request-IDs made */

@@ -6,6 +6,7 @@
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" /* RFC 9113 §3.4 */
 #define TEXT_KEPT_BYTES 8192
+#define FREE_REQUESTS_MAX 512 /* kept by a worker: each has up to a dozen KiB */
 #define UNHEEDED_MS 20 /* so late is noticed that a client, whose connection was for one request, has gone */
 
 static const struct conn_ops h1_ops;
@@ -22,6 +23,7 @@ static void request_acquire(struct down_h1 *d)
 	} else {
 		d->now = list_entry(w->free_h1.next, struct h1_request, link);
 		list_del(&d->now->link);
+		w->n_free_h1--;
 	}
 	struct buf text = d->now->text;
 	const struct globals *g = globals_now(w->shared);
@@ -49,17 +51,25 @@ static void request_release(struct down_h1 *d)
 	else
 		buf_clear(&r->text);
 	list_append(&d->d.worker->free_h1, &r->link);
+	d->d.worker->n_free_h1++;
 	worker_count(&d->d.worker->n_idle_downs, 1);
+}
+
+static void pool_trim(struct worker *w, size_t max)
+{
+	while (w->n_free_h1 > max) {
+		struct h1_request *r = list_entry(w->free_h1.next, struct h1_request, link);
+
+		list_del(&r->link);
+		w->n_free_h1--;
+		buf_done(&r->text);
+		free(r);
+	}
 }
 
 void down_h1_pool_done(struct worker *w)
 {
-	list_for(at, tmp, &w->free_h1) {
-		struct h1_request *r = list_entry(at, struct h1_request, link);
-		list_del(at);
-		buf_done(&r->text);
-		free(r);
-	}
+	pool_trim(w, 0);
 }
 
 /* ---- the end of a connection ---- */
@@ -80,6 +90,7 @@ static void unlink_down(struct down_h1 *d)
 
 void down_h1_reap(struct worker *w)
 {
+	pool_trim(w, FREE_REQUESTS_MAX);
 	list_for(at, tmp, &w->ended_h1) {
 		list_del(at);
 		free(list_entry(at, struct down_h1, d.link));

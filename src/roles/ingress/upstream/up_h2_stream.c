@@ -350,6 +350,10 @@ static void got_head(struct up_stream *s, bool end)
 {
 	struct exchange *x = s->x;
 
+	if (s->status < 100) { /* three digits, for nghttp2; no status (RFC 9110 §15) */
+		stream_fail_and_stop(s, UP_BAD);
+		return;
+	}
 	if (s->status < 200 && !end) {
 		exchange_up_interim(x, s->status, &x->ans.headers);
 		s->n_fields = 0;

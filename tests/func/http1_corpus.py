@@ -138,3 +138,27 @@ SMUGGLING += [(name, request(CHUNKED, body=body)) for name, body in [
     ("a trailer folded", b"0\r\nX-A: b\r\n c\r\n\r\n"), ("a trailer with a blank before the colon", b"0\r\nX-A : b\r\n\r\n"),
     ("a NUL in a trailer", b"0\r\nX-A: \0\r\n\r\n"), ("a CR in a trailer", b"0\r\nX-A: b\rc\r\n\r\n"), ("trailers of 100,000 bytes", b"0\r\n" + b"X-A: bcdef\r\n" * 10000 + b"\r\n"),
 ]]
+
+# Ends of lines around chunks and their extensions, as servers of 2024 to 2026 misread them: TERM.EXT, EXT.TERM, TERM.SPILL, SPILL.TERM, ONE.TWO.
+SMUGGLING += [(name, request(CHUNKED, body=body)) for name, body in [
+    ("TERM.EXT by LF", b"3;\nx\r\nabc\r\n0\r\n\r\n"), ("TERM.EXT by CR", b"3;\rx\r\nabc\r\n0\r\n\r\n"), ("EXT.TERM", b"3;a\n\r\nabc\r\n0\r\n\r\n"),
+    ("an extension ended by CR CR LF", b"3;a\r\r\nabc\r\n0\r\n\r\n"), ("a size ended by LF CR", b"3\n\rabc\r\n0\r\n\r\n"), ("a size ended by CR CR LF", b"3\r\r\nabc\r\n0\r\n\r\n"),
+    ("TERM.SPILL by one byte", b"3\r\nabcX\n0\r\n\r\n"), ("TERM.SPILL by two", b"3\r\nabcXX0\r\n\r\n"), ("ONE.TWO by LF", b"3\r\nabc\n0\r\n\r\n"), ("ONE.TWO by CR", b"3\r\nabc\rX0\r\n\r\n"),
+    ("a chunk ended by CR CR LF", b"3\r\nabc\r\r\n0\r\n\r\n"), ("the last chunk with an extension by LF", b"3\r\nabc\r\n0;a\n\r\n"), ("trailers ended by LF LF", b"0\r\nX-A: b\n\n"),
+    ("trailers ended by CR", b"0\r\nX-A: b\r\r\n"), ("a size ended by NEL", b"3\x85\nabc\r\n0\r\n\r\n"),
+    ("digits that are letters elsewhere", b"\xef\xbc\x93\r\nabc\r\n0\r\n\r\n"), ("a size ended by a vertical tab", b"3\x0b\r\nabc\r\n0\r\n\r\n"), ("a size with h", b"3h\r\nabc\r\n0\r\n\r\n"),
+]]
+# 0.CL, TE.0, and first lines.
+SMUGGLING += [(name, data, 400, 501, 505) for name, data in [
+    ("a length folded under its name", request(b"Content-Length:\r\n 5\r\n", body=END)), ("a length behind a line of blanks", request(b" \r\nContent-Length: 5\r\n", body=END)),
+    ("a length's name cut", request(b"Content-\r\n Length: 5\r\n", body=END)), ("a length named in Latin", request(b"Content-L\xc3\xa9ngth: 5\r\n", body=END)),
+    ("a length of 5 behind a NEL", request(b"Content-Length:\x855\r\n", body=END)), ("a length with an underscore", request(b"Content-Length: 0_5\r\n", body=END)),
+    ("a coding's name with a soft hyphen", request(b"Transfer\xad-Encoding: chunked\r\n", body=END)), ("a coding with a long s", request(b"Transfer-Encoding: \xc5\xbfchunked\r\n", body=END)),
+    ("OPTIONS with TE.0", request(b"Transfer-Encoding: chunked, \r\n", line=b"OPTIONS /echo HTTP/1.1", body=END)), ("a blank behind the version", request(line=b"GET /echo HTTP/1.1 ")),
+    ("CR CR LF behind the version", request(line=b"GET /echo HTTP/1.1\r")), ("HTTP/01.1", request(line=b"GET /echo HTTP/01.1")), ("HTTP/1.1.", request(line=b"GET /echo HTTP/1.1.")),
+    ("a NUL before the method", b"\0" + request(line=b"GET /echo HTTP/1.1")), ("a blank before the method", b" " + request(line=b"GET /echo HTTP/1.1")), ("a CR before the method", b"\r" + request(line=b"GET /echo HTTP/1.1")),
+    ("Host with a blank before the colon, and Host", request(b"Host : other.example\r\n", line=b"GET /echo HTTP/1.1")), ("Host folded", request(host=b"Host:\r\n ok.example\r\n", line=b"GET /echo HTTP/1.1")),
+    ("a URL of the other scheme and Host", request(line=b"GET https://other.example/echo HTTP/1.1")), ("a URL with another port", request(line=b"GET http://ok.example:81/echo HTTP/1.1")),
+    ("a URL with a user", request(line=b"GET http://ok.example@other.example/echo HTTP/1.1")), ("a URL with a backslash", request(line=b"GET http://ok.example\\other.example/echo HTTP/1.1")),
+    ("a URL of one slash", request(line=b"GET http:/ok.example/echo HTTP/1.1")), ("a URL without a scheme", request(line=b"GET ok.example/echo HTTP/1.1")), ("an asterisk for GET", request(line=b"GET * HTTP/1.1")),
+]]

@@ -179,12 +179,22 @@ MORE = [
     ("a line break in the path, encoded", REQ(line=b"GET /echo%0d%0a%0d%0aGET%20/smuggled HTTP/1.1")), ("bytes past ASCII in the target", REQ(line=b"GET /echo\xff\xfe HTTP/1.1")),
     ("quotes and brackets in the target", REQ(line=b"GET /echo\"<>{}|^` HTTP/1.1")), ("a URL", REQ(line=b"GET http://ok.example/echo HTTP/1.1")),
     ("a name with every token byte", REQ(b"!#$%&'*+-.^_`|~09AZaz: b\r\n", line=b"GET /echo HTTP/1.1")), ("an upgrade nobody knows", REQ(b"Connection: upgrade\r\nUpgrade: foo\r\n", line=b"GET /echo HTTP/1.1")),
+    ("TE.0 with OPTIONS", REQ(http1_corpus.CHUNKED, line=b"OPTIONS /echo HTTP/1.1", body=b"3\r\nabc\r\n0\r\n\r\n")), ("a length for OPTIONS", REQ(b"Content-Length: 3\r\n", line=b"OPTIONS /echo HTTP/1.1", body=b"abc")),
+    ("Expect of two", REQ(b"Expect: 100-continue, x\r\nContent-Length: 3\r\n", body=b"abc")), ("Expect behind a letter", REQ(b"Expect: y 100-continue\r\nContent-Length: 3\r\n", body=b"abc")),
+    ("Expect twice", REQ(b"Expect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 3\r\n", body=b"abc")), ("Expect of a GET", REQ(b"Expect: 100-continue\r\n", line=b"GET /echo HTTP/1.1")),
+    ("Expect with chunks", REQ(b"Expect: 100-continue\r\n" + http1_corpus.CHUNKED, body=b"3\r\nabc\r\n0\r\n\r\n")), ("an empty Expect", REQ(b"Expect:\r\nContent-Length: 3\r\n", body=b"abc")),
+    ("an extension of blanks", REQ(http1_corpus.CHUNKED, body=b"3; \t \r\nabc\r\n0; \r\n\r\n")), ("an empty extension", REQ(http1_corpus.CHUNKED, body=b"3;\r\nabc\r\n0;\r\n\r\n")),
+    ("an upgrade to h2c with a length", REQ(b"Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 3\r\n", body=b"abc")),
+    ("two upgrades", REQ(b"Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n", line=b"GET /echo HTTP/1.1")), ("an upgrade with a length", REQ(b"Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n", body=b"abc")),
+    ("a URL in capitals", REQ(line=b"GET HTTP://OK.example/echo HTTP/1.1")), ("a URL with the port", b"GET http://ok.example:80/echo HTTP/1.1\r\nHost: ok.example:80\r\n\r\n"),
+    ("Connection: close, keep-alive", REQ(b"Connection: close, keep-alive\r\n", line=b"GET /echo HTTP/1.1")), ("a length behind a tab", REQ(b"Content-Length:\t3\t\r\n", body=b"abc")),
+    ("trailers that frame", REQ(http1_corpus.CHUNKED, body=b"3\r\nabc\r\n0\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 50\r\nAuthorization: x\r\n\r\n")),
     ("Expect", REQ(b"Expect: 100-continue\r\nContent-Length: 3\r\n", body=b"abc")), ("Expect of something else", REQ(b"Expect: 200-ok\r\nContent-Length: 3\r\n", body=b"abc")),
 ]
 
 
 # What a peer refuses because it does not want it, not because it reads it differently.
-POLICY = {("a method of one's own", "envoy"), ("an upgrade nobody knows", "envoy")}
+POLICY = {("a method of one's own", "envoy"), ("an upgrade nobody knows", "envoy"), ("two upgrades", "envoy"), ("two upgrades", "haproxy"), ("an upgrade with a length", "envoy")}
 
 
 def shown(reading, statuses):

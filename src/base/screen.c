@@ -16,11 +16,6 @@ static void on_signal(int signo)
 	interrupted = 1;
 }
 
-bool screen_interrupted(void)
-{
-	return interrupted;
-}
-
 void screen_begin(struct screen *s)
 {
 	struct sigaction sa = { .sa_handler = on_signal };

@@ -20,7 +20,6 @@ void screen_frame_end(struct screen *s);
 bool screen_line(struct screen *s, const char *colour, const char *fmt, ...) printf_like(3, 4);
 /* False: q was pressed, or a signal came. */
 bool screen_pause(struct screen *s, uint64_t ms);
-bool screen_interrupted(void);
 /* Text that a terminal must not obey: control characters become '?'. */
 void screen_harmless(char *text);
 

@@ -145,12 +145,6 @@ bool dns_record_next(const struct dns_message *m, struct dns_record *r);
 /* How long the answer may be kept: the least TTL, or for a denial min(SOA's TTL, its minimum) (RFC
  * 2308); 0 when it may not be kept at all. */
 uint32_t dns_message_ttl(const struct dns_message *m);
-/* Takes `seconds` off every TTL (not below 0). `bytes` is the message itself, writable. */
-void dns_message_age(const struct dns_message *m, uint8_t *bytes, uint32_t seconds);
-/* Cuts a message (writable, its OPT kept if `q` has EDNS) to whole records within max and sets TC;
- * returns the length. */
-size_t dns_message_truncate(const struct dns_message *m, uint8_t *bytes, size_t max,
-			    const struct dns_query *q);
 /* Appends a record of another message, names inside rdata expanded. Returns as dns_put. */
 uint16_t dns_put_copy(struct dns_writer *w, enum dns_section s, const struct dns_message *m,
 		      const struct dns_record *r);

@@ -130,43 +130,6 @@ uint32_t dns_message_ttl(const struct dns_message *m)
 	return least == UINT32_MAX ? 0 : least;
 }
 
-void dns_message_age(const struct dns_message *m, uint8_t *bytes, uint32_t seconds)
-{
-	for (struct dns_record r = dns_records(m); dns_record_next(m, &r);)
-		if (r.type != DNS_OPT)
-			set_u32(bytes + r.ttl_at, r.ttl > seconds ? r.ttl - seconds : 0);
-}
-
-size_t dns_message_truncate(const struct dns_message *m, uint8_t *bytes, size_t max,
-			    const struct dns_query *q)
-{
-	size_t room = max - (q->edns ? DNS_OPT_BYTES : 0);
-	uint16_t flags = m->flags | DNS_FLAG_TC, answers = 0, additional = 0;
-	size_t len = m->records_at;
-
-	for (struct dns_record r = dns_records(m);
-	     dns_record_next(m, &r) && r.section == DNS_ANSWER;) {
-		if (r.end > room)
-			break;
-		len = r.end;
-		answers++;
-	}
-	if (q->edns) {
-		uint8_t *p = bytes + len;
-		memset(p, 0, DNS_OPT_BYTES);
-		set_u16(p + 1, DNS_OPT);
-		set_u16(p + 3, DNS_UDP_BYTES_MAX);
-		p[7] = q->dnssec_ok ? 0x80 : 0;
-		len += DNS_OPT_BYTES;
-		additional = 1;
-	}
-	set_u16(bytes + 2, flags);
-	set_u16(bytes + 6, answers);
-	set_u16(bytes + 8, 0);
-	set_u16(bytes + 10, additional);
-	return len;
-}
-
 uint16_t dns_put_copy(struct dns_writer *w, enum dns_section s, const struct dns_message *m,
 		      const struct dns_record *r)
 {

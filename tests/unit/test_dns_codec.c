@@ -280,30 +280,6 @@ static void test_ttl(void **state)
 	}
 }
 
-static void test_age_and_truncate(void **state)
-{
-	struct dns_query q = { .edns = true };
-	struct dns_message m;
-	struct str s = msg(HEAD("8180", "0001000300000001") WEB "00010001" A_RECORD("0000003c") A_RECORD("00000005")
-			   A_RECORD("0000003c") "00 0029 1000 00008000 0000");
-	uint8_t *bytes = (uint8_t *)s.ptr;
-
-	(void)state;
-	assert_true(dns_message_parse(s, &m));
-	dns_message_age(&m, bytes, 10);
-	struct dns_record r = dns_records(&m);
-	assert_true(dns_record_next(&m, &r));
-	assert_int_equal(r.ttl, 50);
-	assert_true(dns_record_next(&m, &r));
-	assert_int_equal(r.ttl, 0);
-	size_t n = dns_message_truncate(&m, bytes, m.records_at + 2 * 16 + 15 + DNS_OPT_BYTES, &q);
-	assert_int_equal(n, m.records_at + 2 * 16 + DNS_OPT_BYTES);
-	assert_true(dns_message_parse((struct str){ s.ptr, n }, &m));
-	assert_true(m.flags & DNS_FLAG_TC);
-	assert_int_equal(m.counts[1], 2);
-	assert_int_equal(m.counts[3], 1);
-}
-
 static void test_bad_messages(void **state)
 {
 	static const char *const rows[] = {
@@ -415,7 +391,6 @@ int main(void)
 		cmocka_unit_test(test_answer),
 		cmocka_unit_test(test_full_answer_is_cut),
 		cmocka_unit_test(test_ttl),
-		cmocka_unit_test(test_age_and_truncate),
 		cmocka_unit_test(test_bad_messages),
 		cmocka_unit_test(test_copy_expands_names),
 		cmocka_unit_test(test_options),

@@ -176,7 +176,7 @@ static void stop(void)
 	struct backend *b = pass_host.passthrough_backend;
 
 	workers_stop(TAKE_PTR(rig.workers));
-	client_auth_unref(TAKE_PTR(auth_host.client_auth));
+	client_auth_free(TAKE_PTR(auth_host.client_auth));
 	backend_unref(b);
 	pass_host = (struct host){ 0 };
 	tls_unref(t);
@@ -532,7 +532,7 @@ static void revoked_certificates_are_refused(void **state)
 		char *why;
 		start(false, false, true);
 		auth_set.auth_tls_crl = revoked_pem(revoke);
-		client_auth_unref(auth_host.client_auth);
+		client_auth_free(auth_host.client_auth);
 		auth_host.client_auth = client_auth_new("auth.test", &auth_set, &why);
 		assert_null(why);
 		for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++)

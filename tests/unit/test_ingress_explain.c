@@ -254,12 +254,6 @@ static const char *get(struct http_client *c, const char *method, const char *pa
 	return body.ptr ? body.ptr : "";
 }
 
-static json_t *extra(void *ctx)
-{
-	(void)ctx;
-	return json_pack("[i]", 42);
-}
-
 static void admin_address(void **state)
 {
 	struct addr at;
@@ -273,7 +267,6 @@ static void admin_address(void **state)
 	at.len = len;
 	struct admin *a = admin_new(shared.main_loop, &shared, fd, &err);
 	assert_non_null(a);
-	admin_add(a, "/extra", extra, NULL);
 	struct http_client *c = http_client_new(shared.main_loop, &(struct http_client_config){ .to = at, .authority = "x" });
 	buf_init(&body, 64 << 20);
 	assert_string_equal(get(c, "GET", "/healthz"), "ok");
@@ -282,7 +275,6 @@ static void admin_address(void **state)
 	get(c, "GET", "/readyz");
 	assert_int_equal(status, 503);
 	shared.synced = true;
-	assert_string_equal(get(c, "GET", "/extra"), "[42]");
 	assert_non_null(strstr(get(c, "GET", "/metrics"), "nginx_ingress_controller_orphan_ingress{"));
 	assert_non_null(strstr(body.ptr, "ingress=\"empty\",type=\"no-endpoint\"} 1\n"));
 	cleanup(json_decrefp) json_t *top = jx_parse(str_of(get(c, "GET", "/top")), 1 << 20, &err);

@@ -340,6 +340,7 @@ static void test_regex(void **state)
 	};
 	struct cluster c;
 	struct buf out;
+	size_t query;
 
 	(void)state;
 	build(&c, text);
@@ -351,7 +352,7 @@ static void test_regex(void **state)
 		if (!l)
 			continue;
 		buf_clear(&out);
-		assert_int_equal(location_rewrite(l, str_of(rows[i].path), &out), 0);
+		assert_int_equal(location_rewrite_split(l, str_of(rows[i].path), &out, &query), 0);
 		assert_string_equal(out.ptr, rows[i].upstream);
 		host_unref(l->host);
 	}

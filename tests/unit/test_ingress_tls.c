@@ -368,7 +368,7 @@ static void without_tickets_nothing_resumes(void **state)
 
 static void host_free(struct host *h)
 {
-	client_auth_unref(h->client_auth);
+	client_auth_free(h->client_auth);
 	settings_unref(h->all[0]->set);
 	free(h->all[0]);
 	free(h->all);
@@ -496,7 +496,7 @@ static void an_authority_that_is_none_refuses_everybody(void **state)
 	assert_non_null(why);
 	assert_true(client_auth_broken(a));
 	free(why);
-	client_auth_unref(a);
+	client_auth_free(a);
 	settings_unref(set);
 }
 

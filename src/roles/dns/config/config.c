@@ -290,18 +290,6 @@ struct dns_config *dns_config_check(struct str text, const char *name, const str
 	return parse(&(struct builder){ .name = name, .scope = scope, .e = &e, .tell = tell, .tell_ctx = ctx }, text, dir);
 }
 
-struct dns_config *dns_config_load(const char *path, const struct plugin_scope *scope, struct err *e)
-{
-	struct dns_config *c = NULL;
-	struct buf text;
-
-	buf_init(&text, COREFILE_BYTES_MAX);
-	if (file_read(path, &text, e) == 0)
-		c = dns_config_parse(buf_str(&text), path, scope, e);
-	buf_done(&text);
-	return c;
-}
-
 char *dns_config_builtin(const char *cluster_domain)
 {
 	return xasprintf(". {\n"

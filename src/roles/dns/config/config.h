@@ -71,7 +71,6 @@ struct dns_config *dns_config_check(struct str text, const char *name, const str
 				    void *ctx) must_check;
 /* What has no effect here. */
 void dns_config_warnings(const struct dns_config *c, dns_config_tell_fn *tell, void *ctx);
-struct dns_config *dns_config_load(const char *path, const struct plugin_scope *scope, struct err *e) must_check;
 /* kubeadm's Corefile for this domain, with the machine's own resolvers: what is used when none is given. */
 char *dns_config_builtin(const char *cluster_domain);
 #define DNS_CONFIG_BUILTIN "built-in" /* its name */

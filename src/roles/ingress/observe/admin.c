@@ -12,19 +12,11 @@
 #define BACKLOG 64
 #define HEADERS_MAX 64
 
-struct added {
-	char *path;
-	json_t *(*fn)(void *ctx);
-	void *ctx;
-};
-
 struct admin {
 	struct loop *main;
 	struct shared *shared;
 	struct explainer *explainer;
 	struct http_server *server; /* NULL: no address */
-	struct added *added;
-	size_t n_added;
 	struct list scrapes;
 };
 
@@ -126,13 +118,6 @@ static void request(void *ctx, struct http_exchange *x)
 			paths[i].handle(a, x);
 			return;
 		}
-	for (size_t i = 0; i < a->n_added; i++) {
-		json_t *v = str_eq_c(q->path, a->added[i].path) ? a->added[i].fn(a->added[i].ctx) : NULL;
-		if (v) {
-			reply_json(x, v);
-			return;
-		}
-	}
 	reply_text(x, 404, "here are /metrics, /healthz, /readyz, /top and /explain");
 }
 
@@ -164,14 +149,5 @@ void admin_free(struct admin *a)
 		http_server_free(a->server);
 	scrapes_free(&a->scrapes);
 	explainer_free(a->explainer);
-	for (size_t i = 0; i < a->n_added; i++)
-		free(a->added[i].path);
-	free(a->added);
 	free(a);
-}
-
-void admin_add(struct admin *a, const char *path, json_t *(*fn)(void *ctx), void *ctx)
-{
-	a->added = xrealloc(a->added, (a->n_added + 1) * sizeof(*a->added));
-	a->added[a->n_added++] = (struct added){ .path = xstrdup(path), .fn = fn, .ctx = ctx };
 }

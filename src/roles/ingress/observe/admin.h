@@ -17,5 +17,3 @@ struct admin;
 /* `fd` listens, and becomes its own; -1: nobody asks over HTTP. */
 struct admin *admin_new(struct loop *main, struct shared *s, int fd, struct err *e) must_check;
 void admin_free(struct admin *a); /* NULL is nothing */
-/* Another path, answered with JSON (health of something, a list): main thread. `fn` returns a new reference; NULL: 404. */
-void admin_add(struct admin *a, const char *path, json_t *(*fn)(void *ctx), void *ctx);

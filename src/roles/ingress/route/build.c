@@ -50,7 +50,7 @@ static void host_free(struct host *pub)
 	host_index_free(pub);
 	settings_unref(pub->passthrough);
 	backend_unref(pub->passthrough_backend);
-	client_auth_unref(pub->client_auth);
+	client_auth_free(pub->client_auth);
 	free(h);
 }
 

@@ -106,4 +106,3 @@ int uri_encode(struct buf *out, struct str text, const char *more) must_check;
  * target's own '?' is, what follows are arguments that the request's are added to; SIZE_MAX: it has none. -1: full, or the
  * expression reached its limit. */
 int location_rewrite_split(const struct location *loc, struct str path, struct buf *out, size_t *ret_query) must_check;
-int location_rewrite(const struct location *loc, struct str path, struct buf *out) must_check;

@@ -584,14 +584,6 @@ void sync_free(struct sync *s)
 	free(s);
 }
 
-void sync_retire(struct sync *s, void (*done)(void *arg), void *arg)
-{
-	if (s->status)
-		status_retire(s->status, done, arg);
-	else
-		done(arg);
-}
-
 static void stop_loop(void *loop)
 {
 	loop_stop(loop);
@@ -608,11 +600,6 @@ void sync_retire_wait(struct sync *s)
 struct backend *sync_backend(struct sync *s, const char *ns, const char *service, const char *port)
 {
 	return model_backend(s->model, ns, service, port);
-}
-
-size_t sync_problem_count(const struct sync *s)
-{
-	return model_problem_count(s->model);
 }
 
 void sync_each_problem(const struct sync *s, void (*fn)(void *ctx, const char *ingress, const char *reason, const char *message),

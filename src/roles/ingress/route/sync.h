@@ -42,14 +42,11 @@ struct sync;
 struct sync *sync_new(struct role_ctx *ctx, struct shared *sh, const struct sync_options *o);
 /* The workers have ended; shared->globals is the caller's to give back. */
 void sync_free(struct sync *s);
-/* Orderly exit: takes our address out of every status, then calls `done`; at most a few seconds later. */
-void sync_retire(struct sync *s, void (*done)(void *arg), void *arg);
-/* The same after the loop has ended: runs it until that is done. */
+/* Orderly exit, after the loop has ended: runs it until our address is out of every status; at most a few seconds. */
 void sync_retire_wait(struct sync *s);
 /* A backend of any Service, kept filled (tcp-services); referenced. `port`: as model_backend's. */
 struct backend *sync_backend(struct sync *s, const char *ns, const char *service, const char *port);
 /* What is wrong with Ingresses now: for metrics, `portico explain`. */
-size_t sync_problem_count(const struct sync *s);
 void sync_each_problem(const struct sync *s, void (*fn)(void *ctx, const char *ingress, const char *reason, const char *message),
 		       void *ctx);
 

@@ -156,10 +156,3 @@ int location_rewrite_split(const struct location *loc, struct str path, struct b
 		return buf_put_str(out, path);
 	return put_target(loc->set->rewrite_target, &m, out, ret_query);
 }
-
-int location_rewrite(const struct location *loc, struct str path, struct buf *out)
-{
-	size_t ignored;
-
-	return location_rewrite_split(loc, path, out, &ignored);
-}

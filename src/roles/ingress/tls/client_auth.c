@@ -7,7 +7,6 @@
 #include <openssl/pem.h>
 
 struct client_auth {
-	unsigned refs;
 	const struct settings *set;
 	X509_STORE *store;		/* NULL: broken */
 	STACK_OF(X509_NAME) *names;
@@ -87,7 +86,6 @@ struct client_auth *client_auth_new(const char *host, const struct settings *s, 
 	if (!s->auth_tls_ca)
 		return NULL;
 	a = xcalloc(1, sizeof(*a));
-	a->refs = 1;
 	a->set = settings_ref(s);
 	if (identify(a, host, s, &e) < 0 || read_authorities(a, s->auth_tls_ca, &e) < 0 ||
 	    (s->auth_tls_crl && read_revoked(a, s->auth_tls_crl, &e) < 0)) {
@@ -97,15 +95,9 @@ struct client_auth *client_auth_new(const char *host, const struct settings *s, 
 	return a;
 }
 
-struct client_auth *client_auth_ref(struct client_auth *a)
+void client_auth_free(struct client_auth *a)
 {
-	__atomic_fetch_add(&a->refs, 1, __ATOMIC_RELAXED);
-	return a;
-}
-
-void client_auth_unref(struct client_auth *a)
-{
-	if (!a || __atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL))
+	if (!a)
 		return;
 	settings_unref(a->set);
 	X509_STORE_free(a->store);

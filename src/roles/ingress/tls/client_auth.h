@@ -11,8 +11,7 @@ struct client_auth;
  * An authority that cannot be read gives one that refuses every request, as ingress-nginx does; *ret_why says why (to be
  * freed), and is NULL otherwise, also for the authority "" (missing: said elsewhere). */
 struct client_auth *client_auth_new(const char *host, const struct settings *s, char **ret_why);
-struct client_auth *client_auth_ref(struct client_auth *a);
-void client_auth_unref(struct client_auth *a); /* NULL is nothing */
+void client_auth_free(struct client_auth *a); /* NULL is nothing */
 const struct settings *client_auth_settings(const struct client_auth *a);
 bool client_auth_broken(const struct client_auth *a);
 /* Stands for the host and all that is asked; what tls_info.asked_for must be on a connection for requests to this host. */

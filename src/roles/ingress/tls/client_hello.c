@@ -163,13 +163,3 @@ int client_hello_parse(const void *bytes, size_t len, struct client_hello *ret)
 		return r;
 	return read_message((struct reader){ message + MESSAGE_HEAD_BYTES, n - MESSAGE_HEAD_BYTES, false }, ret) ? 1 : -1;
 }
-
-bool client_hello_has_alpn(const struct client_hello *h, const char *protocol)
-{
-	size_t len = strlen(protocol);
-
-	for (size_t at = 0; at < h->alpn_len; at += 1u + h->alpn[at])
-		if (h->alpn[at] == len && memcmp(h->alpn + at + 1, protocol, len) == 0)
-			return true;
-	return false;
-}

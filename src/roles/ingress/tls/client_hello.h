@@ -18,4 +18,3 @@ struct client_hello {
 };
 /* 1: *ret is filled; 0: more bytes are needed; -1: this is no ClientHello, or a broken one. */
 int client_hello_parse(const void *bytes, size_t len, struct client_hello *ret) must_check;
-bool client_hello_has_alpn(const struct client_hello *h, const char *protocol);

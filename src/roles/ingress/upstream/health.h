@@ -33,11 +33,3 @@ enum health_reason {
 	HEALTH_TIMED_OUT,
 	HEALTH_NO_ANSWER,   /* no connection, or no HTTP */
 };
-
-/* ELBv2's TargetHealth. Any thread. */
-struct target_health {
-	const char *state;	/* "initial", "healthy", "unhealthy", "draining", "unavailable" */
-	const char *reason;	/* "Target.Timeout", …; NULL when healthy */
-	char description[96];	/* empty when healthy */
-};
-void target_health_of(const struct endpoint *e, bool draining, uint64_t now_ms, struct target_health *ret);

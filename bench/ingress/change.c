@@ -4,14 +4,18 @@
  *	change make FROM TO		Ingresses h<i>, hosts h<i>.bench.example, by several connections
  *	change list			milliseconds in which the API server answers a list of all Ingresses; bytes
  *	change ask HOST MILLISECONDS	until the proxy answers it with 200: prints when (ns of CLOCK_REALTIME)
- *	change host|create|slice|cert N	N changes one after another: microseconds until a request sees each
+ *	change host|create|slice|cert|hello N	N changes one after another: microseconds until a request sees each. Of a
+ *					certificate: until a handshake that shows it has ended; or until a ClientHello is sent that it answers
  *	change storm N SECONDS PER-SECOND	changes all the time, of N Ingresses, a slice and a Secret; prints how many
  * In the environment: BENCH_SERVER, BENCH_CERT, BENCH_KEY (the API), BENCH_PROXY, BENCH_PROXY_TLS, BENCH_BACKEND, BENCH_A, BENCH_B
  * (the backends' address and ports: their answers differ in length), BENCH_PEM_A, BENCH_PEM_B (a certificate and its key, base64, by line).
  */
 #include "client/http.h"
+#include "hello.h"
 
 #include <arpa/inet.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +27,7 @@
 #define MAKERS 8
 #define GIVE_UP_NS 10000000000ull
 #define SETTLED 20 /* requests after a change that must not see what was before */
+#define HELLO_PAUSE_US 500 /* of each of hello.c's threads */
 #define INGRESSES "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
 #define SLICES "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 #define SECRETS "/api/v1/namespaces/default/secrets"
@@ -87,14 +92,20 @@ static const char *slice(const char *name, bool second)
 	return text;
 }
 
-static const char *secret(const char *pem)
+static void read_pem(const char *pem, char cert[8192], char key[8192])
 {
-	char cert[8192], key[8192];
 	FILE *f = fopen(pem, "r");
 
 	if (!f || fscanf(f, "%8191s %8191s", cert, key) != 2)
 		die(pem);
 	fclose(f);
+}
+
+static const char *secret(const char *pem)
+{
+	char cert[8192], key[8192];
+
+	read_pem(pem, cert, key);
 	snprintf(text, sizeof(text),
 		 "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"cert\",\"namespace\":\"default\"},"
 		 "\"type\":\"kubernetes.io/tls\",\"data\":{\"tls.crt\":\"%s\",\"tls.key\":\"%s\"}}",
@@ -177,18 +188,26 @@ static bool answer_has_length(const void *length)
 	return ask("slice.example") == 200 && proxy.body_len == *(const size_t *)length;
 }
 
+static struct sockaddr_in proxy_tls(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	char host[64];
+	int port;
+
+	sscanf(env("BENCH_PROXY_TLS"), "%63[^:]:%d", host, &port);
+	inet_pton(AF_INET, host, &to.sin_addr);
+	to.sin_port = htons((uint16_t)port);
+	return to;
+}
+
 /* A new connection each time: its certificate is what counts. */
 static bool certificate_is(const void *want)
 {
 	static SSL_CTX *ctx;
-	struct sockaddr_in to = { .sin_family = AF_INET };
-	char host[64];
-	int port, fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in to = proxy_tls();
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	ctx = ctx ? ctx : SSL_CTX_new(TLS_client_method());
-	sscanf(env("BENCH_PROXY_TLS"), "%63[^:]:%d", host, &port);
-	inet_pton(AF_INET, host, &to.sin_addr);
-	to.sin_port = htons((uint16_t)port);
 	SSL *ssl = SSL_new(ctx);
 	SSL_set_fd(ssl, fd);
 	SSL_set_tlsext_host_name(ssl, "cert.example");
@@ -219,6 +238,42 @@ static void measure(const char *method, const char *path, const char *object, bo
 			die("what was before came back");
 }
 
+/* From base64 of PEM. */
+static size_t leaf_der(const char *pem, uint8_t der[4096])
+{
+	char cert[8192], key[8192], plain[8192];
+	uint8_t *at = der;
+
+	read_pem(pem, cert, key);
+	int n = EVP_DecodeBlock((unsigned char *)plain, (unsigned char *)cert, (int)strlen(cert));
+	BIO *bio = BIO_new_mem_buf(plain, n);
+	X509 *leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	if (!leaf || i2d_X509(leaf, NULL) > 4096)
+		die(pem);
+	n = i2d_X509(leaf, &at);
+	X509_free(leaf);
+	BIO_free(bio);
+	return (size_t)n;
+}
+
+/* By when things were sent: what a handshake takes is not in it. One that was sent before the answer counts as none at all. */
+static void measure_hello(const char *pem)
+{
+	struct sockaddr_in to = proxy_tls();
+	uint8_t der[4096];
+	size_t len = leaf_der(pem, der);
+	struct hello_watch *w = hello_watch_start(&to, "cert.example", der, len, HELLO_PAUSE_US);
+
+	nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL); /* some that see what was before */
+	uint64_t sent = now_ns();
+	change(&api, "PUT", SECRETS "/cert", secret(pem));
+	uint64_t answered = now_ns(), seen = hello_watch_end(w, SETTLED, GIVE_UP_NS);
+	if (!seen)
+		die("a certificate was never seen");
+	printf("%llu %llu\n", (unsigned long long)(seen > sent ? seen - sent : 0) / 1000,
+	       (unsigned long long)(seen > answered ? seen - answered : 0) / 1000);
+}
+
 static void one_change(const char *kind, long i)
 {
 	char object[2048], path[256], name[64], host[64];
@@ -236,6 +291,8 @@ static void one_change(const char *kind, long i)
 		change(&api, "DELETE", path, NULL);
 	} else if (strcmp(kind, "slice") == 0) {
 		measure("PUT", SLICES "/slice-1", slice("slice", i % 2), answer_has_length, &lengths[i % 2]);
+	} else if (strcmp(kind, "hello") == 0) {
+		measure_hello(env(i % 2 ? "BENCH_PEM_A" : "BENCH_PEM_B"));
 	} else {
 		measure("PUT", SECRETS "/cert", secret(env(i % 2 ? "BENCH_PEM_B" : "BENCH_PEM_A")), certificate_is, &serials[i % 2]);
 	}

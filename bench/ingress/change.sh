@@ -5,7 +5,7 @@
 # openssl, wrk.
 #
 #	bench/ingress/change.sh [case…]		cases: load latency storm
-#	HOSTS=10000 SAMPLES=300 SECONDS_STORM=60 PER_SECOND=100 BUILD=build
+#	KINDS="create host slice cert hello" (see change.c) ROUNDS=3 HOSTS=10000 SAMPLES=300 SECONDS_STORM=60 PER_SECOND=100 BUILD=build
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../../tests/func/stack.sh"
 stack_isolate "$@"
@@ -25,7 +25,7 @@ trap bench_end EXIT
 trap 'exit 1' INT TERM
 export BENCH_CERT=$work/data/pki/admin.crt BENCH_KEY=$work/data/pki/admin.key BENCH_PEM_A=$work/pem-a BENCH_PEM_B=$work/pem-b
 gcc -std=gnu17 -D_GNU_SOURCE -O2 -o "$work/backend" "$here/backend.c" &&
-	gcc -std=gnu17 -D_GNU_SOURCE -O2 -pthread -I"$here/.." -o "$work/change" "$here/change.c" "$here/../client/http.c" -lssl -lcrypto || exit 1
+	gcc -std=gnu17 -D_GNU_SOURCE -O2 -pthread -I"$here/.." -o "$work/change" "$here/change.c" "$here/hello.c" "$here/../client/http.c" -lssl -lcrypto || exit 1
 "$work/backend" $BENCH_A 100 $node_ip & BACKENDS+=($!)
 "$work/backend" $BENCH_B 200 $node_ip & BACKENDS+=($!)
 for s in a:1 b:2; do
@@ -55,9 +55,9 @@ objects() {
 cpu_ms() { awk -v hz="$(getconf CLK_TCK)" '{ sub(/^.*\) /, ""); print int(($12 + $13) * 1000 / hz) }' "/proc/$1/stat"; }
 pss_mib() { awk '/^Pss:/ { printf "%.1f", $2 / 1024 }' "/proc/$1/smaps_rollup"; }
 
-load() { # a role that starts when the hosts are there already; three times
+load() { # a role that starts when the hosts are there already
 	local i began served cpu
-	for i in 1 2 3; do
+	for i in $(seq "${ROUNDS:-3}"); do
 		kill "${role_pids[ingress]}" && wait "${role_pids[ingress]}"
 		began=$(date +%s%N)
 		role_start ingress
@@ -74,7 +74,8 @@ latency() {
 	local kind
 	echo "| a change with $HOSTS Ingresses, ms: p50 / p99 / max of $SAMPLES | from its answer | from its sending |"
 	echo "|---|--:|--:|"
-	for kind in create host slice cert; do
+	for kind in ${KINDS:-create host slice cert hello}; do
+		[ $kind != hello ] || "$work/change" cert 1 > /dev/null # it begins with the other one
 		"$work/change" $kind "$SAMPLES" > "$work/samples" || exit 1
 		echo "| $kind | $(cut -d' ' -f2 "$work/samples" | percentiles) | $(cut -d' ' -f1 "$work/samples" | percentiles) |"
 	done

@@ -4,7 +4,9 @@
  *   classes     (model.c) is an Ingress ours?
  *   uses.c      annotations → settings, shared by equal ones
  *   objects.c   Secrets and ConfigMaps that something refers to
- *   services.c  Services, EndpointSlices, resolved names → backends' endpoints
+ *   services.c  Services, and the backends that want them
+ *   slices.c    EndpointSlices
+*   fill.c          both, and resolved names → backends' endpoints
  *   claims.c    which Ingresses concern a host name
  *   plan.c      a host name's claims → the paths it has
  *   build.c     … → struct host

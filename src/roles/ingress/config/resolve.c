@@ -1,17 +1,12 @@
 /* What settings take from Secrets and ConfigMaps, and what several annotations say together. */
-#include "roles/ingress/config/builder.h"
 #include "roles/ingress/config/fastcgi.h"
+#include "roles/ingress/config/resolve_int.h"
 #include "roles/ingress/config/snippet.h"
 
 #include "codec/base64.h"
-#include "roles/ingress/filter/htdigest.h"
-#include "roles/ingress/filter/htpasswd.h"
-#include "roles/ingress/filter/jwt.h"
 #include "roles/ingress/http/variable.h"
 
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <stdio.h>
+#include <openssl/crypto.h>
 #include <strings.h>
 
 #define SECRET_BYTES_MAX (1u << 20) /* MaxSecretSize */
@@ -55,18 +50,26 @@ static const json_t *find(struct builder *b, const char *annotation, const char 
 	return obj;
 }
 
-static const json_t *find_secret(struct builder *b, const char *annotation, const char *reference)
+const json_t *resolve_look(const struct builder *b, const char *reference, const char **ret_reason, struct err *e)
+{
+	const json_t *secret = look(b, "Secret", reference, b->src ? b->src->get_secret : NULL, e);
+
+	if (!secret)
+		*ret_reason = reason_of(e, REASON_NO_SECRET);
+	return secret;
+}
+
+const json_t *resolve_secret(struct builder *b, const char *annotation, const char *reference)
 {
 	return find(b, annotation, "Secret", REASON_NO_SECRET, reference, b->src ? b->src->get_secret : NULL);
 }
 
-static const json_t *find_configmap(struct builder *b, const char *annotation, const char *reference)
+const json_t *resolve_configmap(struct builder *b, const char *annotation, const char *reference)
 {
 	return find(b, annotation, "ConfigMap", REASON_NO_CONFIGMAP, reference, b->src ? b->src->get_configmap : NULL);
 }
 
-/* A key's bytes, on the heap; STR_NONE: absent or no base64. */
-static struct str secret_bytes(const json_t *secret, const char *key)
+struct str secret_bytes(const json_t *secret, const char *key)
 {
 	const char *text = json_string_value(json_object_get(json_object_get(secret, "data"), key));
 	struct buf b;
@@ -83,7 +86,7 @@ static struct str secret_bytes(const json_t *secret, const char *key)
 	return (struct str){ len ? buf_take(&b) : xstrdup(""), len };
 }
 
-static void wipe(struct str *s)
+void secret_wipe(struct str *s)
 {
 	if (s->ptr)
 		OPENSSL_cleanse((char *)(uintptr_t)s->ptr, s->len);
@@ -163,10 +166,10 @@ void header_texts_free(struct header_text *h, size_t n)
 	free(h);
 }
 
-static void headers_from(struct builder *b, const char *annotation, const char *reference, const struct str_list *allowed,
-			 struct header_text **ret, size_t *ret_n)
+void resolve_headers(struct builder *b, const char *annotation, const char *reference, const struct str_list *allowed,
+		     struct header_text **ret, size_t *ret_n)
 {
-	const json_t *configmap = find_configmap(b, annotation, reference);
+	const json_t *configmap = resolve_configmap(b, annotation, reference);
 	struct header_text *at;
 	size_t n;
 	struct err e;
@@ -185,7 +188,7 @@ static void headers_from(struct builder *b, const char *annotation, const char *
 static void custom_headers(struct builder *b)
 {
 	if (b->refs.custom_headers)
-		headers_from(b, "custom-headers", b->refs.custom_headers, &b->g->global_allowed_response_headers, &b->s->custom_headers,
+		resolve_headers(b, "custom-headers", b->refs.custom_headers, &b->g->global_allowed_response_headers, &b->s->custom_headers,
 			     &b->s->n_custom_headers);
 }
 
@@ -206,7 +209,7 @@ static const json_t *fastcgi_configmap(struct builder *b, const char *reference)
 		return NULL;
 	}
 	cleanup(freep) char *own = str_dup(name.ptr ? name : ns);
-	return find_configmap(b, "fastcgi-params-configmap", own);
+	return resolve_configmap(b, "fastcgi-params-configmap", own);
 }
 
 static void fastcgi(struct builder *b)
@@ -229,289 +232,6 @@ static void fastcgi(struct builder *b)
 	builder_problem(b, "health-check-path", REASON_IGNORED, "health-check-path has no effect with backend-protocol: FCGI");
 	free(s->health_check_path);
 	s->health_check_path = NULL;
-}
-
-/* ---- users and passwords ---- */
-
-static struct htpasswd *users_of_map(const json_t *secret, struct err *e)
-{
-	const json_t *data = json_object_get(secret, "data");
-	struct htpasswd_user *users = xcalloc(json_object_size(data) + 1, sizeof(*users));
-	size_t n = 0;
-	const char *name;
-	json_t *value;
-
-	json_object_foreach((json_t *)(uintptr_t)data, name, value) {
-		struct str hash = secret_bytes(secret, name);
-		if (hash.ptr)
-			users[n++] = (struct htpasswd_user){ str_of(name), hash };
-	}
-	struct htpasswd *h = htpasswd_new_map(users, n, e);
-	for (size_t i = 0; i < n; i++)
-		wipe(&users[i].hash);
-	free(users);
-	return h;
-}
-
-static struct htpasswd *users_of_file(const json_t *secret, struct err *e)
-{
-	struct str file = secret_bytes(secret, "auth");
-	struct htpasswd *h;
-
-	if (!file.ptr) {
-		err_set(e, ERR_INVALID, "the secret %s does not contain a key with value auth", jx_name(secret));
-		return NULL;
-	}
-	h = htpasswd_new(file, e);
-	wipe(&file);
-	return h;
-}
-
-static int digest_users_of_map(struct htdigest *h, const json_t *secret, struct err *e)
-{
-	const json_t *data = json_object_get(secret, "data");
-	const char *name;
-	json_t *value;
-
-	json_object_foreach((json_t *)(uintptr_t)data, name, value) {
-		struct str text = secret_bytes(secret, name);
-		int rc = text.ptr ? htdigest_add_user(h, str_of(name), text, e) : 0;
-		wipe(&text);
-		if (rc < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int digest_users_of_file(struct htdigest *h, const json_t *secret, struct err *e)
-{
-	struct str file = secret_bytes(secret, "auth");
-
-	if (!file.ptr)
-		return err_set(e, ERR_INVALID, "the secret %s does not contain a key with value auth", jx_name(secret));
-	int rc = htdigest_add_file(h, file, e);
-	wipe(&file);
-	return rc;
-}
-
-static void unusable_users(struct builder *b, size_t n, size_t of)
-{
-	if (n)
-		builder_problem(b, "auth-secret", REASON_PARSING, "auth-secret: %zu of %zu users have password hashes of a kind that is not known: they cannot log in",
-				n, of);
-}
-
-static void digest_auth(struct builder *b, const json_t *secret)
-{
-	struct htdigest *h = b->s->htdigest = htdigest_new();
-	struct err e;
-
-	if ((b->refs.auth_map ? digest_users_of_map(h, secret, &e) : digest_users_of_file(h, secret, &e)) < 0)
-		builder_deny(b, "auth-secret", "auth-secret: %s", e.message);
-	else
-		unusable_users(b, htdigest_unusable(h), htdigest_count(h) + htdigest_unusable(h));
-}
-
-static void basic_auth(struct builder *b, const json_t *secret)
-{
-	struct err e;
-
-	b->s->htpasswd = b->refs.auth_map ? users_of_map(secret, &e) : users_of_file(secret, &e);
-	if (!b->s->htpasswd)
-		builder_deny(b, "auth-secret", "auth-secret: %s", e.message);
-	else
-		unusable_users(b, htpasswd_unusable(b->s->htpasswd), htpasswd_count(b->s->htpasswd));
-}
-
-static void password_auth(struct builder *b)
-{
-	if (b->s->auth_type == AUTH_NONE)
-		return;
-	if (!b->refs.auth_secret) {
-		builder_deny(b, "auth-secret", "auth-type is set, but auth-secret names no Secret");
-		return;
-	}
-	const json_t *secret = find_secret(b, "auth-secret", b->refs.auth_secret);
-	if (secret)
-		(b->s->auth_type == AUTH_DIGEST ? digest_auth : basic_auth)(b, secret);
-}
-
-/* ---- external authentication, tokens ---- */
-
-static void external_auth(struct builder *b)
-{
-	struct settings *s = b->s;
-
-	if (!s->enable_global_auth && !builder_has(b, nginx_annotations, "auth-url")) {
-		variable_text_free(s->auth_url);
-		s->auth_url = NULL;
-	}
-	if (s->auth_url && b->refs.auth_proxy_set_headers)
-		headers_from(b, "auth-proxy-set-headers", b->refs.auth_proxy_set_headers, NULL, &s->auth_proxy_set_headers,
-			     &s->n_auth_proxy_set_headers);
-}
-
-static struct str jwks_text(const json_t *obj, bool secret)
-{
-	static const char *const keys[] = { "jwks", "jwks.json" };
-
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		const char *text = json_string_value(json_object_get(json_object_get(obj, "data"), keys[i]));
-		if (text)
-			return secret ? secret_bytes(obj, keys[i]) : (struct str){ xstrdup(text), strlen(text) };
-	}
-	return STR_NONE;
-}
-
-static void use_keys(struct builder *b, const char *annotation, struct str text)
-{
-	struct err e;
-
-	b->s->jwt_jwks = jwks_new(text, &e);
-	if (!b->s->jwt_jwks)
-		builder_deny(b, annotation, "%s: %s", annotation, e.message);
-}
-
-static void keys_by_url(struct builder *b)
-{
-	const json_t *obj = b->src && b->src->get_configmap ? b->src->get_configmap(b->src->ctx, SOURCE_URL_NAMESPACE, b->refs.jwks_url) : NULL;
-	const json_t *text = json_object_get(json_object_get(obj, "data"), SOURCE_URL_KEY);
-
-	if (text)
-		use_keys(b, "jwt-jwks-url", (struct str){ json_string_value(text), json_string_length(text) });
-	else if (!b->src || !b->src->offline)
-		builder_deny(b, "jwt-jwks-url", "jwt-jwks-url: nothing has come from %s yet", b->refs.jwks_url);
-}
-
-static void tokens(struct builder *b)
-{
-	bool secret = b->refs.jwks_secret;
-	const char *reference = secret ? b->refs.jwks_secret : b->refs.jwks_configmap;
-	const char *annotation = secret ? "jwt-secret" : "jwt-configmap";
-
-	if (!reference && b->refs.jwks_url) {
-		keys_by_url(b);
-		return;
-	}
-	if (!reference) {
-		if (b->s->jwt_issuer || b->s->jwt_audiences.n)
-			builder_deny(b, "jwt-secret", "jwt-issuer and jwt-audiences need jwt-secret, jwt-configmap or jwt-jwks-url");
-		return;
-	}
-	const json_t *obj = secret ? find_secret(b, annotation, reference) : find_configmap(b, annotation, reference);
-	if (!obj)
-		return;
-	struct str text = jwks_text(obj, secret);
-	if (text.ptr)
-		use_keys(b, annotation, text);
-	else
-		builder_deny(b, annotation, "%s: there is no key jwks or jwks.json", annotation);
-	free((char *)(uintptr_t)text.ptr);
-}
-
-/* ---- TLS ---- */
-
-static bool has_certificate(struct str pem)
-{
-	BIO *b = BIO_new_mem_buf(pem.ptr, (int)pem.len);
-	X509 *cert = b ? PEM_read_bio_X509(b, NULL, NULL, NULL) : NULL;
-	bool ok = cert != NULL;
-
-	X509_free(cert);
-	BIO_free(b);
-	ERR_clear_error();
-	return ok;
-}
-
-static bool has_crl(struct str pem)
-{
-	BIO *b = BIO_new_mem_buf(pem.ptr, (int)pem.len);
-	X509_CRL *crl = b ? PEM_read_bio_X509_CRL(b, NULL, NULL, NULL) : NULL;
-	bool ok = crl != NULL;
-
-	X509_CRL_free(crl);
-	BIO_free(b);
-	ERR_clear_error();
-	return ok;
-}
-
-static int take_authority(struct builder *b, const json_t *secret, struct err *e)
-{
-	cleanup(freep) char *ca = (char *)(uintptr_t)secret_bytes(secret, "ca.crt").ptr;
-	cleanup(freep) char *crl = (char *)(uintptr_t)secret_bytes(secret, "ca.crl").ptr;
-
-	if (!ca || !has_certificate(str_of(ca)))
-		return err_set(e, ERR_INVALID, "the key ca.crt has no certificate");
-	if (crl && !has_crl(str_of(crl)))
-		return err_set(e, ERR_INVALID, "the key ca.crl has no list of revoked certificates");
-	b->s->auth_tls_ca = TAKE_PTR(ca);
-	b->s->auth_tls_crl = TAKE_PTR(crl);
-	return 0;
-}
-
-/* An authority that is missing or broken refuses the whole host with 403, as in ingress-nginx: "" says that there should be
- * one (tls/client_auth.h). */
-static void client_certificates(struct builder *b)
-{
-	struct err e;
-
-	if (!b->refs.auth_tls_secret)
-		return;
-	const json_t *secret = look(b, "Secret", b->refs.auth_tls_secret, b->src ? b->src->get_secret : NULL, &e);
-	if (secret && take_authority(b, secret, &e) == 0)
-		return;
-	b->s->auth_tls_ca = xstrdup("");
-	builder_problem(b, "auth-tls-secret", reason_of(&e, REASON_NO_SECRET), "auth-tls-secret: %s; requests are answered with 403", e.message);
-}
-
-static int restrict_tls(const struct builder *b, SSL_CTX *ctx, struct err *e)
-{
-	unsigned versions = b->refs.proxy_ssl_protocols;
-
-	SSL_CTX_set_verify_depth(ctx, (int)b->refs.proxy_ssl_verify_depth);
-	SSL_CTX_set_min_proto_version(ctx, versions & TLS_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION);
-	SSL_CTX_set_max_proto_version(ctx, versions & TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
-	return SSL_CTX_set_cipher_list(ctx, b->refs.proxy_ssl_ciphers) == 1 ? 0 : err_openssl(e, ERR_INVALID, "proxy-ssl-ciphers");
-}
-
-static struct tls *upstream_tls_new(const struct builder *b, const json_t *secret, struct err *e)
-{
-	static const char *const h2[] = { "h2", NULL }, *const h1[] = { "http/1.1", NULL };
-	struct str cert = secret_bytes(secret, "tls.crt"), key = secret_bytes(secret, "tls.key"), ca = secret_bytes(secret, "ca.crt");
-	struct tls_config c = { .cert_pem = cert, .key_pem = key, .ca_pem = ca, .verify_peer = b->s->proxy_ssl_verify,
-				.alpn = b->s->backend_protocol == PROTOCOL_GRPCS ? h2 : h1 };
-	struct tls *t = NULL;
-
-	if (b->s->proxy_ssl_verify && !ca.ptr)
-		err_set(e, ERR_INVALID, "proxy-ssl-verify is on, but the Secret has no ca.crt");
-	else
-		t = tls_client_new(&c, e);
-	if (t && restrict_tls(b, tls_ctx(t), e) < 0) {
-		tls_unref(t);
-		t = NULL;
-	}
-	wipe(&key);
-	free((char *)(uintptr_t)cert.ptr);
-	free((char *)(uintptr_t)ca.ptr);
-	return t;
-}
-
-static void upstream_tls(struct builder *b)
-{
-	struct err e;
-
-	if (!b->refs.proxy_ssl_secret) {
-		if (b->s->proxy_ssl_verify)
-			builder_problem(b, "proxy-ssl-verify", REASON_IGNORED, "proxy-ssl-verify has no effect without proxy-ssl-secret");
-		b->s->proxy_ssl_verify = false;
-		return;
-	}
-	const json_t *secret = find_secret(b, "proxy-ssl-secret", b->refs.proxy_ssl_secret);
-	if (!secret)
-		return;
-	b->s->proxy_ssl = upstream_tls_new(b, secret, &e);
-	if (!b->s->proxy_ssl)
-		builder_deny(b, "proxy-ssl-secret", "proxy-ssl-secret: %s", e.message);
 }
 
 /* ---- snippets ---- */
@@ -605,8 +325,10 @@ static void upstreams(struct builder *b)
 
 void settings_resolve(struct builder *b)
 {
-	static void (*const steps[])(struct builder *b) = { password_auth, external_auth, tokens, client_certificates, upstream_tls,
-							     custom_headers, fastcgi, snippets, request_filter, canaries, upstreams };
+	static void (*const steps[])(struct builder *b) = {
+		resolve_passwords, resolve_external_auth, resolve_tokens, resolve_client_certificates, resolve_upstream_tls, custom_headers,
+		fastcgi, snippets, request_filter, canaries, upstreams,
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
 		steps[i](b);

@@ -305,6 +305,24 @@ row("rewrite-target", """
     GET /somethingelse
     = 404
 """, paths=paths(("/something(/|$)(.*)", "ImplementationSpecific", "web")))
+row("cors-one-bad", """
+    nginx.ingress.kubernetes.io/enable-cors: "true"
+    nginx.ingress.kubernetes.io/cors-allow-origin: "*.foo.test, http://a.test, "
+""", """
+    GET /
+    + Origin: http://a.test
+    = Access-Control-Allow-Origin: http://a.test
+    GET /
+    + Origin: http://b.foo.test
+    = -Access-Control-Allow-Origin
+""")
+row("server-alias-some-bad", """
+    nginx.ingress.kubernetes.io/server-alias: '~^www\d+\.alias\.test$, other-alias.test'
+""", """
+    GET /
+    + Host: other-alias.test
+    = 200
+""")
 row("rewrite-away", """
     nginx.ingress.kubernetes.io/rewrite-target: https://other.test/new/$1
 """, """

@@ -238,6 +238,17 @@ static bool fits(const struct field *f, struct str v)
 	return (f->flags & FIELD_MULTILINE || !has_control(v)) && (!f->form || f->form->ok(v));
 }
 
+/* The first element that is passed over; the value was taken. */
+static struct str unfit_element(const struct field *f, struct str v)
+{
+	while (v.len) {
+		struct str element = next_element(f, &v);
+		if (element.len && !fits(f, element))
+			return element;
+	}
+	return STR_NONE;
+}
+
 static int parse_list(const struct field *f, struct str v, struct str_list *at)
 {
 	struct str_list l = { 0 };
@@ -247,6 +258,8 @@ static int parse_list(const struct field *f, struct str v, struct str_list *at)
 		if (element.len == 0)
 			continue;
 		if (l.n == LIST_MAX || !fits(f, element)) {
+			if (f->flags & FIELD_EACH)
+				continue;
 			str_list_free(&l);
 			return -1;
 		}
@@ -408,7 +421,10 @@ int field_parse(const struct field *f, const char *text, void *home, struct err 
 	case FIELD_CIDRS:
 		return parse_cidrs(v, (struct cidr_list *)at, e);
 	default:
-		return parse_plain(f, v, home) < 0 ? unexpected(f, v, e) : 0;
+		if (parse_plain(f, v, home) < 0)
+			return unexpected(f, v, e);
+		v = f->flags & FIELD_EACH ? unfit_element(f, v) : STR_NONE;
+		return v.ptr ? -unexpected(f, v, e) : 0;
 	}
 }
 

@@ -43,6 +43,7 @@ enum field_flag {
 	FIELD_GUARDS = 1 << 0,	  /* guards access: with a bad value every request is refused, rather than let in */
 	FIELD_MULTILINE = 1 << 1, /* line ends are part of the text */
 	FIELD_SILENT = 1 << 2,	  /* nothing to warn about although it has no effect: portico does it by itself */
+	FIELD_EACH = 1 << 4,	  /* of a list: an element that does not fit is passed over, and the others count */
 	FIELD_FOOTNOTE = 1 << 3,  /* what `differs` says is for the documentation: a value that works shows nothing of it */
 };
 struct field {
@@ -65,7 +66,8 @@ struct field {
 	const char *same_with; /* with this value nothing differs */
 };
 
-/* Replaces what is at the row's place in `home`; on failure leaves it and says what is expected. */
+/* Replaces what is at the row's place in `home`; on failure leaves it and says what is expected. 1: it was replaced, but an element
+ * was passed over (FIELD_EACH), and `e` says which. */
 int field_parse(const struct field *f, const char *text, void *home, struct err *e) must_check;
 /* What a value must look like: "a number from 0 to 100". Returns `out`. */
 #define FIELD_EXPECTS_BYTES 256

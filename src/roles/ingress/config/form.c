@@ -128,9 +128,7 @@ static bool is_origin(struct str v)
 
 	if (str_eq_c(v, "*") || str_eq_c(v, "null"))
 		return true;
-	if (!rest) /* ingress-nginx passes over what has no scheme, and takes the others */
-		return only(v, "-.:");
-	if (!only((struct str){ v.ptr, (size_t)(rest - v.ptr) }, "+-."))
+	if (!rest || !only((struct str){ v.ptr, (size_t)(rest - v.ptr) }, "+-."))
 		return false;
 	struct str host = { rest + 3, v.len - (size_t)(rest + 3 - v.ptr) };
 	if (str_starts(host, STR("*.")))

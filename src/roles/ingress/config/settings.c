@@ -175,8 +175,11 @@ static void apply(struct builder *b, const struct field *table, const struct fie
 		builder_problem(b, f->name, REASON_PARSING, SNIPPETS_OFF, key);
 		return;
 	}
-	if (field_parse(f, value, f->home == HOME_SETTINGS ? (void *)b->s : (void *)&b->refs, &e) < 0)
+	int rc = field_parse(f, value, f->home == HOME_SETTINGS ? (void *)b->s : (void *)&b->refs, &e);
+	if (rc < 0)
 		bad_value(b, f, key, &e);
+	else if (rc > 0)
+		builder_problem(b, f->name, REASON_PARSING, "%s: %s; it is passed over, and the others count", key, e.message);
 }
 
 /* Values with words that the administrator does not want to see anywhere (CVE-2021-25742). */

@@ -29,13 +29,15 @@ class Echo(http.server.BaseHTTPRequestHandler):
         pass
 
     def read_body(self):
+        self.trailers = []
         if self.headers.get("Transfer-Encoding", "") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = b""
         while size := int(self.rfile.readline() or b"0", 16):
             body += self.rfile.read(size)
             self.rfile.readline()
-        self.rfile.readline()
+        while line := self.rfile.readline().strip():
+            self.trailers.append(line.decode())
         return body
 
     def answer(self):
@@ -51,6 +53,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
             time.sleep(3)
         body = self.read_body()
         told["body"] = body.decode(errors="replace")
+        told["trailers"] = self.trailers
         status, data = self.server.status, None
         if words[0] == "status":
             status = int(words[1])

@@ -376,6 +376,22 @@ def bodies_are_buffered_as_told(s):
 
 
 @special
+def trailers_of_requests(s):
+    """They come with the body's end, with the head, or while the upstream reads."""
+    head = b"POST /t HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nConnection: close\r\n\r\n"
+    for host in (b"plain.test", b"request-buffering-off.test"):
+        for parts in ((b"3\r\nabc\r\n0\r\nX-Sum: 6\r\nX-Real-IP: forged\r\n\r\n",), (b"3\r\nabc\r\n", b"0\r\nX-Sum: 6\r\n\r\n")):
+            with socket.create_connection(("127.0.0.1", s.proxy.http), timeout=5) as sock:
+                sock.sendall(head % host + (parts[0] if len(parts) == 1 else b""))
+                for part in parts if len(parts) > 1 else ():
+                    time.sleep(0.1)
+                    sock.sendall(part)
+                answer = read_until(sock, b'"trailers": [')
+                answer += read_until(sock, b"]") if b"]}" not in answer else b""
+            check(f"trailers of a request: {host.decode()}, in {len(parts)} parts", b'"trailers": ["X-Sum: 6"]' in answer, answer)
+
+
+@special
 def answers_are_buffered_as_told(s):
     # Kernels since 6.16 take 32 MiB into a socket's receive buffer by themselves.
     for value, ends, size in (("on", True, 20000000), ("off", False, 90000000)):

@@ -229,14 +229,24 @@ void attempt_request_body(struct exchange *x, struct str data, bool end)
 	send_body(x, data, end);
 }
 
-void attempt_request_trailers(struct exchange *x, const struct header_list *h)
+/* The end of the body, with those trailers that may be passed on. */
+static void send_trailers(struct exchange *x)
 {
-	struct header_list passed = x->loc ? forward_trailers(x, h) : (struct header_list){ 0 };
+	struct header_list passed = x->loc ? forward_trailers(x, &x->held_trailers) : (struct header_list){ 0 };
 
-	if (passed.n && x->up && (x->state == X_SENT || x->state == X_ANSWER))
+	if (passed.n)
 		x->up_ops->trailers(x, &passed);
 	else
-		attempt_request_body(x, STR_NONE, true); /* none, or they came before anybody could take them */
+		send_body(x, STR_NONE, true);
+}
+
+void attempt_request_trailers(struct exchange *x, const struct header_list *h)
+{
+	x->held_trailers = *h;
+	if (x->up && (x->state == X_SENT || x->state == X_ANSWER))
+		send_trailers(x);
+	else
+		attempt_request_body(x, STR_NONE, true); /* until an upstream can take them */
 }
 
 /* ---- what the codec reports ---- */
@@ -249,8 +259,11 @@ void exchange_up_ready(struct exchange *x)
 	if (!x->req.has_body)
 		return;
 	want_request_body(x);
+	bool trailers = x->request_body_done && x->held_trailers.n;
 	if (x->held.len || x->request_body_done)
-		send_body(x, buf_str(&x->held), x->request_body_done);
+		send_body(x, buf_str(&x->held), x->request_body_done && !trailers);
+	if (trailers && !x->closing && x->up)
+		send_trailers(x);
 	if (x->closing || !x->up)
 		return;
 	if (x->held.len > hold_bytes(x)) {

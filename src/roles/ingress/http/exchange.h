@@ -145,6 +145,7 @@ struct exchange {
 	struct header_list up_headers;	/* what the upstream gets: made by exchange.c, changed by filters */
 	struct str up_target, up_host, up_method;
 	struct buf held;		/* the request's body while no upstream can take it, and for another try */
+	struct header_list held_trailers; /* behind it; as the client sent them */
 	bool held_complete;		/* all of the body so far is in `held`: another try is possible */
 	bool answered;			/* the client has seen a byte */
 	bool client_gone, unlogged;

@@ -149,6 +149,22 @@ static void test_list_and_watch(void **state)
 	assert_true(jx_bool(informer_get(s->informer, "ns", "a"), "seen", false));
 }
 
+/* One handler for what is new and what has changed. */
+static void test_put(void **state)
+{
+	static const struct informer_handlers put = { .put = on_added, .deleted = on_deleted, .synced = on_synced };
+	struct seen *s = *state;
+
+	fake_put(&s->api, "a", "1");
+	s->informer = informer_new(s->kube, things, NULL, &put, s);
+	expect(s, "+a=1 synced ");
+	expect_watch(s);
+	fake_put(&s->api, "a", "2");
+	fake_put(&s->api, "b", "1");
+	fake_delete(&s->api, "a");
+	expect(s, "+a=2 +b=1 -a=2 ");
+}
+
 static void test_pages(void **state)
 {
 	struct seen *s = *state;
@@ -414,6 +430,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_list_and_watch),
+		T(test_put),
 		T(test_pages),
 		T(test_expired_page),
 		T(test_bookmark),

@@ -12,6 +12,7 @@ struct informer;
 struct informer_handlers {
 	void (*added)(void *ctx, const json_t *obj);
 	void (*updated)(void *ctx, const json_t *old_obj, const json_t *obj);
+	void (*put)(void *ctx, const json_t *obj); /* in place of added and updated, for those to whom they are the same */
 	void (*deleted)(void *ctx, const json_t *obj); /* the last state that was seen */
 	void (*synced)(void *ctx);		       /* once: the first list is in the cache */
 	/* informer_version() moved on without a change: a list has ended, or a bookmark came. May be NULL. */

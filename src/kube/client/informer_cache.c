@@ -127,7 +127,9 @@ static void add(struct informer *i, const char *key, json_t *obj)
 	c->obj = json_incref(obj);
 	c->generation = i->generation;
 	map_put_c(&i->cache, key, c);
-	if (i->on.added)
+	if (i->on.put)
+		i->on.put(i->ctx, obj);
+	else if (i->on.added)
 		i->on.added(i->ctx, obj);
 	forget_body(i, key, c);
 }
@@ -137,7 +139,9 @@ static void replace(struct informer *i, const char *key, struct cached *c, json_
 	json_t *old = whole_of(c, str_of(key));
 
 	c->obj = json_incref(obj);
-	if (i->on.updated)
+	if (i->on.put)
+		i->on.put(i->ctx, obj);
+	else if (i->on.updated)
 		i->on.updated(i->ctx, old, obj);
 	json_decref(old);
 	forget_body(i, key, c);

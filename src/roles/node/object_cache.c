@@ -62,15 +62,8 @@ static void entry_changed(struct entry *en)
 	}
 }
 
-static void on_added(void *ctx, const json_t *obj)
+static void on_changed(void *ctx, const json_t *obj)
 {
-	(void)obj;
-	entry_changed(ctx);
-}
-
-static void on_updated(void *ctx, const json_t *old_obj, const json_t *obj)
-{
-	(void)old_obj;
 	(void)obj;
 	entry_changed(ctx);
 }
@@ -83,8 +76,7 @@ static void on_synced(void *ctx)
 	entry_changed(en);
 }
 
-static const struct informer_handlers handlers = { on_added, on_updated, on_added, on_synced,
-						   NULL };
+static const struct informer_handlers handlers = { .put = on_changed, .deleted = on_changed, .synced = on_synced };
 
 static struct entry *entry_new(struct objects *o, struct kube_gvr gvr, char *key, const char *ns,
 			       const char *name)

@@ -81,8 +81,9 @@ static void on_synced(void *ctx)
 	leftovers_remove(n);
 }
 
-static const struct informer_handlers handlers = { on_added, on_updated, on_deleted, on_synced,
-						   NULL };
+static const struct informer_handlers handlers = {
+	.added = on_added, .updated = on_updated, .deleted = on_deleted, .synced = on_synced,
+};
 
 static void on_runtime_view(void *ctx, struct map *pods)
 {

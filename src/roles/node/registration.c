@@ -343,8 +343,9 @@ static void on_synced(void *ctx)
 		on_create_timer(&r->create_timer);
 }
 
-static const struct informer_handlers handlers = { on_seen, on_updated, on_deleted, on_synced,
-						   NULL };
+static const struct informer_handlers handlers = {
+	.added = on_seen, .updated = on_updated, .deleted = on_deleted, .synced = on_synced,
+};
 
 struct registration *registration_new(struct node *n,
 				      void (*pod_cidr)(struct node *n, const char *cidr))

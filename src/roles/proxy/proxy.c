@@ -28,12 +28,6 @@ static void service_put(void *ctx, const json_t *obj)
 	engine_changed(p->engine);
 }
 
-static void service_updated(void *ctx, const json_t *old_obj, const json_t *obj)
-{
-	(void)old_obj;
-	service_put(ctx, obj);
-}
-
 static void service_deleted(void *ctx, const json_t *obj)
 {
 	struct proxy *p = ctx;
@@ -48,12 +42,6 @@ static void slice_put(void *ctx, const json_t *obj)
 
 	tables_slice_put(engine_tables(p->engine), obj);
 	engine_changed(p->engine);
-}
-
-static void slice_updated(void *ctx, const json_t *old_obj, const json_t *obj)
-{
-	(void)old_obj;
-	slice_put(ctx, obj);
 }
 
 static void slice_deleted(void *ctx, const json_t *obj)
@@ -72,14 +60,12 @@ static void synced(void *ctx)
 static const struct kube_gvr services_gvr = { "", "v1", "services" };
 static const struct kube_gvr slices_gvr = { "discovery.k8s.io", "v1", "endpointslices" };
 static const struct informer_handlers service_handlers = {
-	.added = service_put,
-	.updated = service_updated,
+	.put = service_put,
 	.deleted = service_deleted,
 	.synced = synced,
 };
 static const struct informer_handlers slice_handlers = {
-	.added = slice_put,
-	.updated = slice_updated,
+	.put = slice_put,
 	.deleted = slice_deleted,
 	.synced = synced,
 };

@@ -233,12 +233,6 @@ static void on_map(void *ctx, const json_t *obj)
 	fall_back(s);
 }
 
-static void on_map_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	on_map(ctx, obj);
-}
-
 static void on_map_gone(void *ctx, const json_t *obj)
 {
 	struct dns_source *s = ctx;
@@ -271,8 +265,7 @@ static void on_patience_end(struct timer *t)
 }
 
 static const struct informer_handlers map_handlers = {
-	.added = on_map,
-	.updated = on_map_updated,
+	.put = on_map,
 	.deleted = on_map_gone,
 	.synced = on_maps_listed,
 };

@@ -138,16 +138,10 @@ static void changed(void *ctx, const json_t *obj)
 	loop_defer(f->loop, &f->look);
 }
 
-static void updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	changed(ctx, obj);
-}
-
 struct follow *follow_new(struct loop *l, struct kube_client *k, bool endpoints,
 			  void (*told)(void *ctx, const struct nodelocal_targets *t), void *ctx)
 {
-	static const struct informer_handlers handlers = { .added = changed, .updated = updated, .deleted = changed };
+	static const struct informer_handlers handlers = { .put = changed, .deleted = changed };
 	static const struct informer_options labelled = { .ns = NAMESPACE, .label_selector = APP_LABEL }, all = { .ns = NAMESPACE };
 	struct follow *f = xcalloc(1, sizeof(*f));
 

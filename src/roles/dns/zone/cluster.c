@@ -47,16 +47,11 @@ static void turn_ended(struct defer *d)
 }
 
 #define HANDLERS(what)                                                          \
-	static void what##_added(void *ctx, const json_t *obj)                  \
+	static void what##_put(void *ctx, const json_t *obj)                    \
 	{                                                                       \
 		struct source *s = ctx;                                         \
 		zone_put_##what(s->zone, obj);                                  \
 		changed(s);                                                     \
-	}                                                                       \
-	static void what##_updated(void *ctx, const json_t *old, const json_t *obj) \
-	{                                                                       \
-		(void)old;                                                      \
-		what##_added(ctx, obj);                                         \
 	}                                                                       \
 	static void what##_deleted(void *ctx, const json_t *obj)                \
 	{                                                                       \
@@ -68,7 +63,7 @@ HANDLERS(service)
 HANDLERS(namespace)
 HANDLERS(pod)
 
-static void slice_added(void *ctx, const json_t *obj)
+static void slice_put(void *ctx, const json_t *obj)
 {
 	struct source *s = ctx;
 
@@ -76,12 +71,6 @@ static void slice_added(void *ctx, const json_t *obj)
 	changed(s);
 	if (s->cluster->sliced && zone_synced(s->zone))
 		s->cluster->sliced(s->cluster->sliced_ctx, obj, zone_slice_headless(s->zone, obj));
-}
-
-static void slice_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	slice_added(ctx, obj);
 }
 
 static void slice_deleted(void *ctx, const json_t *obj)
@@ -130,10 +119,10 @@ static void source_listed(void *ctx)
 	look_if_synced(s->cluster);
 }
 
-static const struct informer_handlers service_handlers = { service_added, service_updated, service_deleted, source_listed },
-				      slice_handlers = { slice_added, slice_updated, slice_deleted, source_listed },
-				      namespace_handlers = { namespace_added, namespace_updated, namespace_deleted, source_listed },
-				      pod_handlers = { pod_added, pod_updated, pod_deleted, source_listed };
+static const struct informer_handlers service_handlers = { .put = service_put, .deleted = service_deleted, .synced = source_listed },
+				      slice_handlers = { .put = slice_put, .deleted = slice_deleted, .synced = source_listed },
+				      namespace_handlers = { .put = namespace_put, .deleted = namespace_deleted, .synced = source_listed },
+				      pod_handlers = { .put = pod_put, .deleted = pod_deleted, .synced = source_listed };
 
 /* ---- what is never looked at ---- */
 
@@ -238,17 +227,11 @@ void cluster_zone_put(struct cluster *c, struct zone *z)
 
 /* ---- pods by address ---- */
 
-static void any_pod_added(void *ctx, const json_t *obj)
+static void any_pod_put(void *ctx, const json_t *obj)
 {
 	struct cluster *c = ctx;
 
 	pods_put(&c->pods, obj);
-}
-
-static void any_pod_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	any_pod_added(ctx, obj);
 }
 
 static void any_pod_deleted(void *ctx, const json_t *obj)
@@ -266,7 +249,7 @@ static void any_pods_listed(void *ctx)
 void cluster_want_pods(struct cluster *c)
 {
 	static const struct informer_options all = { 0 };
-	static const struct informer_handlers handlers = { any_pod_added, any_pod_updated, any_pod_deleted, any_pods_listed };
+	static const struct informer_handlers handlers = { .put = any_pod_put, .deleted = any_pod_deleted, .synced = any_pods_listed };
 
 	if (!c->pods_informer)
 		c->pods_informer = watch(c, pods_gvr, &all, pod_unread, &handlers, c);

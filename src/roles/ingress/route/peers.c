@@ -148,12 +148,6 @@ static void lease_set(void *ctx, const json_t *obj)
 	decide(p);
 }
 
-static void lease_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	lease_set(ctx, obj);
-}
-
 static void lease_deleted(void *ctx, const json_t *obj)
 {
 	struct peers *p = ctx;
@@ -292,8 +286,7 @@ bool peers_retire(struct peers *p, kube_done_fn *done, void *ctx)
 
 struct peers *peers_new(struct loop *l, struct kube_client *k, const struct peers_options *o, peers_fn *fn, void *ctx)
 {
-	static const struct informer_handlers handlers = { .added = lease_set, .updated = lease_updated, .deleted = lease_deleted,
-							   .synced = lease_synced };
+	static const struct informer_handlers handlers = { .put = lease_set, .deleted = lease_deleted, .synced = lease_synced };
 	struct peers *p = xcalloc(1, sizeof(*p));
 	struct str name, ns = str_cut(str_of(o->beside), '/', &name);
 

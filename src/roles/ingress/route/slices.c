@@ -127,4 +127,3 @@ void model_del_slice(struct model *m, const char *ns, const char *name)
 	if (old)
 		slice_unlink(m, old);
 }
-

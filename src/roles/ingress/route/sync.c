@@ -7,7 +7,6 @@
 #include "roles/ingress/route/sync_int.h"
 #include "roles/ingress/upstream/health.h"
 
-
 #define CONFIGMAP "ingress-nginx/ingress-nginx-controller"
 #define RESYNC_MS 60000	     /* ingress-nginx's: statuses that others have changed */
 #define SWEEP_MS 30000	     /* names are resolved again, what nobody uses is freed */
@@ -246,12 +245,6 @@ static void class_set(void *ctx, const json_t *obj)
 	changed(s);
 }
 
-static void class_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	class_set(ctx, obj);
-}
-
 static void class_deleted(void *ctx, const json_t *obj)
 {
 	struct sync *s = ctx;
@@ -279,12 +272,6 @@ static void ingress_set(void *ctx, const json_t *obj)
 	kube_event(s->kube, obj, INGRESS_COMPONENT, "Normal", "Sync", "Scheduled for sync");
 }
 
-static void ingress_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	ingress_set(ctx, obj);
-}
-
 static void ingress_deleted(void *ctx, const json_t *obj)
 {
 	struct sync *s = ctx;
@@ -310,12 +297,6 @@ static void service_set(void *ctx, const json_t *obj)
 	changed(s);
 }
 
-static void service_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	service_set(ctx, obj);
-}
-
 static void service_deleted(void *ctx, const json_t *obj)
 {
 	struct sync *s = ctx;
@@ -330,12 +311,6 @@ static void slice_set(void *ctx, const json_t *obj)
 
 	model_set_slice(s->model, obj);
 	changed(s);
-}
-
-static void slice_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	slice_set(ctx, obj);
 }
 
 static void slice_deleted(void *ctx, const json_t *obj)
@@ -354,12 +329,6 @@ static void secret_set(void *ctx, const json_t *obj)
 	changed(s);
 }
 
-static void secret_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	secret_set(ctx, obj);
-}
-
 static void secret_deleted(void *ctx, const json_t *obj)
 {
 	struct sync *s = ctx;
@@ -376,12 +345,6 @@ static void configmap_set(void *ctx, const json_t *obj)
 	if (s->o.configmap_changed)
 		s->o.configmap_changed(s->o.arg, jx_namespace(obj), jx_name(obj), obj);
 	changed(s);
-}
-
-static void configmap_updated(void *ctx, const json_t *old, const json_t *obj)
-{
-	(void)old;
-	configmap_set(ctx, obj);
 }
 
 static void configmap_deleted(void *ctx, const json_t *obj)
@@ -412,19 +375,12 @@ static const struct {
 	struct kube_gvr gvr;
 	struct informer_handlers handlers;
 } kinds[N_INF] = {
-	[INF_CLASS] = { { "networking.k8s.io", "v1", "ingressclasses" },
-			{ .added = class_set, .updated = class_updated, .deleted = class_deleted, .synced = synced } },
-	[INF_INGRESS] = { { "networking.k8s.io", "v1", "ingresses" },
-			  { .added = ingress_set, .updated = ingress_updated, .deleted = ingress_deleted, .synced = synced } },
-	[INF_SERVICE] = { { "", "v1", "services" },
-			  { .added = service_set, .updated = service_updated, .deleted = service_deleted, .synced = synced } },
-	[INF_SLICE] = { { "discovery.k8s.io", "v1", "endpointslices" },
-			{ .added = slice_set, .updated = slice_updated, .deleted = slice_deleted, .synced = synced } },
-	[INF_SECRET] = { { "", "v1", "secrets" },
-			 { .added = secret_set, .updated = secret_updated, .deleted = secret_deleted, .synced = synced } },
-	[INF_CONFIGMAP] = { { "", "v1", "configmaps" },
-			    { .added = configmap_set, .updated = configmap_updated, .deleted = configmap_deleted,
-			      .synced = synced } },
+	[INF_CLASS] = { { "networking.k8s.io", "v1", "ingressclasses" }, { .put = class_set, .deleted = class_deleted, .synced = synced } },
+	[INF_INGRESS] = { { "networking.k8s.io", "v1", "ingresses" }, { .put = ingress_set, .deleted = ingress_deleted, .synced = synced } },
+	[INF_SERVICE] = { { "", "v1", "services" }, { .put = service_set, .deleted = service_deleted, .synced = synced } },
+	[INF_SLICE] = { { "discovery.k8s.io", "v1", "endpointslices" }, { .put = slice_set, .deleted = slice_deleted, .synced = synced } },
+	[INF_SECRET] = { { "", "v1", "secrets" }, { .put = secret_set, .deleted = secret_deleted, .synced = synced } },
+	[INF_CONFIGMAP] = { { "", "v1", "configmaps" }, { .put = configmap_set, .deleted = configmap_deleted, .synced = synced } },
 };
 
 /* Nothing is served until everything is there: says what is missing. */

@@ -1,5 +1,7 @@
 #include "base/map.h"
 
+#include "base/sip_round.h"
+
 #include <sys/random.h>
 
 #define MAP_FIRST_SLOTS 16
@@ -19,25 +21,6 @@ __attribute__((constructor)) static void secret_init(void)
 {
 	if (getrandom(secret, sizeof(secret), GRND_NONBLOCK) != sizeof(secret))
 		abort();
-}
-
-static inline uint64_t rotl(uint64_t x, int b)
-{
-	return x << b | x >> (64 - b);
-}
-
-static inline void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[0] = rotl(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[2] = rotl(v[2], 32);
 }
 
 uint64_t hash_keyed(const void *data, size_t len)

@@ -1,26 +1,13 @@
 #include "codec/siphash.h"
 
-#include <endian.h>
+#include "base/sip_round.h"
 
-static uint64_t rotl(uint64_t x, int n)
-{
-	return x << n | x >> (64 - n);
-}
+#include <endian.h>
 
 static void rounds(uint64_t v[4], int n)
 {
-	while (n--) {
-		v[0] += v[1];
-		v[1] = rotl(v[1], 13) ^ v[0];
-		v[0] = rotl(v[0], 32);
-		v[2] += v[3];
-		v[3] = rotl(v[3], 16) ^ v[2];
-		v[0] += v[3];
-		v[3] = rotl(v[3], 21) ^ v[0];
-		v[2] += v[1];
-		v[1] = rotl(v[1], 17) ^ v[2];
-		v[2] = rotl(v[2], 32);
-	}
+	while (n--)
+		sip_round(v);
 }
 
 static uint64_t get_le64(const uint8_t *p, size_t len)

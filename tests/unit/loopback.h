@@ -148,3 +148,26 @@ loopback_own void loopback_settle(struct loop *l, uint64_t ms)
 	loop_run(l);
 	timer_stop(&t);
 }
+
+/* One for a whole program, with its loop: cmocka_run_group_tests(tests, loopback_setup, loopback_teardown). */
+loopback_own struct loop *loop;
+loopback_own struct loopback b;
+
+loopback_own int loopback_setup(void **state)
+{
+	struct err e;
+
+	(void)state;
+	loop = loop_new(&e);
+	loopback_start(&b, loop, NULL);
+	return 0;
+}
+
+loopback_own int loopback_teardown(void **state)
+{
+	(void)state;
+	loopback_stop(&b);
+	loopback_settle(loop, 5);
+	loop_free(loop);
+	return 0;
+}

@@ -8,8 +8,6 @@
 #include "unit/ingress_fake.h"
 #include "unit/loopback.h"
 
-static struct loop *loop;
-static struct loopback b;
 static struct fake f;
 static struct endpoint endpoint;
 static struct endpoint *endpoints_at[] = {&endpoint};
@@ -18,7 +16,6 @@ static struct endpoints endpoints = {.n = 1, .at = endpoints_at, .draining = dra
 static struct backend pages = {.now_ = &endpoints};
 static struct backend web = {.service = (char *)"web", .port = (char *)"http", .ns = (char *)"default"};
 static unsigned codes[] = {404, 503};
-static struct err e;
 
 /* What exchange.c would do with an answer that a filter makes. */
 static struct buf body;
@@ -254,23 +251,6 @@ static void test_an_answer_that_came_between(void **state)
 	finish();
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	loop = loop_new(&e);
-	loopback_start(&b, loop, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	loopback_stop(&b);
-	loopback_settle(loop, 5);
-	loop_free(loop);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,5 +263,5 @@ int main(void)
 		cmocka_unit_test(test_an_answer_that_came_between),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, loopback_setup, loopback_teardown);
 }

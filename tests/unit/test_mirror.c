@@ -11,8 +11,6 @@
 #include "unit/ingress_fake.h"
 #include "unit/loopback.h"
 
-static struct loop *loop;
-static struct loopback b;
 static struct fake f;
 static struct metrics_shard shard;
 static struct err e;
@@ -196,23 +194,6 @@ static void test_a_mirror_that_is_down(void **state)
 	finish();
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	loop = loop_new(&e);
-	loopback_start(&b, loop, NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	loopback_stop(&b);
-	loopback_settle(loop, 5);
-	loop_free(loop);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,5 +205,5 @@ int main(void)
 		cmocka_unit_test(test_a_mirror_that_is_down),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, loopback_setup, loopback_teardown);
 }

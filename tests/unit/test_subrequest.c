@@ -9,8 +9,6 @@
 #include "net_pki.h"
 #include "unit/loopback.h"
 
-static struct loop *loop;
-static struct loopback b;
 static struct subrequests *set;
 static struct err e;
 
@@ -411,10 +409,8 @@ static void test_too_many_origins(void **state)
 
 static int setup(void **state)
 {
-	(void)state;
-	loop = loop_new(&e);
+	loopback_setup(state);
 	set = subrequests_new(loop);
-	loopback_start(&b, loop, NULL);
 	return 0;
 }
 
@@ -422,15 +418,12 @@ static int teardown(void **state)
 {
 	struct result r = {0};
 
-	(void)state;
 	b.silent = true;
 	subrequest_send(set, &(struct subrequest_ask){.method = STR("GET"), .url = str_of(b.url)}, &ops, &r);
 	subrequests_free(set); /* with one under way */
 	subrequests_free(NULL);
 	loopback_settle(loop, 20);
-	loopback_stop(&b);
-	loopback_settle(loop, 5);
-	loop_free(loop);
+	loopback_teardown(state);
 	return r.done ? -1 : 0;
 }
 

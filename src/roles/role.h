@@ -40,6 +40,9 @@ struct role {
 	/* The first SIGTERM or SIGINT came. True: the role goes on for a while, and stops the loop itself. NULL: it stops. */
 	bool (*stopping)(struct role_ctx *ctx);
 	const struct role_command *commands; /* name NULL ends; NULL: none */
+	/* What another program is started with that this role takes the place of: accepted with a warning, without effect. "name", or
+	 * "name=" when a value belongs to it; NULL ends. NULL: none. */
+	const char *const *ignored_args;
 };
 extern const struct role role_apiserver, role_controllers, role_node, role_proxy, role_dns, role_lb, role_ingress;
 

@@ -852,12 +852,15 @@ spec:
 ---""" + ingress("of-second", "", {}).replace("ingressClassName: nginx", "ingressClassName: second"))
     other = kit.Proxy(s.proxy.program, s.work + "/other", "--controller-class=example.com/second", "--ingress-class", "second",
                       "--watch-ingress-without-class=false", "--configmap", "default/own", "--default-backend-service",
-                      "default/fallback", "--default-ssl-certificate=default/wild")
+                      "default/fallback", "--default-ssl-certificate=default/wild", "--election-id=x", "--enable-metrics=false",
+                      "--validating-webhook", ":8443", "--enable-ssl-passthrough")
     other.folder = s.proxy.folder
     # What the first one listens on for tcp-services is taken.
     try:
         check("arguments of ingress-nginx: it starts", other.start(), other.log()[-500:])
         a = ask(other, "GET", "/", "of-second.test")
+        check("arguments without effect are told", "--election-id has no effect" in other.log() and "--enable-metrics has" in other.log(),
+              other.log()[:500])
         check("--controller-class, --configmap", a.by == "web" and ("X-Custom", "from-configmap") in a.headers, a)
         check("--default-backend-service, --watch-ingress-without-class", ask(other, "GET", "/", "none.classes.test").by == "v3")
         with socket.create_connection(("127.0.0.1", other.https), timeout=5) as raw, \
@@ -955,6 +958,7 @@ def low_ports(s):
 ARGUMENTS = [  # flags in place of the stage's, what standard error must say, status
     (["--from", "/nonexistent"], r"/nonexistent.*No such file or directory", 1),
     (["--from", "/etc/passwd"], r"/etc/passwd.*Not a directory", 1),
+    (["--from", "FOLDER", "--watch-namespace-selector=a=b"], r"unknown argument '--watch-namespace-selector=a=b'", 2),
     (["--form", "x"], r"unknown argument '--form'\n.*--help", 2),
     (["--from"], r"--from needs a value", 1),
     (["--from", "FOLDER", "--http", "8080"], r"http: address '8080' must be IP:PORT", 1),

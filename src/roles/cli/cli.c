@@ -61,6 +61,19 @@ static void print_role_help(const struct role *r)
 	config_print_help();
 }
 
+static void drop_ignored(struct args *a, const struct role *r)
+{
+	for (const char *const *row = r->ignored_args; row && *row; row++) {
+		size_t n = strcspn(*row, "=");
+		cleanup(freep) char *flag = xasprintf("--%.*s", (int)n, *row);
+		const char *value = NULL;
+		bool there = !(*row)[n] && args_flag(a, flag);
+
+		if ((args_value(a, flag, NULL, &value) == 0 && value) || there)
+			fprintf(stderr, "portico %s: %s has no effect\n", r->name, flag);
+	}
+}
+
 static int run_role(const struct role *r, struct config *c, int argc, char **argv)
 {
 	struct args a = { .usage = "", .argc = argc, .argv = argv };
@@ -73,6 +86,7 @@ static int run_role(const struct role *r, struct config *c, int argc, char **arg
 		print_role_help(r);
 		return 0;
 	}
+	drop_ignored(&a, r);
 	if (args_words(&a, 0) < 0)
 		return 2;
 	return config_check(c, &e) < 0 ? args_failed(&e) : role_process(r, c);

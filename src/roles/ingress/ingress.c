@@ -338,6 +338,19 @@ static void ingress_drain(struct role_ctx *ctx)
 	drain(ctx->state);
 }
 
+/* ingress-nginx's that change nothing of what is served. Others ("--watch-namespace-selector") are errors. */
+static const char *const ignored_args[] = {
+	"bucket-factor=", "deep-inspect", "default-server-port=", "disable-full-test", "disable-leader-election",
+	"disable-sync-events", "dynamic-configuration-retries=", "election-id=", "election-ttl=", "enable-annotation-validation",
+	"enable-metrics", "enable-ssl-chain-completion", "enable-ssl-passthrough", "enable-topology-aware-routing", "exclude-socket-metrics=",
+	"health-check-path=", "health-check-timeout=", "healthz-host=", "healthz-port=", "ingress-class-by-name", "internal-logger-address=",
+	"length-buckets=", "max-buckets=", "metrics-per-host", "metrics-per-undefined-host", "monitor-max-batch-size=",
+	"post-shutdown-grace-period=", "profiler-port=", "profiling", "report-node-internal-ip-address", "report-status-classes",
+	"shutdown-grace-period=", "size-buckets=", "ssl-passthrough-proxy-port=", "status-port=", "status-update-interval=", "stream-port=",
+	"sync-period=", "sync-rate-limit=", "time-buckets=", "update-status-on-shutdown", "validating-webhook=",
+	"validating-webhook-certificate=", "validating-webhook-key=", "v=", NULL,
+};
+
 const struct role role_ingress = {
 	.name = "ingress",
 	.summary = "L7 proxy for Ingresses: hosts and paths, TLS, straight to pod addresses.",
@@ -345,5 +358,6 @@ const struct role role_ingress = {
 	.stop = ingress_stop,
 	.drain = ingress_drain,
 	.commands = ingress_commands,
+	.ignored_args = ignored_args,
 	.caps_keep = 1u << CAP_NET_BIND_SERVICE, /* 80 and 443 by hand or in a pod, and what tcp-services adds */
 };

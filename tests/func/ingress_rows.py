@@ -171,6 +171,22 @@ spec:
     http:
       paths:
 """ + paths(("/", "Prefix", "v2")))
+row("same-second", "", """
+    GET /
+    = by v2
+""", more="""
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: same-second-z
+  creationTimestamp: "2025-01-01T00:00:00Z"
+spec:
+  ingressClassName: nginx
+  rules:
+  - host: same-second.test
+    http:
+      paths:
+""" + paths(("/", "Prefix", "v2")))
 row("v1beta1", None, """
     GET /old/x
     = by web

@@ -197,7 +197,7 @@ int ingress_age_cmp(const struct ingress *a, const struct ingress *b)
 {
 	if (a->created_s != b->created_s)
 		return a->created_s < b->created_s ? -1 : 1;
-	return strcmp(a->key, b->key);
+	return strcmp(b->key, a->key); /* what one kubectl apply made: as ingress-nginx, the last by name first */
 }
 
 /* ---- reading ---- */

@@ -44,7 +44,7 @@ void ingress_unref(struct ingress *i);
 struct ingress *ingress_ref(struct ingress *i);
 /* Nothing that routing depends on is different. */
 bool ingress_same(const struct ingress *a, const struct ingress *b);
-/* Oldest first; of the same second, by name. */
+/* Oldest first; of the same second, by name, backwards. */
 int ingress_age_cmp(const struct ingress *a, const struct ingress *b);
 
 struct ingress_backend {

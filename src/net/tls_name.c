@@ -1,5 +1,6 @@
 #include "net/tls_int.h"
 
+#include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -21,11 +22,35 @@ static int read_chain(struct tls *t, struct str pem)
 	return t->leaf ? 0 : -1;
 }
 
+/* OpenSSL 3.0 takes 0.7 ms to find out how a key may be read, and forgets it with the decoder. It reads many with one itself
+ * (PEM_read_bio_PrivateKey, blocks of a file), so a thread keeps its own. */
+static EVP_PKEY *decode_key(struct str pem)
+{
+	static _Thread_local OSSL_DECODER_CTX *decoder;
+	static _Thread_local EVP_PKEY *key;
+	const unsigned char *at = (const unsigned char *)pem.ptr;
+	size_t left = pem.len;
+
+	if (!decoder) {
+		decoder = OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", NULL, NULL, EVP_PKEY_KEYPAIR, NULL, NULL);
+		if (decoder && !OSSL_DECODER_CTX_set_pem_password_cb(decoder, tls_no_password, NULL)) {
+			OSSL_DECODER_CTX_free(decoder);
+			decoder = NULL;
+		}
+	}
+	if (decoder && !OSSL_DECODER_from_data(decoder, &at, &left))
+		ERR_clear_error();
+	return TAKE_PTR(key);
+}
+
+/* What stands before the key (EC PARAMETERS), or is no key, is left to the slow way: it also knows what to complain about. */
 static int read_key(struct tls *t, struct str pem)
 {
 	BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
 
-	t->key = bio ? PEM_read_bio_PrivateKey(bio, NULL, tls_no_password, NULL) : NULL;
+	t->key = decode_key(pem);
+	if (!t->key && bio)
+		t->key = PEM_read_bio_PrivateKey(bio, NULL, tls_no_password, NULL);
 	BIO_free(bio);
 	return t->key && X509_check_private_key(t->leaf, t->key) == 1 ? 0 : -1;
 }

@@ -5,6 +5,7 @@
 #include "roles/ingress/tls/server.h"
 
 #include <arpa/inet.h>
+#include <openssl/err.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -250,6 +251,80 @@ static void broken_certificates_are_refused(void **state)
 	assert_null(tls_front_certificate(front, key, key, &e));
 	assert_null(tls_front_certificate(front, STR(""), key, &e));
 	assert_null(tls_front_certificate(front, a, STR("x"), &e));
+}
+
+/* ---- how keys are written ---- */
+
+enum form { PKCS8, TRADITIONAL, AFTER_PARAMETERS, AFTER_A_CERTIFICATE, ENCRYPTED, PUBLIC, CUT, N_FORMS };
+
+static char *take_text(BIO *b)
+{
+	char *data, *text;
+	long n = BIO_get_mem_data(b, &data);
+
+	text = str_dup((struct str){ data, (size_t)n });
+	BIO_free(b);
+	return text;
+}
+
+static char *write_key(EVP_PKEY *key, enum form form)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+
+	if (form == AFTER_PARAMETERS)
+		PEM_write_bio_Parameters(b, key);
+	if (form == AFTER_A_CERTIFICATE)
+		BIO_puts(b, a_pki.cert_pem);
+	if (form == PUBLIC)
+		PEM_write_bio_PUBKEY(b, key);
+	else if (form == TRADITIONAL)
+		PEM_write_bio_PrivateKey_traditional(b, key, NULL, NULL, 0, NULL, NULL);
+	else
+		PEM_write_bio_PKCS8PrivateKey(b, key, form == ENCRYPTED ? EVP_aes_128_cbc() : NULL, "secret", 6, NULL, NULL);
+	char *text = take_text(b);
+	if (form == CUT)
+		text[strlen(text) / 2] = '\0';
+	return text;
+}
+
+static char *write_certificate(EVP_PKEY *key)
+{
+	X509 *x = X509_new();
+	BIO *b = BIO_new(BIO_s_mem());
+
+	X509_set_version(x, 2);
+	X509_gmtime_adj(X509_getm_notBefore(x), -60);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	assert_true(X509_sign(x, key, EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519 ? NULL : EVP_sha256()) > 0);
+	PEM_write_bio_X509(b, x);
+	X509_free(x);
+	return take_text(b);
+}
+
+/* One after another, as what reads them is kept between two. */
+static void keys_of_every_kind(void **state)
+{
+	EVP_PKEY *keys[] = { EVP_EC_gen("P-256"), EVP_RSA_gen(2048), EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), EVP_EC_gen("P-384") };
+
+	(void)state;
+	for (unsigned i = 0; i < 3 * N_FORMS * ARRAY_LEN(keys); i++) {
+		unsigned at = i * 11 % (N_FORMS * ARRAY_LEN(keys)); /* good ones and bad ones in turn */
+		enum form form = at / ARRAY_LEN(keys);
+		EVP_PKEY *key = keys[at % ARRAY_LEN(keys)];
+		if ((form == AFTER_PARAMETERS && EVP_PKEY_get_base_id(key) != EVP_PKEY_EC) ||
+		    (form == TRADITIONAL && EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519))
+			continue;
+		cleanup(freep) char *key_pem = write_key(key, form);
+		cleanup(freep) char *cert_pem = write_certificate(key);
+		struct tls *t = tls_certificate_new(shared.default_tls, str_of(cert_pem), str_of(key_pem), &e);
+		if ((t != NULL) != (form < ENCRYPTED))
+			fail_msg("%s, form %d: %s", EVP_PKEY_get0_type_name(key), form, t ? "taken" : e.message);
+		assert_int_equal(ERR_peek_error(), 0);
+		tls_unref(t);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		EVP_PKEY_free(keys[i]);
 }
 
 static void alpn_prefers_http2(void **state)
@@ -529,6 +604,7 @@ int main(void)
 		cmocka_unit_test(the_fake_certificate_is_ingress_nginxs),
 		cmocka_unit_test(equal_certificates_are_one),
 		cmocka_unit_test(broken_certificates_are_refused),
+		cmocka_unit_test(keys_of_every_kind),
 		cmocka_unit_test(alpn_prefers_http2),
 		cmocka_unit_test(settings_are_obeyed),
 		cmocka_unit_test(another_worker_resumes),

@@ -1,7 +1,7 @@
 #include "codec/base64.h"
 #include "roles/ingress/route/model_int.h"
 
-#include <openssl/pem.h>
+#include <openssl/crypto.h>
 
 #define PEM_BYTES (1u << 20) /* a Secret's own limit */
 
@@ -129,15 +129,6 @@ static bool secret_pem(const json_t *secret, const char *key, struct buf *out)
 	return b64 && base64_decode(str_of(b64), out, &bad_at) == 0 && out->len > 0;
 }
 
-static X509 *first_cert(struct str pem)
-{
-	BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
-	X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-
-	BIO_free(bio);
-	return cert;
-}
-
 static struct tls *server_tls(const struct model *m, struct str cert, struct str key, struct err *e)
 {
 	static const char *const alpn[] = { "h2", "http/1.1", NULL };
@@ -154,7 +145,9 @@ static void make_tls(const struct model *m, struct object *o)
 
 	if (secret_pem(o->data, "tls.crt", &cert) && secret_pem(o->data, "tls.key", &key)) {
 		o->tls = server_tls(m, buf_str(&cert), buf_str(&key), &e);
-		o->cert = o->tls ? first_cert(buf_str(&cert)) : NULL;
+		o->cert = o->tls ? tls_leaf(o->tls) : NULL;
+		if (o->cert)
+			X509_up_ref(o->cert);
 		if (!o->tls)
 			o->bad = xstrdup(e.message);
 	} else {

@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "base/memory.h"
 #include "kube/client/client.h"
 #include "roles/cli/cli.h"
 #include "roles/cli/sandbox.h"
@@ -44,6 +45,7 @@ void role_ready(void)
 {
 	notify("READY");
 	log_info("ready");
+	memory_settle(); /* lists are many times what is kept of them; and every library's beginnings */
 }
 
 void role_set_error(const char *fmt, ...)

@@ -17,7 +17,6 @@
 #include "roles/role.h"
 
 #include <linux/capability.h>
-#include <malloc.h>
 
 /* CoreDNS' startup_timeout: then it serves without the cluster, and says SERVFAIL for its names */
 #define PATIENCE_MS 5000
@@ -101,7 +100,6 @@ static void on_synced(void *arg)
 	struct dns_role *d = arg;
 
 	d->synced = true;
-	malloc_trim(0); /* the lists' pages were many times what stays */
 	serve(d);
 	if (!d->shared.config || d->listen.n)
 		role_ready();

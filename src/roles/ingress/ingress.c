@@ -1,6 +1,5 @@
 /* The ingress role: the main thread keeps routes equal to the cluster, workers serve. */
 #include "base/log.h"
-#include "base/memory.h"
 #include "kube/client/client.h"
 #include "loop/quiesce.h"
 #include "roles/ingress/check/command.h"
@@ -224,7 +223,6 @@ static void first_sync(void *arg)
 	log_info("routing %zu hosts, %zu paths, on %u workers", routes_host_count(in->shared.routes),
 		 routes_location_count(in->shared.routes), in->shared.n_workers);
 	role_ready();
-	memory_settle(); /* the lists' text is many times what is kept of it; and OpenSSL's beginnings */
 }
 
 static struct tls *server_tls(void *arg, struct str cert_pem, struct str key_pem, struct err *e)

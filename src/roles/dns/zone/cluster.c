@@ -1,6 +1,5 @@
 #include "roles/dns/zone/cluster.h"
 
-#include "base/memory.h"
 #include "kube/client/informer.h"
 #include "roles/dns/zone/pods.h"
 
@@ -115,7 +114,6 @@ static void source_listed(void *ctx)
 	if (zone_synced(s->zone) || !listed(s->services) || !listed(s->slices) || !listed(s->namespaces) || !listed(s->pods))
 		return;
 	zone_set_synced(s->zone);
-	memory_settle(); /* the lists' pages were many times what stays */
 	look_if_synced(s->cluster);
 }
 

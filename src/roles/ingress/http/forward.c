@@ -216,8 +216,10 @@ static struct str believed(struct exchange *x, const struct globals *g, const ch
 /* nginx.conf's $best_http_host: of a chain of proxies the first knows what the client asked for. */
 static struct str best_host(struct exchange *x, const struct globals *g)
 {
-	struct str rest, first = str_trim(str_cut(believed(x, g, "x-forwarded-host", STR("")), ',', &rest));
+	struct str list = believed(x, g, "x-forwarded-host", STR_NONE), first = STR_NONE;
 
+	if (list.len)
+		first = str_trim(str_cut(list, ',', &list));
 	return first.len ? first : x->req.authority;
 }
 

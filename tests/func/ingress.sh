@@ -4,7 +4,7 @@
 #
 #   tests/func/ingress.sh BUILD-DIR [hostile differential slow upstreams fastcgi change tickets]
 #
-# Prints TAP and "N passed, N failed" for each. Two minutes.
+# Prints TAP and "N passed, N failed" for each. Three minutes.
 export BUILD
 BUILD=$(realpath "${1:?usage: ingress.sh BUILD-DIR}")
 here=$(dirname "$(realpath "$0")")

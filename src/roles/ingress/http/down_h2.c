@@ -221,6 +221,12 @@ static void down_flush(struct defer *d)
 
 /* --- time --- */
 
+/* A head that does not end stops everything else on its connection, the frames of other streams included. */
+static bool head_late(const struct h2_stream *s, uint64_t now, const struct globals *g)
+{
+	return !s->begun && !s->reset && now - s->got_ms > g->client_header_timeout_s * 1000ull;
+}
+
 /* Whoever takes nothing of an answer, or does not end a request that was answered long ago, is let go. What a body's sender
  * may take of time, while somebody waits for it, is the exchange's matter. */
 static void check_stream(struct h2_stream *s, uint64_t now, const struct globals *g)
@@ -263,6 +269,10 @@ static void down_tick(struct timer *t)
 		nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR);
 	list_for(at, tmp, &c->streams)
 		check_stream(list_entry(at, struct h2_stream, link), now, g);
+	if (!list_empty(&c->streams) && head_late(list_entry(c->streams.prev, struct h2_stream, link), now, g)) {
+		metrics_inc(c->d.worker->metrics, METRIC_CLIENT_TIMEOUTS);
+		nghttp2_session_terminate_session(c->session, NGHTTP2_NO_ERROR);
+	}
 	h2_want_flush(c);
 }
 

@@ -20,6 +20,7 @@ struct fake_api {
 	struct http_exchange *watch;	  /* the one that is open, or NULL */
 	unsigned lists, pages, watches, requests;
 	int refuse_lists;		  /* this many answer 500 */
+	bool forbid_lists;		  /* they answer 403 */
 	int break_lists;		  /* this many end in the middle of an item */
 	int expire_pages;		  /* this many continue tokens answer 410 */
 	char last_query[512], last_method[16], last_path[256], last_authorization[256], last_accept[256];
@@ -152,6 +153,8 @@ static inline void fake_request(void *ctx, struct http_exchange *x)
 		fake_reply(x, status, body ? body : fake_status(status, "NotFound", "no such thing"));
 	} else if (c_eq(http_query_get(r->query, "watch", a), "true")) {
 		fake_watch(f, x, http_query_get(r->query, "resourceVersion", a));
+	} else if (f->forbid_lists) {
+		fake_reply(x, 403, fake_status(403, "Forbidden", "things is forbidden"));
 	} else if (f->refuse_lists > 0) {
 		f->refuse_lists--;
 		fake_reply(x, 500, fake_status(500, "InternalError", "not today"));

@@ -269,7 +269,21 @@ static void test_refused_lists(void **state)
 	start(s, NULL);
 	fake_run(s->loop, NULL, NULL, 30);
 	assert_string_equal(informer_error(s->informer), "not today");
+	assert_false(informer_forbidden(s->informer));
 	expect(s, "synced ");
+}
+
+static void test_forbidden(void **state)
+{
+	struct seen *s = *state;
+
+	s->api.forbid_lists = true;
+	start(s, NULL);
+	fake_run(s->loop, NULL, NULL, 30);
+	assert_true(informer_forbidden(s->informer));
+	s->api.forbid_lists = false;
+	expect(s, "synced ");
+	assert_false(informer_forbidden(s->informer));
 }
 
 /* What came before the mistake is there already, and comes once. */
@@ -436,6 +450,7 @@ int main(void)
 		T(test_bookmark),
 		T(test_gone_relists_with_the_difference),
 		T(test_broken_connection),
+		T(test_forbidden),
 		T(test_refused_lists),
 		T(test_broken_list),
 		T(test_event_in_pieces),

@@ -46,6 +46,7 @@ bool informer_synced(const struct informer *i);
 uint64_t informer_version(const struct informer *i);
 /* Why the last list or watch failed; NULL while one is under way or running. */
 const char *informer_error(const struct informer *i);
+bool informer_forbidden(const struct informer *i); /* that it failed for want of the right to */
 uint64_t informer_failed_ms(const struct informer *i); /* loop_now_ms of the last failure; 0: never */
 const json_t *informer_get(const struct informer *i, const char *ns, const char *name); /* ns NULL: cluster-scoped */
 size_t informer_count(const struct informer *i);

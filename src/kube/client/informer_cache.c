@@ -210,6 +210,11 @@ const char *informer_error(const struct informer *i)
 	return i->failing ? i->last_error.message : NULL;
 }
 
+bool informer_forbidden(const struct informer *i)
+{
+	return i->failing && i->last_error.reason == ERR_FORBIDDEN;
+}
+
 uint64_t informer_failed_ms(const struct informer *i)
 {
 	return i->failed_ms;

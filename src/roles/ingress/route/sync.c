@@ -32,6 +32,7 @@ struct sync {
 	struct defer update;
 	struct timer resync, sweep, first, complain;
 	bool announced, first_look;
+	bool no_classes; /* they may not be read */
 };
 
 /* ---- what the model asks for ---- */
@@ -164,7 +165,7 @@ static void resolved(void *ctx, const char *name, const struct addr *at, size_t 
 static bool all_synced(const struct sync *s)
 {
 	for (size_t i = 0; i < N_INF; i++)
-		if (!s->inf[i] || !informer_synced(s->inf[i]))
+		if (!s->inf[i] || (!informer_synced(s->inf[i]) && !(i == INF_CLASS && s->no_classes)))
 			return false;
 	return true;
 }
@@ -383,6 +384,16 @@ static const struct {
 	[INF_CONFIGMAP] = { { "", "v1", "configmaps" }, { .put = configmap_set, .deleted = configmap_deleted, .synced = synced } },
 };
 
+/* ingress-nginx does so without its ClusterRole, confined to a namespace: the annotation tells whose an Ingress is. */
+static void without_classes(struct sync *s, const char *why)
+{
+	if (s->no_classes)
+		return;
+	log_warn("going on without IngressClasses: %s", why);
+	s->no_classes = true;
+	changed(s);
+}
+
 /* Nothing is served until everything is there: says what is missing. */
 static void on_complain(struct timer *t)
 {
@@ -393,6 +404,10 @@ static void on_complain(struct timer *t)
 
 		if (!why)
 			continue;
+		if (i == INF_CLASS && informer_forbidden(s->inf[i])) {
+			without_classes(s, why);
+			continue;
+		}
 		log_warn("waiting for %s: %s", kinds[i].gvr.resource, why);
 		role_set_error("waiting for %s: %s", kinds[i].gvr.resource, why);
 	}

@@ -173,6 +173,13 @@ static void on_alone(struct timer *t)
 	decide(p);
 }
 
+/* Without an API server nobody can renew: that says nothing about them. */
+static void keep_all(struct peers *p)
+{
+	for (struct map_iter it = { 0 }; map_next(&p->others, &it);)
+		((struct peer *)it.value)->seen_ms = loop_now_ms(p->loop);
+}
+
 /* What crashed left its Lease behind. */
 static void forget(struct peers *p)
 {
@@ -253,8 +260,12 @@ static void on_renew(struct timer *t)
 
 	if (!p->call)
 		renew(p);
-	decide(p);
-	forget(p);
+	if (!p->on_its_own && informer_error(p->informer)) {
+		keep_all(p);
+	} else {
+		decide(p);
+		forget(p);
+	}
 	timer_start(p->loop, &p->renew, RENEW_MS);
 }
 

@@ -3,16 +3,18 @@
 # spent in. Counts, unlike times, are the same on a busy machine. The kernel's share is not in them: strace counts calls.
 # Needs Debian's valgrind, strace, nghttp2-client, gcc, openssl; root (a network namespace of its own).
 #
-#	bench/ingress/instructions.sh [case…]		cases: h1 headers log close tls h2 h2tls calls
+#	bench/ingress/instructions.sh [case…]		cases: h1 headers log close tls h2 h2tls hosts:COUNT paths:COUNT calls
+# hosts, paths: one of COUNT hosts, or of paths of one host, for each request, in an order that caches cannot guess.
 #	REQUESTS=2000 TOP=15 BUILD=build KEEP=DIR (the profiles are left there)
 [ -n "${INSTRUCTIONS_INSIDE:-}" ] || INSTRUCTIONS_INSIDE=1 exec unshare --net -- bash "$0" "$@"
 here=$(cd "$(dirname "$0")" && pwd)
 BUILD=$(realpath -m "${BUILD:-$here/../../build}")
 N=${REQUESTS:-2000} TOP=${TOP:-15}
-CASES=${*:-h1 headers log close tls h2 h2tls calls}
+CASES=${*:-h1 headers log close tls h2 h2tls hosts:1 hosts:10000 paths:1 paths:10000 calls}
 BACKEND=17001 PLAIN=17010 TLS=17011
 declare -A TITLE=([h1]="h1 keep-alive" [headers]="h1, 20 more headers" [log]="h1, access log" [close]="h1, a connection per request"
 	[tls]="h1 over TLS 1.3" [h2]="h2, 4 x 16 streams" [h2tls]="h2 over TLS 1.3")
+title() { case $1 in *:*) echo "h1, a random one of ${1#*:} ${1%:*}" ;; *) echo "${TITLE[$1]}" ;; esac; }
 
 for tool in valgrind strace h2load gcc openssl; do
 	command -v $tool > /dev/null || { echo "needs $tool" >&2; exit 1; }
@@ -49,11 +51,29 @@ conf() { # NO-LOG
 	END
 }
 
+many() { # KIND COUNT: an Ingress for each host; of paths, a hundred to an Ingress
+	local i k path='"pathType":"Prefix","backend":{"service":{"name":"small","port":{"number":80}}}'
+	echo '{"apiVersion":"v1","kind":"List","items":['
+	for ((i = 0; i < $2; i += 100)); do
+		for ((k = i; k < i + 100 && k < $2; k++)); do
+			if [ "$1" = hosts ]; then
+				printf '%s{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"i%d"},"spec":{"rules":[{"host":"h%06d.bench.example","http":{"paths":[{"path":"/",%s}]}}]}}\n' "$([ $k = 0 ] || echo ,)" $k $k "$path"
+			else
+				[ $k != $i ] || printf '%s{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"i%d","annotations":{"nginx.ingress.kubernetes.io/ssl-redirect":"false"}},"spec":{"rules":[{"host":"a.example","http":{"paths":[' "$([ $i = 0 ] || echo ,)" $i
+				printf '%s{"path":"/p%06d",%s}' "$([ $k = $i ] || echo ,)" $k "$path"
+			fi
+		done
+		[ "$1" = hosts ] || echo ']}}]}}'
+	done
+	echo ']}'
+}
+
 load() { # CASE REQUESTS
 	case $1 in
 	h1 | log) ./ask 127.0.0.1:$PLAIN "$2" 16 plain ;;
 	headers) ./ask 127.0.0.1:$PLAIN "$2" 16 plain 20 ;;
 	close) ./ask 127.0.0.1:$PLAIN "$2" 16 close ;;
+	*:*) ./ask 127.0.0.1:$PLAIN "$2" 16 plain 0 "${1%:*}" "${1#*:}" ;;
 	tls) ./ask 127.0.0.1:$TLS "$2" 16 tls ;;
 	h2) h2load -n"$2" -c4 -m16 -H ':authority: a.example' http://127.0.0.1:$PLAIN/ ;;
 	h2tls) h2load -n"$2" -c4 -m16 --connect-to 127.0.0.1:$TLS https://a.example/ ;;
@@ -91,14 +111,16 @@ measure() { # CASE: the difference of two runs has no start and no end in it
 	local case=$1 no_log=true
 	[ "$case" = log ] && no_log=false
 	conf $no_log
+	rm -f conf/many.json
+	[ "${case#*:}" = "$case" ] || many "${case%:*}" "${case#*:}" > conf/many.json
 	profile "$case" "$N" "$case.1"
 	profile "$case" $((3 * N)) "$case.2"
 	awk -F '\t' -v n=$((2 * N)) 'NR == FNR { before[$2] += $1; next } { after[$2] += $1 } END { for (f in after) printf "%.1f\t%s\n", (after[f] - before[f]) / n, f }' \
 		"$case.1.txt" "$case.2.txt" | sort -gr > "$case.txt"
 	local total
 	total=$(awk '{ s += $1 } END { printf "%d", s }' "$case.txt")
-	echo "| ${TITLE[$case]} | $total |" >> table.txt
-	echo "${TITLE[$case]}: $total instructions for each request; by function, without those it calls" >> tops.txt
+	echo "| $(title "$case") | $total |" >> table.txt
+	echo "$(title "$case"): $total instructions for each request; by function, without those it calls" >> tops.txt
 	head -"$TOP" "$case.txt" | awk -F '\t' '{ printf "%8d  %s\n", $1, $2 }' >> tops.txt
 }
 

@@ -206,7 +206,7 @@ static int h1_fd(const struct exchange *x)
 {
 	const struct down_h1 *d = down_of(x);
 
-	return d->d.closing ? -1 : conn_fd(d->d.conn);
+	return d->d.closing || d->failed ? -1 : conn_fd(d->d.conn);
 }
 
 const struct down_ops down_h1_ops = {

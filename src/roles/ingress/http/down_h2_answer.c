@@ -295,7 +295,7 @@ static int down_fd(const struct exchange *x)
 {
 	const struct h2_stream *s = x->down;
 
-	return s && s->c && s->c->d.conn ? conn_fd(s->c->d.conn) : -1;
+	return s && !s->c->d.closing && !s->c->closed ? conn_fd(s->c->d.conn) : -1;
 }
 
 const struct down_ops down_h2_ops = {

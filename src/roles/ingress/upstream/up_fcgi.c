@@ -8,8 +8,6 @@
 #include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/upstream/up_h1_int.h"
 
-#include <time.h>
-
 #define PARAMS_BYTES_MAX (256u << 10) /* nginx takes 64 KiB: more than the heads that our own limits let pass */
 #define STDERR_LINES_PER_S_MAX 10     /* of a worker: a program that warns in a loop must not fill a disk */
 #define STDERR_LINE_BYTES_MAX 1024
@@ -95,21 +93,6 @@ static void tell_stderr(const struct up_fcgi *u, struct str text)
 
 /* ---- the answer ---- */
 
-/* Programs leave it to their server (RFC 9110 §6.6.1), as nginx' clients are used to. */
-static void add_date(struct exchange *x)
-{
-	static _Thread_local char text[32];
-	static _Thread_local time_t at;
-	time_t now = time(NULL);
-	struct tm tm;
-
-	if (header_get(&x->ans.headers, "date").ptr)
-		return;
-	if (now != at && gmtime_r(&now, &tm) && strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &tm))
-		at = now;
-	header_add(x, &x->ans.headers, "Date", x_dup(x, str_of(text)));
-}
-
 static bool take_headers(struct exchange *x, const struct cgi_head *h)
 {
 	struct header_list *l = &x->ans.headers;
@@ -138,7 +121,6 @@ static int start_answer(struct up_fcgi *u, size_t head_bytes)
 	buf_done(&u->head);
 	if (!own || cgi_head_parse(&h, own, head_bytes, table, EXCHANGE_HEADERS_MAX, &e) < 0 || !take_headers(x, &h))
 		return -1;
-	add_date(x);
 	x->ans.status = h.status;
 	x->ans.reason = h.reason;
 	x->ans.content_length = u->left = h.has_length ? (int64_t)h.content_length : -1;

@@ -1067,6 +1067,17 @@ row("ignored", IGNORED, """
 # ---- the ConfigMap: (name, data, host, cases), each applied on its own ----
 
 GLOBALS = [
+    ("location-snippet", {"location-snippet": 'more_set_headers "X-All: $namespace";', "server-snippet": "if ($http_x_bad) { return 403; }"},
+     "plain.test", """
+        GET /
+        = 200
+        = X-All: default
+        GET /
+        + X-Bad: 1
+        = 403
+     """),
+    ("location-snippet, bad", {"location-snippet": "content_by_lua_block { x }", "server-snippet": 'more_set_headers "X-All: 2";'},
+     "plain.test", "GET /\n= 200\n= X-All: 2"),
     ("hsts", {"hsts": "false"}, "ssl-redirect.test", "https GET /\n= 200\n= -Strict-Transport-Security"),
     ("hsts-…", {"hsts-max-age": "600", "hsts-include-subdomains": "false", "hsts-preload": "true"}, "ssl-redirect.test",
      "https GET /\n= Strict-Transport-Security: max-age=600; preload"),

@@ -16,6 +16,7 @@
 #define REF(m, f) .type = FIELD_TEXT, .home = HOME_GLOBALS_REFS, OF(struct globals_refs, m, char *), .form = &f
 #define REF_BOOL(m) .type = FIELD_BOOL, .home = HOME_GLOBALS_REFS, OF(struct globals_refs, m, bool)
 
+#define SNIPPETS_DIFFER "a subset that is parsed, never pasted: headers, return, rewrite, set, if, allow, deny; with anything else it has no effect"
 #define TEXT_TYPES                                                                                                              \
 	"application/atom+xml application/javascript application/x-javascript application/json application/rss+xml "            \
 	"application/vnd.ms-fontobject application/x-font-ttf application/x-web-app-manifest+json application/xhtml+xml "       \
@@ -149,6 +150,10 @@ const struct field configmap_fields[] = {
 	  .differs = "a day by default, which is the longest; 10 minutes there" },
 
 	/* rules */
+	{ "location-snippet", TEXT(location_snippet, form_any), .flags = FIELD_MULTILINE | FIELD_FOOTNOTE, B, ACTS("snippets"),
+	  .doc = "nginx directives for all locations, whether or not annotations may have some.", .differs = SNIPPETS_DIFFER },
+	{ "server-snippet", TEXT(server_snippet, form_any), .flags = FIELD_MULTILINE | FIELD_FOOTNOTE, B, ACTS("snippets"),
+	  .doc = "nginx directives for all hosts; they run first.", .differs = SNIPPETS_DIFFER },
 	{ "allow-snippet-annotations", BOOL(allow_snippets), DEFAULT("false"), A, ACTS("snippets"), .doc = "Whether *-snippet annotations are read." },
 	{ "allow-cross-namespace-resources", BOOL(allow_cross_namespace), DEFAULT("false"), A, ACTS("routing"),
 	  .doc = "Annotations may name Secrets and ConfigMaps of other namespaces." },
@@ -188,8 +193,6 @@ const struct field configmap_fields[] = {
 	/* without effect, and a warning */
 	{ "main-snippet", IGNORED, .doc = "nginx's configuration: there is none here." },
 	{ "http-snippet", IGNORED, .doc = "nginx's configuration: there is none here." },
-	{ "server-snippet", IGNORED, .doc = "nginx's configuration: there is none here." },
-	{ "location-snippet", IGNORED, .doc = "nginx's configuration: there is none here." },
 	{ "stream-snippet", IGNORED, .doc = "nginx's configuration: there is none here." },
 	{ "global-auth-snippet", IGNORED, .doc = "nginx's configuration: there is none here." },
 	{ "global-auth-cache-key", IGNORED, .doc = "Would remember answers of global-auth-url." },

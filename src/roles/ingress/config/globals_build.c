@@ -2,6 +2,7 @@
 #include "roles/ingress/config/builder.h"
 
 #include "codec/base64.h"
+#include "roles/ingress/config/snippet.h"
 #include "roles/ingress/filter/block.h"
 #include "roles/ingress/http/variable.h"
 
@@ -193,6 +194,24 @@ static void request_filter(struct globals_builder *b)
 		b->g->defaults->waf = modsecurity_mode(b->refs.modsecurity_snippet);
 }
 
+/* Ingresses without annotations have the defaults' as it is; the others' builders join the text to theirs. */
+static void one_snippet(struct globals_builder *b, const char *name, char **text, struct snippet **ret)
+{
+	struct err e;
+
+	*ret = *text ? snippet_new(*text, &e) : NULL;
+	if (!*text || *ret)
+		return;
+	problem(b, name, REASON_SETTING, "%s: %s; the snippet has no effect", name, e.message);
+	free(TAKE_PTR(*text));
+}
+
+static void snippets(struct globals_builder *b)
+{
+	one_snippet(b, "location-snippet", &b->g->location_snippet, &b->g->defaults->configuration_snippet);
+	one_snippet(b, "server-snippet", &b->g->server_snippet, &b->g->defaults->server_snippet);
+}
+
 /* A format with a variable that does not exist would lose every line. */
 static void log_format(struct globals_builder *b)
 {
@@ -268,6 +287,7 @@ struct globals *globals_of_configmap(const json_t *configmap, const struct setti
 	tracing(&b);
 	block_lists(&b);
 	request_filter(&b);
+	snippets(&b);
 	log_format(&b);
 	headers_named(&b, "proxy-set-headers", b.refs.proxy_set_headers, &b.g->proxy_set_headers, &b.g->n_proxy_set_headers);
 	headers_named(&b, "add-headers", b.refs.add_headers, &b.g->add_headers, &b.g->n_add_headers);

@@ -248,15 +248,19 @@ static bool guards(const char *text)
 	return false;
 }
 
-static void one_snippet(struct builder *b, const char *annotation, const char *text, struct snippet **ret)
+/* `all`: the ConfigMap's, which is known to be good. It stands behind the annotation's, as in nginx, so that lines are counted as written. */
+static void one_snippet(struct builder *b, const char *annotation, const char *text, const char *all, struct snippet **ret)
 {
-	struct err e;
+	cleanup(freep) char *both = text && all ? xasprintf("%s\n%s", text, all) : NULL;
+	struct err e, ignored;
 
-	if (!text)
+	if (!text && !all)
 		return;
-	*ret = snippet_new(text, &e);
+	*ret = snippet_new(both ? both : text ? text : all, &e);
 	if (*ret)
 		return;
+	if (all)
+		*ret = snippet_new(all, &ignored);
 	if (guards(text))
 		builder_deny(b, annotation, "%s: %s", annotation, e.message);
 	else
@@ -265,8 +269,9 @@ static void one_snippet(struct builder *b, const char *annotation, const char *t
 
 static void snippets(struct builder *b)
 {
-	one_snippet(b, "configuration-snippet", b->refs.configuration_snippet, &b->s->configuration_snippet);
-	one_snippet(b, "server-snippet", b->refs.server_snippet, &b->s->server_snippet);
+	one_snippet(b, "configuration-snippet", b->refs.configuration_snippet, b->g->location_snippet,
+		    &b->s->configuration_snippet);
+	one_snippet(b, "server-snippet", b->refs.server_snippet, b->g->server_snippet, &b->s->server_snippet);
 }
 
 /* ---- several annotations together ---- */

@@ -224,6 +224,7 @@ struct globals {
 	struct block_rules *block_rules; /* block_rules_new() of the two lists: filter/block.h; NULL: they are empty */
 	char *otlp_endpoint; /* "http://host:4318": traces; NULL: off */
 	char *otel_service_name;
+	char *location_snippet, *server_snippet; /* behind those of annotations; each is one that snippet_new() takes */
 	unsigned trace_sample_per_10000;
 	char *custom_error_service; /* --default-backend-service: "ns/name", NULL: built in */
 };

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "free_port.h"
 #include "kube/client/client.h"
 #include "roles/cli/cli.h"
 #include "roles/cli/pki.h"
@@ -29,20 +30,6 @@ struct api_world {
 	struct loop *loop;
 	struct kube_client *kube;
 };
-
-/* The port stays reserved by nobody: another process could take it, which would fail the test, not
- * pass it. */
-static inline int api_free_port(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	close(fd);
-	return ntohs(a.sin_port);
-}
 
 static inline void api_set(char **at, char *value)
 {
@@ -118,7 +105,7 @@ static inline struct api_world *api_world_new(void)
 	assert_non_null(mkdtemp(w->dir));
 	assert_int_equal(chmod(w->dir, 0755), 0);
 	config_defaults(&w->config);
-	w->port = api_free_port();
+	w->port = free_port();
 	api_set(&w->config.data_dir, xasprintf("%s/data", w->dir));
 	api_set(&w->config.run_dir, xasprintf("%s/run", w->dir));
 	api_set(&w->config.api_address, xasprintf("127.0.0.1:%d", w->port));

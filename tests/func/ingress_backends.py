@@ -211,9 +211,3 @@ class Unconnectable:
             s.setblocking(False)
             s.connect_ex(("127.0.0.1", self.port))
             self.fill.append(s)
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]

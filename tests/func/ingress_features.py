@@ -25,6 +25,7 @@ import ingress_backends as backends
 import ingress_kit as kit
 import ingress_rows as table
 from ingress_kit import ask, check, wait_for
+from ports import free_port
 
 CLASSES = """
 apiVersion: networking.k8s.io/v1
@@ -231,8 +232,8 @@ class Stage:
         b["udp"] = backends.Udp("udp")
         b["unconnectable"] = backends.Unconnectable()
         self.port = {name: s.port for name, s in b.items()}
-        self.closed = backends.free_port()
-        self.tcp, self.tcp_proxy, self.udp = backends.free_port(), backends.free_port(), backends.free_port(socket.SOCK_DGRAM)
+        self.closed = free_port()
+        self.tcp, self.tcp_proxy, self.udp = free_port(), free_port(), free_port()
         self.words = {name: str(port) for name, port in self.port.items()}
         keys = key_set(work)
         self.words.update({"jwt": token(work, 300), "jwt-late": token(work, -300), "hash-a": "", "hash-b": ""})
@@ -895,7 +896,7 @@ def checking(s):
 @special
 def one_namespace(s):
     """What options name is found outside the namespace that is watched; a third proxy over the same folder."""
-    tcp = backends.free_port()
+    tcp = free_port()
     s.proxy.put("elsewhere", service("there", s.port["v2"], ns="elsewhere") + configmap("ports", {str(tcp): "elsewhere/there:80"}) +
                 configmap("settings", {"add-headers": "default/answers"}) + "\n---" + service("nowhere", s.port["v3"]) + """
 ---

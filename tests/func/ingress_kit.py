@@ -26,6 +26,7 @@ import time
 import urllib.request
 
 import ingress_backends as backends
+from ports import free_port
 
 DEADLINE = 5.0
 passed = failed = 0
@@ -56,7 +57,7 @@ class Proxy:
         self.program, self.work, self.folder = program, work, f"{work}/manifests"
         os.makedirs(self.folder, exist_ok=True)
         os.chmod(work, 0o755)
-        self.http, self.https, self.admin = (backends.free_port() for _ in range(3))
+        self.http, self.https, self.admin = (free_port() for _ in range(3))
         self.flags, self.process = flags, None
 
     def put(self, name, text):

@@ -18,18 +18,13 @@ import tempfile
 import threading
 import time
 
+from ports import free_port
 from tap import DEADLINE
 
 BUILD = os.environ.get("BUILD", "build")
 WORK = tempfile.mkdtemp(prefix="ingress.", dir=os.environ.get("TMPDIR", "/tmp"))
 os.chmod(WORK, 0o755)  # the proxy gives root up before it reads them
 os.environ.get("KEEP") or atexit.register(shutil.rmtree, WORK, True)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 # ---- manifests ----

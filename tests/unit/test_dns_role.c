@@ -83,7 +83,7 @@ static void prepare_corefile(void)
 	upstream_fd = socket(AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(bind(upstream_fd, (struct sockaddr *)&upstream, sizeof(upstream)), 0);
 	assert_int_equal(getsockname(upstream_fd, (struct sockaddr *)&upstream, &len), 0);
-	own_port = api_free_port();
+	own_port = free_port();
 	api_set(&w->config.corefile, xasprintf("%s/Corefile", w->dir));
 	write_corefile(5, "192.0.2.7");
 	write_hosts("10.1.1.1 elsewhere.test\n");

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <sys/socket.h>
 
+#include "free_port.h"
 #include "ingress_rig.h"
 
 static struct err e;
@@ -204,18 +205,6 @@ static int stop(void **state)
 	return 0;
 }
 
-static uint16_t free_port(int type)
-{
-	struct sockaddr_in6 in = { .sin6_family = AF_INET6 };
-	socklen_t len = sizeof(in);
-	int fd = socket(AF_INET6, type, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	getsockname(fd, (struct sockaddr *)&in, &len);
-	close(fd);
-	return ntohs(in.sin6_port);
-}
-
 /* An object of one or two entries. */
 static json_t *configmap(uint16_t port, const char *value, uint16_t port2, const char *value2)
 {
@@ -277,7 +266,7 @@ static void expect_closed(uint16_t port)
 
 static void bytes_go_both_ways(void **state)
 {
-	uint16_t port = free_port(SOCK_STREAM);
+	uint16_t port = free_port();
 
 	(void)state;
 	set(configmap(port, "default/one:80", 0, NULL), NULL);
@@ -297,7 +286,7 @@ static void bytes_go_both_ways(void **state)
 
 static void changes_touch_only_what_changed(void **state)
 {
-	uint16_t a = free_port(SOCK_STREAM), b = free_port(SOCK_STREAM);
+	uint16_t a = free_port(), b = free_port();
 
 	(void)state;
 	set(configmap(a, "default/one:80", b, "default/one:80"), NULL);
@@ -330,7 +319,7 @@ static void changes_touch_only_what_changed(void **state)
 static void proxy_headers_come_and_go(void **state)
 {
 	static struct cidr anybody = { .bits = 0 };
-	uint16_t a = free_port(SOCK_STREAM), b = free_port(SOCK_STREAM);
+	uint16_t a = free_port(), b = free_port();
 	char text[100], head[100];
 
 	(void)state;
@@ -361,7 +350,7 @@ static void proxy_headers_come_and_go(void **state)
 
 static void what_cannot_be_is_reported_once(void **state)
 {
-	uint16_t good = free_port(SOCK_STREAM), taken;
+	uint16_t good = free_port(), taken;
 	int other = rig_listen(&taken);
 
 	(void)state;
@@ -382,7 +371,7 @@ static void what_cannot_be_is_reported_once(void **state)
 
 static void a_service_without_endpoints_ends_connections(void **state)
 {
-	uint16_t port = free_port(SOCK_STREAM);
+	uint16_t port = free_port();
 	char c;
 
 	(void)state;
@@ -422,7 +411,7 @@ static void udp_expect(int fd, const char *ask, const char *answer)
 
 static void datagrams_go_both_ways(void **state)
 {
-	uint16_t port = free_port(SOCK_DGRAM);
+	uint16_t port = free_port();
 
 	(void)state;
 	set(NULL, configmap(port, "default/one:udp", 0, NULL));
@@ -447,7 +436,7 @@ static void answers_come_from_where_was_asked(void **state)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET }, from;
 	socklen_t len = sizeof(from);
-	uint16_t port = free_port(SOCK_DGRAM);
+	uint16_t port = free_port();
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct timeval limit = { .tv_sec = 10 };
 	char got[100];

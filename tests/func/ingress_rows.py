@@ -279,6 +279,18 @@ row("default-backend", """
     = up X-Service-Port: 80
     = up X-Request-ID ~ .
 """, paths=paths(("/", "Prefix", "empty")))
+row("disable-proxy-intercept-errors", """
+    nginx.ingress.kubernetes.io/custom-http-errors: "404,403"
+    nginx.ingress.kubernetes.io/disable-proxy-intercept-errors: "true"
+    nginx.ingress.kubernetes.io/denylist-source-range: "127.0.0.9/32"
+    nginx.ingress.kubernetes.io/default-backend: errors
+""", "GET /status/404\n= 404\n= by web")
+row("disable-proxy-intercept-errors-own", """
+    nginx.ingress.kubernetes.io/custom-http-errors: "403"
+    nginx.ingress.kubernetes.io/disable-proxy-intercept-errors: "true"
+    nginx.ingress.kubernetes.io/denylist-source-range: "127.0.0.0/8"
+    nginx.ingress.kubernetes.io/default-backend: errors
+""", "GET /\n= by errors\n= up X-Code: 403")
 row("custom-http-errors", """
     nginx.ingress.kubernetes.io/custom-http-errors: "404,415"
     nginx.ingress.kubernetes.io/default-backend: errors
@@ -453,6 +465,13 @@ row("permanent-redirect-code", """
     nginx.ingress.kubernetes.io/permanent-redirect: https://www.example.com$request_uri
     nginx.ingress.kubernetes.io/permanent-redirect-code: "308"
 """, "GET /a?b=c\n= 308\n= Location: https://www.example.com/a?b=c")
+row("relative-redirects", """
+    nginx.ingress.kubernetes.io/relative-redirects: "true"
+    nginx.ingress.kubernetes.io/permanent-redirect: /new$request_uri
+""", "GET /a?b=c\n= 301\n= Location: /new/a?b=c")
+row("absolute-redirects", """
+    nginx.ingress.kubernetes.io/permanent-redirect: /new
+""", "GET /a\n= Location: http://absolute-redirects.test/new")
 row("temporal-redirect", """
     nginx.ingress.kubernetes.io/temporal-redirect: https://temp.example.com
     nginx.ingress.kubernetes.io/permanent-redirect: https://perm.example.com
@@ -1052,9 +1071,7 @@ IGNORED = """
     nginx.ingress.kubernetes.io/modsecurity-transaction-id: "$request_id"
     nginx.ingress.kubernetes.io/proxy-busy-buffers-size: "16k"
     nginx.ingress.kubernetes.io/proxy-max-temp-file-size: "1m"
-    nginx.ingress.kubernetes.io/relative-redirects: "true"
     nginx.ingress.kubernetes.io/use-port-in-redirects: "true"
-    nginx.ingress.kubernetes.io/disable-proxy-intercept-errors: "true"
 """
 row("ignored", IGNORED, """
     GET /a?set=Set-Cookie:x=1;Domain=a;Path=/a&set=Location:http://a/b

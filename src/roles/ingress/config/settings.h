@@ -62,7 +62,7 @@ struct settings {
 
 	/* rewriting and redirects */
 	char *rewrite_target;
-	bool use_regex;
+	bool use_regex, relative_redirects, disable_intercept;
 	char *app_root;
 	bool ssl_redirect, force_ssl_redirect, preserve_trailing_slash, from_to_www_redirect;
 	unsigned http_redirect_code; /* global; 308 */

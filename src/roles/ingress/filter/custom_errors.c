@@ -66,6 +66,8 @@ static bool intercepted(const struct exchange *x)
 	/* What the default backend itself answers stays as it is. */
 	if (x->state == X_TUNNEL || (x->backend == x->loc->default_backend && !x->answer_own))
 		return false;
+	if (set->disable_intercept && !x->answer_own)
+		return false;
 	for (size_t i = 0; i < set->n_custom_http_errors; i++)
 		if ((int)set->custom_http_errors[i] == x->ans.status)
 			return true;

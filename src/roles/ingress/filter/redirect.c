@@ -171,7 +171,7 @@ static enum filter_verdict redirect_text(struct exchange *x, const struct variab
 {
 	struct str location = variable_text_value(to, x);
 	/* nginx makes paths absolute, with the name that was asked for and without its port. */
-	if (str_starts(location, STR("/")) && !str_starts(location, STR("//")))
+	if (str_starts(location, STR("/")) && !str_starts(location, STR("//")) && !x->loc->set->relative_redirects)
 		location = x_printf(x, STR_FMT "://" STR_FMT STR_FMT, STR_ARG(x->req.scheme), STR_ARG(x->req.host), STR_ARG(location));
 	exchange_redirect(x, code, location);
 	return FILTER_ANSWERED;

@@ -69,6 +69,11 @@ const struct deviation deviations[] = {
 	  "Up to 512 KiB; a longer one is answered with 411.", is_fastcgi },
 	{ "fastcgi-end", "The answer of a FastCGI program that dies before it ends its request counts as complete.",
 	  "The client's connection is cut: it sees that the rest is missing.", is_fastcgi },
+	{ "word-blocklist", "An Ingress with a word of annotation-value-word-blocklist is left out: another's shorter path answers, or 404.",
+	  "Its paths answer 503.", NULL },
+	{ "no-such-path", "A path that no rule has is treated by the annotations of the host's oldest Ingress (a login, a redirect to https) "
+	  "before it is answered with 404.",
+	  "It is answered with 404, or by the default backend, at once.", NULL },
 	{ "denied", "A location with a broken setting that guards it answers 503.",
 	  "The same; the reason is an event on the Ingress and told here.", denied },
 	{ "reload", "A change of routes starts new processes; old connections are cut after worker-shutdown-timeout.",

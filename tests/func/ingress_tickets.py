@@ -117,6 +117,18 @@ def shared():
 
 def restarted():
     section("restarts and takeovers")
+    folder.globals()
+    handover = ("--handover", f"portico-tickets-{time.monotonic_ns()}")
+    first = Proxy(folder, *handover)
+    first.ready()
+    held = {v: visit(first, v)[1] for v in VERSIONS}
+    for turn in ("the next process", "and the one after it"):
+        second = Proxy(folder, *handover, like=first)
+        second.ready()
+        check("the one before has ended", first.ended() == 0, first.log())
+        check(f"random keys are handed over: {turn} resumes", all(visit(second, v, held[v])[0] for v in VERSIONS))
+        first = second
+    first.kill()
     folder.globals(ssl_session_ticket_key=key())
     handover = ("--handover", f"portico-tickets-{time.monotonic_ns()}")
     first = Proxy(folder, *handover)

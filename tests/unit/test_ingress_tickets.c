@@ -327,6 +327,46 @@ static void room_for_keys_ends(void **state)
 	replica_done(&r);
 }
 
+static void the_next_process_takes_them(void **state)
+{
+	char junk[400];
+
+	(void)state;
+	for (char secret = 0; secret < 2; secret++)
+		EACH_VERSION(version) {
+			struct replica a, b;
+			struct buf keys;
+			replica_init(&a, 1000, START_WALL_MS);
+			replica_init(&b, 1000, START_WALL_MS);
+			give(&a, secret, 0);
+			SSL_SESSION *s = fresh(&a, version), *own = fresh(&b, version);
+			buf_init(&keys, TICKET_EXPORT_BYTES);
+			tickets_export(a.tickets, &keys);
+			tickets_import(b.tickets, (struct str){ keys.ptr, keys.len - 1 }, b.at); /* the last one is cut */
+			assert_int_equal(takes(&b, s, version), secret == 1);
+			tickets_import(b.tickets, buf_str(&keys), b.at);
+			tickets_import(b.tickets, buf_str(&keys), b.at);
+			assert_true(takes(&b, s, version));
+			assert_true(takes(&b, own, version));
+			assert_false(takes(&a, own, version));
+			wait_ms(&b, 26 * HOUR_MS);
+			assert_false(takes(&b, s, version));
+			tickets_import(b.tickets, buf_str(&keys), b.at); /* too old by now */
+			assert_false(takes(&b, s, version));
+			for (size_t n = 0; n < sizeof(junk); n++) {
+				memset(junk, 'j', n);
+				memcpy(junk, keys.ptr, MIN(n, 8u));
+				tickets_import(b.tickets, (struct str){ junk, n }, b.at);
+			}
+			assert_true(takes(&b, own, version) == false);
+			SSL_SESSION_free(s);
+			SSL_SESSION_free(own);
+			buf_done(&keys);
+			replica_done(&a);
+			replica_done(&b);
+		}
+}
+
 static void the_clock_is_set(void **state)
 {
 	static const int64_t steps[] = { -5 * HOUR_MS, 9 * HOUR_MS, 400 * HOUR_MS, -400 * HOUR_MS };
@@ -376,6 +416,7 @@ int main(void)
 		cmocka_unit_test(a_change_ends_no_session),
 		cmocka_unit_test(another_secret_is_another_key),
 		cmocka_unit_test(room_for_keys_ends),
+		cmocka_unit_test(the_next_process_takes_them),
 		cmocka_unit_test(the_clock_is_set),
 	};
 

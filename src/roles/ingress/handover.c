@@ -24,7 +24,7 @@ struct handover {
 	struct handover_socket sockets[HANDOVER_SOCKETS_MAX];
 	size_t n;
 	struct list askers;
-	void (*replaced)(void *arg);
+	const struct handover_ops *ops;
 	void *arg;
 };
 
@@ -67,32 +67,44 @@ static void sort_in(const char *names, const int *fds, size_t n_fds, struct hand
 	}
 }
 
-int handover_take(const char *name, struct handover_socket *sockets, size_t n)
+/* A message is the names of the sockets, '\0', and anything: a program without `more` reads the names only. */
+static void take_more(const char *message, size_t len, struct buf *more)
+{
+	size_t names = strnlen(message, len) + 1;
+
+	if (names < len && buf_put(more, message + names, len - names) < 0)
+		buf_clear(more);
+}
+
+int handover_take(const char *name, struct handover_socket *sockets, size_t n, struct buf *more)
 {
 	struct sockaddr_un sun;
 	struct timeval limit = { .tv_sec = ANSWER_TIMEOUT_S };
-	char names[NAMES_BYTES] = { 0 };
 	union {
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int) * HANDOVER_SOCKETS_MAX)];
 	} control;
-	struct iovec iov = { names, sizeof(names) - 1 };
+	char message[NAMES_BYTES + HANDOVER_MORE_BYTES] = { 0 };
+	struct iovec iov = { message, sizeof(message) - 1 };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 	struct err ignored;
-
 	socklen_t sun_len;
+	ssize_t len;
 
 	if (abstract_address(name, &sun, &sun_len, &ignored) < 0)
 		return -1;
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (fd == -1 || connect(fd, (struct sockaddr *)&sun, sun_len) == -1 || !trusted(fd) || recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) <= 0) {
+	if (fd == -1 || connect(fd, (struct sockaddr *)&sun, sun_len) == -1 || !trusted(fd) ||
+	    (len = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC)) <= 0) {
 		closep(&fd);
 		return -1;
 	}
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	if (c && c->cmsg_type == SCM_RIGHTS)
-		sort_in(names, (const int *)(const void *)CMSG_DATA(c), (c->cmsg_len - CMSG_LEN(0)) / sizeof(int), sockets, n);
+		sort_in(message, (const int *)(const void *)CMSG_DATA(c), (c->cmsg_len - CMSG_LEN(0)) / sizeof(int), sockets, n);
+	take_more(message, (size_t)len, more);
+	explicit_bzero(message, sizeof(message));
 	return fd;
 }
 
@@ -132,7 +144,7 @@ static void on_word(struct io *io, uint32_t events)
 		io_stop(&h->io);
 		closep(&h->io.fd); /* before the connection: the other side waits for that */
 		h->io.fd = -1;
-		h->replaced(h->arg);
+		h->ops->replaced(h->arg);
 	}
 	asker_free(a);
 }
@@ -151,13 +163,20 @@ static bool send_sockets(const struct handover *h, int fd)
 		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", i ? "," : "", h->sockets[i].name);
 		fds[i] = h->sockets[i].fd;
 	}
-	struct iovec iov = { names, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct buf more;
+	buf_init(&more, HANDOVER_MORE_BYTES);
+	h->ops->more(h->arg, &more);
+	struct iovec iov[] = { { names, len + 1 }, { more.ptr, more.len } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2, .msg_control = &control,
 			      .msg_controllen = CMSG_SPACE(sizeof(int) * h->n) };
 	control.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
 					 .cmsg_len = CMSG_LEN(sizeof(int) * h->n) };
 	memcpy(CMSG_DATA(&control.head), fds, sizeof(int) * h->n);
-	return sendmsg(fd, &msg, MSG_NOSIGNAL) > 0;
+	bool sent = sendmsg(fd, &msg, MSG_NOSIGNAL) > 0;
+	if (more.ptr)
+		explicit_bzero(more.ptr, more.cap);
+	buf_done(&more);
+	return sent;
 }
 
 static void on_connection(struct io *io, uint32_t events)
@@ -181,14 +200,14 @@ static void on_connection(struct io *io, uint32_t events)
 }
 
 struct handover *handover_new(struct loop *l, const char *name, const struct handover_socket *sockets, size_t n,
-			      void (*replaced)(void *arg), void *arg, struct err *e)
+			      const struct handover_ops *ops, void *arg, struct err *e)
 {
 	struct handover *h = xcalloc(1, sizeof(*h));
 	struct sockaddr_un sun;
 	socklen_t len;
 
 	assert(n <= HANDOVER_SOCKETS_MAX);
-	*h = (struct handover){ .loop = l, .n = n, .replaced = replaced, .arg = arg };
+	*h = (struct handover){ .loop = l, .n = n, .ops = ops, .arg = arg };
 	memcpy(h->sockets, sockets, n * sizeof(*sockets));
 	list_init(&h->askers);
 	h->io = (struct io){ .fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), .ready = on_connection, .ctx = h };

@@ -37,6 +37,7 @@ struct ingress {
 	json_t *l4_configmaps[L4_CONFIGMAPS]; /* NULL: there is none */
 	struct handover_socket sockets[HANDOVER_SOCKETS_MAX];
 	int before; /* the connection to the process whose sockets were taken over; -1: none */
+	struct buf before_keys; /* of session tickets */
 	struct handover *handover;
 	bool draining;
 };
@@ -94,7 +95,7 @@ static int open_sockets(struct ingress *in, struct err *e)
 	const char *const addresses[N_SOCKETS] = { c->http_address, c->https_address, c->ingress_admin_address };
 
 	if (c->handover)
-		in->before = handover_take(c->handover, in->sockets, N_SOCKETS);
+		in->before = handover_take(c->handover, in->sockets, N_SOCKETS, &in->before_keys);
 	for (size_t i = 0; i < N_SOCKETS; i++) {
 		if (in->sockets[i].fd != -1 || !addresses[i][0])
 			continue;
@@ -113,16 +114,30 @@ static void replaced(void *arg)
 	drain(in);
 }
 
+static void give_keys(void *arg, struct buf *out)
+{
+	tls_front_export(((struct ingress *)arg)->shared.tls_front, out);
+}
+
+static void take_keys(struct ingress *in)
+{
+	tls_front_import(in->shared.tls_front, buf_str(&in->before_keys));
+	if (in->before_keys.ptr)
+		explicit_bzero(in->before_keys.ptr, in->before_keys.cap);
+	buf_done(&in->before_keys);
+}
+
 /* Those of the sockets that were given, for the next process. */
 static int offer_handover(struct ingress *in, struct err *e)
 {
+	static const struct handover_ops ops = { give_keys, replaced };
 	struct handover_socket open[N_SOCKETS];
 	size_t n = 0;
 
 	for (size_t i = 0; i < N_SOCKETS; i++)
 		if (in->sockets[i].fd != -1)
 			open[n++] = in->sockets[i];
-	in->handover = handover_new(in->role->loop, in->role->config->handover, open, n, replaced, in, e);
+	in->handover = handover_new(in->role->loop, in->role->config->handover, open, n, &ops, in, e);
 	return in->handover ? 0 : -1;
 }
 
@@ -265,6 +280,7 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 	ctx->state = in;
 	in->role = ctx;
 	in->before = -1;
+	buf_init(&in->before_keys, HANDOVER_MORE_BYTES);
 	in->sockets[SOCKET_HTTP] = (struct handover_socket){ "http", -1 };
 	in->sockets[SOCKET_HTTPS] = (struct handover_socket){ "https", -1 };
 	in->sockets[SOCKET_ADMIN] = (struct handover_socket){ "ingress-admin", -1 };
@@ -272,6 +288,7 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 		return -1;
 	if (shared_init(&in->shared, ctx, e) < 0)
 		return -1;
+	take_keys(in);
 	in->observe = observe_new(&in->shared, e);
 	if (!in->observe)
 		return -1;

@@ -144,6 +144,17 @@ int tls_front_apply(struct tls_front *f, const struct globals *g, struct err *e)
 	return 0;
 }
 
+void tls_front_export(const struct tls_front *f, struct buf *out)
+{
+	if (buf_reserve(out, TICKET_EXPORT_BYTES) == 0)
+		tickets_export(f->tickets, out);
+}
+
+void tls_front_import(struct tls_front *f, struct str exported)
+{
+	tickets_import(f->tickets, exported, time_now(f));
+}
+
 struct tls *tls_front_context(struct tls_front *f)
 {
 	return __atomic_load_n(&f->context, __ATOMIC_ACQUIRE);

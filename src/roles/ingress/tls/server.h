@@ -21,5 +21,9 @@ struct tls *tls_front_fake(struct tls_front *f, struct err *e) must_check;
 /* New global settings: connections from now on obey them. On failure (settings OpenSSL does not know) the old ones stay. */
 int tls_front_apply(struct tls_front *f, const struct globals *g, struct err *e) must_check;
 
+/* Keys of session tickets, to the process that takes over, and from the one before: see tickets.h. */
+void tls_front_export(const struct tls_front *f, struct buf *out);
+void tls_front_import(struct tls_front *f, struct str exported);
+
 /* Any worker: what conn_accept and conn_start_tls are given. Valid within the call-back. */
 struct tls *tls_front_context(struct tls_front *f);

@@ -222,6 +222,63 @@ void tickets_tick(struct tickets *t, struct ticket_time at)
 		publish(t, k);
 }
 
+/* ---- to the next process ---- */
+
+/* Both have the same clock, but maybe not the same program. */
+static const char export_magic[8] = "tickets1";
+struct exported {
+	uint8_t name[NAME_BYTES], aes[AES_BYTES], hmac[HMAC_BYTES];
+	int64_t until_ms;
+};
+_Static_assert(sizeof(export_magic) + KEYS_MAX * sizeof(struct exported) <= TICKET_EXPORT_BYTES, "there is room for all keys");
+
+void tickets_export(const struct tickets *t, struct buf *out)
+{
+	const struct keys *keys = t->now;
+
+	buf_put(out, export_magic, sizeof(export_magic));
+	for (size_t i = 0; i < keys->n; i++) {
+		struct exported x = { .until_ms = keys->at[i].until_ms };
+
+		memcpy(x.name, keys->at[i].name, NAME_BYTES);
+		memcpy(x.aes, keys->at[i].aes, AES_BYTES);
+		memcpy(x.hmac, keys->at[i].hmac, HMAC_BYTES);
+		buf_put(out, &x, sizeof(x));
+		OPENSSL_cleanse(&x, sizeof(x));
+	}
+}
+
+static void import_one(const struct tickets *t, struct keys *keys, const char *bytes, struct ticket_time at)
+{
+	struct exported x;
+	struct key *k = &keys->at[keys->n];
+
+	memcpy(&x, bytes, sizeof(x));
+	memcpy(k->name, x.name, NAME_BYTES);
+	memcpy(k->aes, x.aes, AES_BYTES);
+	memcpy(k->hmac, x.hmac, HMAC_BYTES);
+	k->until_ms = x.until_ms;
+	/* None is made for longer than the next hour. */
+	if (k->until_ms <= (int64_t)at.now_ms + 2 * TICKET_KEY_CHANGE_MS && is_taken(t, k, at) && !find(keys, k->name))
+		keys->n++;
+	else
+		OPENSSL_cleanse(k, sizeof(*k));
+	OPENSSL_cleanse(&x, sizeof(x));
+}
+
+void tickets_import(struct tickets *t, struct str exported, struct ticket_time at)
+{
+	struct str magic = { export_magic, sizeof(export_magic) };
+
+	if (!str_starts(exported, magic))
+		return;
+	struct keys *k = xcalloc(1, sizeof(*k));
+	*k = *t->now;
+	for (size_t off = magic.len; exported.len - off >= sizeof(struct exported) && k->n < KEYS_MAX; off += sizeof(struct exported))
+		import_one(t, k, exported.ptr + off, at);
+	publish(t, k);
+}
+
 /* ---- for OpenSSL ---- */
 
 static int at_tickets;

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "loop/quiesce.h"
 #include "roles/ingress/config/settings.h"
 
@@ -32,4 +33,9 @@ void tickets_free(struct tickets *t); /* after the contexts that use it */
 int tickets_set(struct tickets *t, const struct ticket_secret *secret, unsigned life_s, struct ticket_time at, struct err *e) must_check;
 /* Makes a new key when it is time to, and forgets those that nobody may use any more. */
 void tickets_tick(struct tickets *t, struct ticket_time at);
+/* All keys, for a process of this machine that goes on in this one's place; it takes what was made under them. `out` has at least
+ * TICKET_EXPORT_BYTES of room without growing, so that nothing is left behind. */
+#define TICKET_EXPORT_BYTES (8u << 10)
+void tickets_export(const struct tickets *t, struct buf *out);
+void tickets_import(struct tickets *t, struct str exported, struct ticket_time at);
 void tickets_use(struct tickets *t, SSL_CTX *ctx); /* for tickets of the life that is set now */

@@ -849,6 +849,16 @@ row("auth-url", """
 row("auth-url-dots", """
     nginx.ingress.kubernetes.io/auth-url: "https://invalid..auth.url/x"
 """, "GET /\n= 503")
+row("auth-url-https", """
+    nginx.ingress.kubernetes.io/auth-url: https://localhost:<<secure>>/check
+    nginx.ingress.kubernetes.io/mirror-target: https://127.0.0.1:<<secure>>/copy
+""", """
+    GET /
+    = 200
+    = by web
+    = seen secure target=/check
+    = seen secure target=/copy
+""")
 row("auth-url-401", """
     nginx.ingress.kubernetes.io/auth-url: http://127.0.0.1:<<auth>>/status/401?set=WWW-Authenticate:Bearer
     nginx.ingress.kubernetes.io/auth-method: HEAD

@@ -205,7 +205,7 @@ const struct field nginx_annotations[] = {
 	{ "satisfy", WORD(satisfy, satisfies), DEFAULT("all"), B, LOCATION, ACTS("access"), GUARDS,
 	  .doc = "Whether all of address, password and auth-url must let a request pass, or any one of them." },
 	{ "auth-url", VARIABLES(auth_url, form_url_with_variables), A, LOCATION, ACTS("external auth"), GUARDS,
-	  .doc = "Each request asks this URL first: 2xx lets it pass, 401 and 403 are passed on." },
+	  .doc = "Each request asks this URL first: 2xx lets it pass, 401 and 403 are passed on. The certificate of an https URL is checked (by the system's roots) where proxy-ssl-verify is on." },
 	{ "auth-method", TEXT(auth_method, form_method), B, LOCATION, ACTS("external auth"), GUARDS,
 	  .doc = "Method of the request to auth-url; by default GET." },
 	{ "auth-signin", VARIABLES(auth_signin, form_redirect), A, LOCATION, ACTS("external auth"),

@@ -195,6 +195,8 @@ static enum filter_verdict request(struct exchange *x, void **state)
 		.headers = told_headers(t),
 		.timeout_ms = AUTH_TIMEOUT_MS,
 		.answer_body_max = AUTH_ANSWER_BODY_MAX,
+		/* As nginx: a certificate is checked where the location's own upstream's is. */
+		.tls = x->loc->set->proxy_ssl_verify ? NULL : x->worker->shared->upstream_tls,
 	};
 	a->call = subrequest_send(worker_subrequests(x->worker), &ask, &ops, a);
 	return FILTER_WAIT;

@@ -133,7 +133,8 @@ static int copy_head(struct copy *c, struct exchange *x, struct subrequest_ask *
 				       .headers = {at, n},
 				       .body = buf_str(&c->body),
 				       .timeout_ms = MIRROR_TIMEOUT_MS,
-				       .answer_body_max = MIRROR_ANSWER_MAX};
+				       .answer_body_max = MIRROR_ANSWER_MAX,
+				       .tls = set->proxy_ssl_verify ? NULL : x->worker->shared->upstream_tls};
 	if (set->mirror_host)
 		ask->host = copy_text(c, str_of(set->mirror_host));
 	return at && ask->method.ptr && ask->url.ptr ? 0 : -1;

@@ -38,7 +38,10 @@ static void pause_ms(uint64_t ms)
 static char said[4096];
 static unsigned waiting, told;
 static bool running;
-static uint64_t took_ms;
+/* Both of the last question. The first is the clock's; the second counts a turn of the loop that came late as one tick: that the
+ * machine was busy elsewhere is not what must not be waited for. */
+#define TICK_MS 10
+static uint64_t took_ms, waited_ms;
 
 static void print(const struct forward_answer *ans)
 {
@@ -72,13 +75,23 @@ static void on_done(struct forward_wait *w, const struct forward_answer *ans)
 		loop_stop(loop);
 }
 
+static void on_tick(struct timer *t)
+{
+	waited_ms += TICK_MS;
+	timer_start(loop, t, TICK_MS);
+}
+
 static void run_until_told(void)
 {
+	struct timer tick = { .fire = on_tick };
+
+	timer_start(loop, &tick, TICK_MS);
 	timer_start(loop, &give_up, GIVE_UP_MS);
 	running = true;
 	loop_run(loop);
 	running = false;
 	timer_stop(&give_up);
+	timer_stop(&tick);
 }
 
 static struct dns_query question(const char *name, uint16_t type)
@@ -96,6 +109,7 @@ static const char *ask_query(const struct dns_query *q, unsigned times)
 
 	pause_ms(0);
 	start = loop_now_ms(loop);
+	waited_ms = 0;
 	said[0] = '\0';
 	told = 0;
 	waiting = times;
@@ -192,7 +206,7 @@ static void test_many_forgeries_lead_to_tcp(void **state)
 	assert_string_equal(ask("example.com"), GOOD);
 	assert_int_equal(a.asked, 1);
 	assert_int_equal(a.asked_tcp, 1);
-	assert_true(took_ms < 300);
+	assert_true(waited_ms < 300);
 	end();
 }
 
@@ -243,7 +257,7 @@ static void test_tcp_that_misbehaves(void **state)
 		begin(&(struct liar){ .udp_lie = LIE_TRUNCATED, .tcp_lie = lies[i] }, &(struct liar){ .udp_lie = LIE_NOT });
 		assert_string_equal(ask("example.com"), GOOD);
 		assert_int_equal(b.asked, 1);
-		assert_true(took_ms < 1000);
+		assert_true(waited_ms < 1000);
 		end();
 	}
 }
@@ -363,16 +377,16 @@ static void test_a_slow_upstream_is_not_waited_for(void **state)
 	(void)state;
 	begin(&(struct liar){ .udp_lie = LIE_SILENT }, &(struct liar){ .udp_lie = LIE_NOT });
 	assert_string_equal(ask("example.com"), GOOD);
-	assert_true(took_ms >= 300 && took_ms < 900);
+	assert_true(took_ms >= 300 && waited_ms < 900);
 	/* It was checked after that, and is not asked first any more. */
 	assert_string_equal(ask("example.org"), "0; example.org. 60 IN A 192.0.2.7");
-	assert_true(took_ms < 100);
+	assert_true(waited_ms < 100);
 	end();
 
 	begin(&(struct liar){ .delay_ms = 600 }, &(struct liar){ .udp_lie = LIE_SILENT }); /* the first is only slow */
 	f->o.health.max_fails = 0; /* no checks between the questions */
 	assert_string_equal(ask("example.com"), GOOD);
-	assert_true(took_ms >= 550 && took_ms < 900);
+	assert_true(took_ms >= 550 && waited_ms < 900);
 	end();
 }
 
@@ -381,7 +395,7 @@ static void test_silence_ends(void **state)
 	(void)state;
 	begin(&(struct liar){ .udp_lie = LIE_SILENT }, NULL);
 	assert_string_equal(ask("example.com"), "nobody");
-	assert_true(took_ms >= 4500 && took_ms < 5500);
+	assert_true(took_ms >= 4500 && waited_ms < 5500);
 	assert_true(a.asked >= 4);
 	end();
 }
@@ -393,7 +407,7 @@ static void test_nobody_listens(void **state)
 	io_stop(&a.udp);
 	close(a.udp.fd);
 	assert_string_equal(ask("example.com"), "nobody");
-	assert_true(took_ms < 300);
+	assert_true(waited_ms < 300);
 	a.udp.fd = -1;
 	end();
 }
@@ -407,7 +421,7 @@ static void test_down_and_up_again(void **state)
 	assert_string_equal(ask("example.com"), "nobody");
 	assert_int_equal(f->set->at[0].fails, 4); /* checks of a second each */
 	assert_string_equal(ask("example.com"), "unhealthy");
-	assert_true(took_ms < 100);
+	assert_true(waited_ms < 100);
 	f->o.failfast = false;
 	a.udp_lie = b.udp_lie = LIE_NOT;
 	assert_string_equal(ask("example.com"), GOOD); /* one of them is tried all the same */

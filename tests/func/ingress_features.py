@@ -238,6 +238,7 @@ class Stage:
         keys = key_set(work)
         self.words.update({"jwt": token(work, 300), "jwt-late": token(work, -300), "hash-a": "", "hash-b": ""})
         self.proxy = p = kit.Proxy(program, work)
+        self.words["http"] = str(p.http)
         p.put("classes", CLASSES)
         p.put("services", self.services())
         p.put("secrets", users() + secret("keys", jwks=keys) + tls_secret(work, "site", "site") + tls_secret(work, "wild", "wild") +

@@ -40,7 +40,7 @@ row("plain", "", """
     = up X-Real-IP: 127.0.0.1
     = up X-Forwarded-For: 127.0.0.1
     = up X-Forwarded-Host: plain.test
-    = up X-Forwarded-Port: 80
+    = up X-Forwarded-Port: <<http>>
     = up X-Forwarded-Proto: http
     = up X-Forwarded-Scheme: http
     = up X-Scheme: http

@@ -227,7 +227,9 @@ struct str front_port(struct exchange *x)
 {
 	if (x->req.local)
 		return x_printf(x, "%u", port_of(x->req.local));
-	return x->req.https ? STR("443") : STR("80");
+	if (x->req.https) /* whatever port of ours that is */
+		return STR("443");
+	return x->worker->shared->http_port ? x_printf(x, "%u", x->worker->shared->http_port) : STR("80");
 }
 
 /* The proxy in front of us, behind those it names. */

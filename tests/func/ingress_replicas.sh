@@ -88,5 +88,21 @@ k patch service front -n ingress-nginx --subresource=status --type=merge -p '{"s
 soon 5 "… when they change" status_is "192.0.2.8 "
 k patch ingress a --subresource=status --type=merge -p '{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.99"}]}}}' >/dev/null
 soon 15 "what somebody else wrote is put right" status_is "192.0.2.8 "
+leave replica4
+k delete clusterrole system:portico:ingress >/dev/null
+cat <<'Y' | k apply -f - >/dev/null
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: system:portico:ingress}
+rules:
+- {apiGroups: [""], resources: [configmaps, services, secrets], verbs: [get, list, watch]}
+- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}
+- {apiGroups: [networking.k8s.io], resources: [ingresses, ingressclasses], verbs: [get, list, watch]}
+- {apiGroups: [networking.k8s.io], resources: [ingresses/status], verbs: [patch]}
+- {apiGroups: ["", events.k8s.io], resources: [events], verbs: [create, patch, update]}
+Y
+replica 5
+soon 10 "without the right to read Leases: its own address" status_is "10.99.0.5 "
+has "… which its log tells" 'Leases of ingress-nginx cannot be read' cat "$work/replica5.log"
 ok "every role is the process it was" stack_alive
 summary

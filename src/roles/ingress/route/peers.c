@@ -158,7 +158,10 @@ static void lease_deleted(void *ctx, const json_t *obj)
 
 static void lease_synced(void *ctx)
 {
-	decide(ctx);
+	struct peers *p = ctx;
+
+	p->on_its_own = false;
+	decide(p);
 }
 
 static void on_alone(struct timer *t)
@@ -167,8 +170,12 @@ static void on_alone(struct timer *t)
 
 	if (informer_synced(p->informer))
 		return;
+	if (!informer_error(p->informer)) { /* still under way: nothing else could be written, either */
+		timer_start(p->loop, t, ALONE_MS);
+		return;
+	}
 	log_warn("Leases of %s cannot be read (%s): other replicas are not seen, and each writes its own address into statuses", p->ns,
-		 informer_error(p->informer) ? informer_error(p->informer) : "no answer");
+		 informer_error(p->informer));
 	p->on_its_own = true;
 	decide(p);
 }

@@ -99,6 +99,8 @@ void files_pass_ended(struct kube_files *f, uint64_t version_before);
 bool files_selects(const char *ns, const struct selector *labels, const struct field_selector *fields, const json_t *obj);
 /* An informer begins: it gets what there is soon, then the changes. */
 void files_subscribe(struct kube_files *f, struct informer *i);
+
+/* ---- files.c ---- */
 /* Calls fn for every object of the kind that the files hold now, as a get would give it; Events and the like included. */
 void files_each(struct kube_files *f, const struct resource *res, void (*fn)(void *ctx, const struct known *k, json_t *obj),
 		void *ctx);
@@ -112,6 +114,7 @@ struct known *files_put_event(struct kube_files *f, const struct resource *res, 
 /* Sets version, uid and creation time, and the status that was written. */
 void files_finish_object(const struct known *k, json_t *obj);
 
+/* ---- files_answer.c ---- */
 /* Answers a request: the status, and *ret_obj (new; may be NULL) or e. */
 int files_answer(struct kube_files *f, const char *method, const char *path, const char *content_type, const json_t *body,
 		 json_t **ret_obj, struct err *e);

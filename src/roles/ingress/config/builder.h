@@ -1,4 +1,4 @@
-/* builder.h - one settings record while it is made: shared by settings.c, resolve.c and globals.c. */
+/* builder.h - one settings record while it is made: shared by settings.c, resolve*.c and globals_build.c. */
 #pragma once
 
 #include "roles/ingress/config/annotations.h"

@@ -211,6 +211,6 @@ void hostname_free(void *h);
 
 /* build.c */
 void host_build(struct model *m, struct hostname *h);
+struct backend *model_get_backend(struct model *m, const char *ns, const char *service, const char *port, bool cluster_ip);
 /* certs.c */
 void host_cert(struct model *m, struct hostname *h);
-struct backend *model_get_backend(struct model *m, const char *ns, const char *service, const char *port, bool cluster_ip);

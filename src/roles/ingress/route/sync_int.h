@@ -40,11 +40,13 @@ json_t *status_addresses(const char *list);
 /* What a Service is reached at from outside, as ingress-nginx reads --publish-service. */
 json_t *status_of_service(const json_t *service);
 
+/* ---- lookup.c ---- */
 struct lookups;
 struct lookups *lookups_new(struct loop *l, void (*found)(void *ctx, const char *name, const struct addr *at, size_t n), void *ctx);
 void lookups_free(struct lookups *l); /* what is under way ends unheard */
 void lookup_start(struct lookups *l, const char *name);
 
+/* ---- fetch.c ---- */
 struct fetches;
 /* `obj` as a ConfigMap of the namespace SOURCE_URL_NAMESPACE would be; NULL: nothing has come yet, and it is tried again. */
 typedef void fetched_fn(void *ctx, const char *url, const json_t *obj);
@@ -54,6 +56,7 @@ struct fetches *fetches_new(struct loop *l, fetched_fn *fetched, fetch_wanted_fn
 void fetches_free(struct fetches *f); /* what is under way ends unheard */
 void fetch_start(struct fetches *f, const char *url);
 
+/* ---- want.c ---- */
 struct wants;
 struct wants_ops {
 	/* obj NULL: there is none, or it may not be read. */
@@ -66,6 +69,7 @@ void wants_free(struct wants *ws); /* what is under way ends unheard */
 /* Answers later, never within this call; asks again for as long as the API server does not answer. */
 void want_start(struct wants *ws, enum model_kind kind, const char *ns, const char *name);
 
+/* ---- named.c ---- */
 /* An object (of EndpointSlices: those of the Service) that is watched by its name; `all` is the list of these. */
 struct named_options {
 	int kind;	   /* the caller's, for named_exists */

@@ -80,6 +80,8 @@ void balance_done(struct exchange *x, struct endpoint *e, bool failed, uint64_t 
 /* May x be tried again (retry budget)? Counts it when so; balance_retry_done gives it back. */
 bool balance_retry_begin(struct exchange *x, struct backend *b);
 void balance_retry_done(struct backend *b);
+
+/* ---- canary.c, affinity.c ---- */
 /* Chooses among primary and canaries (session, header, cookie, weight; any number of canaries): borrowed from x->loc.
  * *ret_why: "affinity", "header", "cookie", "weight"; NULL with the primary. */
 struct backend *canary_choose(struct exchange *x, const char **ret_why);

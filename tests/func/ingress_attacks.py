@@ -66,6 +66,7 @@ folder.service("closed", free_port())
 folder.service("second", fails.port, good.port)
 folder.ingress("good", "ok.example", "good")
 folder.ingress("silent", "silent.example", "silent", proxy_request_buffering="off")
+folder.ingress("waits", "waits.example", "good", auth_url=f"http://127.0.0.1:{silent.port}/")
 folder.ingress("regex", "regex.example", "good", paths=("/(.*)",), kind="ImplementationSpecific", use_regex="true", rewrite_target="/r/$1")
 folder.ingress("prefixed", "prefixed.example", "prefixed", paths=("/(.*)",), kind="ImplementationSpecific", use_regex="true", rewrite_target="/$1", x_forwarded_prefix="/ours")
 folder.ingress("asked", "asked.example", "prefixed", auth_url=f"http://127.0.0.1:{allows.port}/", auth_response_headers="X-User", proxy_request_buffering="off")
@@ -251,6 +252,22 @@ def slow_heads():
         c.until(lambda _: False, 0.1 if name in kept else DEADLINE)
         check(f"{name}: the connection ends in time", c.ended or name in kept, c.frames()[-2:])
         c.close()
+
+
+def leaving():
+    section("clients that leave before the answer")
+    all_ = []
+    get, post = b"GET / HTTP/1.1\r\nHost: silent.example\r\n", b"POST / HTTP/1.1\r\nHost: silent.example\r\nContent-Length: 3\r\n"
+    for data in (get + b"\r\n", get + b"Connection: close\r\n\r\n", post + b"\r\nabc", get.replace(b"silent", b"waits") + b"\r\n"):
+        clients = [Raw(proxy.http) for _ in range(20)]
+        for c in clients:
+            c.send(data)
+        all_ += clients
+    soon("all are asked", lambda: len(silent.open) >= 80)
+    for c in all_:
+        c.close()
+    soon("nobody is asked for them any more, long before the upstream's time is over", lambda: not silent.open, 15)
+    silent.cut()
 
 
 def why_two_readings(r):
@@ -485,7 +502,7 @@ def upstreams():
 
 tap.http1(proxy.http, b"GET / HTTP/1.1\r\nHost: ok.example\r\nConnection: close\r\n\r\n")
 before = proxy.descriptors()
-for part in (resets, slow_heads, smuggling, told, own_answers, certificates, splits, upstreams):
+for part in (resets, slow_heads, leaving, smuggling, told, own_answers, certificates, splits, upstreams):
     started = time.monotonic()
     part()
     print(f"# {time.monotonic() - started:.1f} s", flush=True)

@@ -86,6 +86,7 @@ static void *run_loop(void *arg)
 	loop_run(arg);
 	for (size_t i = 0; i < g.n_trailer_conns; i++)
 		conn_close(g.trailer_conns[i]);
+	g.n_trailer_conns = 0;
 	conn_thread_done();
 	return NULL;
 }

@@ -547,6 +547,7 @@ static void test_early_end(void **state)
 	char *bytes = xcalloc(1, NGHTTP2_INITIAL_WINDOW_SIZE);
 	struct call *k;
 
+	awaited.v = NULL;
 	h2.no_credit = true;
 	test_goaway(state); /* on a new connection, whose window it has begun to use: 4 bytes */
 	h2.request = answer_later;

@@ -7,6 +7,7 @@
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" /* RFC 9113 §3.4 */
 #define TEXT_KEPT_BYTES 8192
 #define FREE_REQUESTS_MAX 512 /* kept by a worker: each has up to a dozen KiB */
+#define ENDED_MS 10000 /* who will send nothing more may still wait for an answer, or be gone: nginx does not wait at all */
 #define UNHEEDED_MS 20 /* so late is noticed that a client, whose connection was for one request, has gone */
 
 static const struct conn_ops h1_ops;
@@ -534,6 +535,8 @@ static void on_eof(struct conn *c, void *ctx)
 		exchange_request_body(d->x, STR_NONE, true);
 	else if (d->state == H1_BODY && d->x)
 		exchange_down_lost(d->x);
+	else if (d->x && !d->x->answered)
+		timer_start(d->d.worker->loop, &d->timer, ENDED_MS);
 	else if (d->state == H1_HEAD && conn_pending(c))
 		down_h1_finish(d, false); /* its last answer was written in this very turn */
 	else if (d->state == H1_HEAD)
@@ -576,7 +579,9 @@ static void on_timeout(struct timer *t)
 {
 	struct down_h1 *d = t->ctx;
 
-	if (d->x) { /* the exchange has time-outs of its own */
+	if (d->x && d->client_eof && !d->x->answered) {
+		exchange_down_lost(d->x);
+	} else if (d->x) { /* the exchange has time-outs of its own */
 		conn_heed(d->d.conn);
 		timer_start(d->d.worker->loop, t, first_head_ms(globals_now(d->d.worker->shared)));
 	} else if (d->now) {

@@ -87,8 +87,8 @@ static void all(void **state)
 		{ INGRESS("a", "", RULE("a.test", "/", "Prefix")) "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: shop}\n"
 		  "spec: {ports: [{port: 80}]}\n", "a:wrong", WRONG, { "Service shop/web does not exist" } },
 		/* between Ingresses */
-		{ INGRESS("a", "", RULE("a.test", "/x", "Exact")) INGRESS("b", "", RULE("a.test", "/x", "Exact")), "a:works b:wrong", WRONG,
-		  { "is already defined in ingress shop/a" } },
+		{ INGRESS("a", "", RULE("a.test", "/x", "Exact")) INGRESS("b", "", RULE("a.test", "/x", "Exact")), "a:wrong b:works", WRONG,
+		  { "is already defined in ingress shop/b" } },
 		{ INGRESS("a", N "use-regex: 'true'", RULE("a.test", "/x", "Prefix")) INGRESS("b", "", RULE("a.test", "/y", "Exact")),
 		  "a:works b:works", NOTED, { "another Ingress has use-regex or rewrite-target" } },
 		{ INGRESS("a", N "canary: 'true', " N "canary-weight: '5'", RULE("a.test", "/x", "Prefix")), "a:wrong", WRONG, { "NoPrimary" } },

@@ -311,6 +311,20 @@ def ignored_is_told_once(s):
 
 
 @special
+def external_name_unknown(s):
+    manifests(s, "external-unknown", """
+apiVersion: v1
+kind: Service
+metadata: {name: external-unknown}
+spec: {type: ExternalName, externalName: does-not-exist.invalid}
+---""" + ingress("external-unknown", "", {"paths": table.paths(("/", "Prefix", "external-unknown"))}))
+    check("ExternalName: a name that nobody has is told", wait_for(lambda: "externalName does-not-exist.invalid: " in s.proxy.log(), 15),
+          s.proxy.log()[-500:])
+    check("ExternalName: … and its Ingress is in the metrics", re.search(
+        r'nginx_ingress_controller_orphan_ingress\{[^}]*ingress="external-unknown",type="no-endpoint"\} 1', s.proxy.metrics()))
+
+
+@special
 def external_name(s):
     """A name of this machine that is not refused as a name for loopback, if it has one."""
     try:

@@ -160,7 +160,7 @@ static void host_orphans(void *ctx, const struct host *h)
 			continue;
 		if (loc->backend->service_missing)
 			orphan(ctx, loc, "no-service");
-		else if (!loc->backend->external_name && backend_endpoints(loc->backend)->n == 0)
+		else if (backend_endpoints(loc->backend)->n == 0)
 			orphan(ctx, loc, "no-endpoint");
 	}
 }

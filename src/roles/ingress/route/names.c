@@ -133,7 +133,8 @@ uint64_t names_hash(const struct names *n, struct str name)
 	struct place p = place_at(hash);
 	struct table t = table_at(n, p.shard);
 
-	__builtin_prefetch(t.slots + (p.at & t.mask));
+	if (t.slots)
+		__builtin_prefetch(&t.slots[p.at & t.mask]);
 	return hash;
 }
 

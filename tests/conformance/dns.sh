@@ -5,7 +5,7 @@
 #
 # Builds the tests first (e2e.sh), starts portico with data of its own, runs every test whose name has FOCUS and not SKIP, and
 # ends with 1 if one of them failed. About a minute when all pass; a test of names that fails waits for ten.
-# PORTICO_OPTIONS are given to portico as well.
+# PORTICO_OPTIONS are given to portico as well; PREPARE is run by the shell before the tests, with kubectl led to this portico.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -38,6 +38,7 @@ for image in "$e2e"/image-*.tar; do
 	"$portico" image load "$image" $settings > /dev/null
 done
 
+[ -z "${PREPARE:-}" ] || KUBECONFIG="$work/data/admin.kubeconfig" sh -c "$PREPARE" > /dev/null
 status=0
 timeout "${SECONDS_MAX:-3600}" "$e2e/e2e.test" -ginkgo.focus="$focus" -ginkgo.skip="$skip" -ginkgo.no-color \
 	-ginkgo.json-report="$work/report.json" -provider=local -kubeconfig="$work/data/admin.kubeconfig" \

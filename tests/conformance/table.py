@@ -13,6 +13,8 @@ Kubernetes' end-to-end tests of DNS (`[sig-network] DNS`, k8s.io/kubernetes {kub
 real pods look names up, and the tests read what they found through the API server's `pods/proxy`. **{passed} of {run} pass**, of
 those that Kubernetes calls conformance tests {conformance_passed} of {conformance_run}.
 
+What others' tests of Ingress say is in [conformance-ingress.md](conformance-ingress.md).
+
 The images that the tests name are packed on the spot: agnhost and CoreDNS built from their Go modules, with this machine's dig, getent
 and shell. portico runs with its defaults, but for the ingress proxy's ports (a test's pod wants the host's port 80) and
 `--relaxed-service-names=true` (one test is of that).

@@ -86,7 +86,7 @@ static void test_cookie_text(void **state)
 	} rows[] = {
 		{ "http://a/", NULL, NULL, NULL, -1, -1, -1, 0, false, "; Path=/; HttpOnly" },
 		{ "https://a/", NULL, NULL, NULL, -1, -1, -1, 0, false, "; Path=/; Secure; HttpOnly" },
-		{ "https://a/", NULL, NULL, NULL, -1, -1, 0, 0, false, "; Path=/; HttpOnly" },
+		{ "https://a/", NULL, NULL, NULL, -1, -1, 0, 0, false, "; Path=/; Secure; HttpOnly" }, /* "false" is taken for not set */
 		{ "http://a/", NULL, NULL, NULL, -1, -1, 1, 0, false, "; Path=/; Secure; HttpOnly" },
 		{ "http://a/", NULL, "/app", "foo.bar", -1, 259200, -1, SAME_SITE_LAX, false,
 		  "; Max-Age=259200; Domain=foo.bar; Path=/app; HttpOnly; SameSite=Lax" },

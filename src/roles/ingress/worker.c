@@ -62,6 +62,7 @@ static void worker_init(struct worker *w, struct shared *s, unsigned number)
 	w->shared = s;
 	w->number = number;
 	list_init(&w->downs);
+	crowd_init(&w->crowd, w->loop);
 	list_init(&w->free_exchanges);
 	list_init(&w->ended_exchanges);
 	list_init(&w->named_exchanges);
@@ -92,6 +93,7 @@ static void worker_done(struct worker *w)
 	defer_cancel(&w->reap);
 	exchange_pool_done(w);
 	down_h1_pool_done(w);
+	crowd_done(&w->crowd);
 }
 
 static void *thread_main(void *arg)

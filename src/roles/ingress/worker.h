@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "loop/crowd.h"
 #include "roles/ingress/http/exchange.h"
 
 struct metrics_shard; /* observe/metrics.h: this worker's counters */
@@ -35,6 +36,7 @@ struct worker {
 	struct metrics_shard *metrics;
 	struct list downs;	       /* client connections */
 	size_t n_downs, n_idle_downs;
+	struct crowd crowd;	       /* of these connections */
 	struct up_pools *pools;	       /* upstream/pool.h */
 	struct up_h2_pool *up_h2;      /* upstream/up_h2.c; NULL until needed */
 	struct h2_mem *h2_mem;	       /* http/h2_mem.h; NULL until needed */

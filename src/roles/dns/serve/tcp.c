@@ -1,8 +1,8 @@
 #include "roles/dns/serve/tcp.h"
 
+#include "loop/crowd.h"
 #include "net/conn.h"
 
-#include <malloc.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -16,19 +16,14 @@
 #define DRAIN_QUIET_MS 200 /* a question that was under way when we decided to leave has arrived by then */
 #define QUESTION_MS 2000  /* from a question's first byte to its last: whoever sends slower does so on purpose */
 
-/* When so many connections, some 50 kB each with TLS, have become few, what they took is given back. */
-#define CROWD 128
-#define CROWD_GONE_PART 8
-#define CROWD_GONE_MS 1000
-
 struct dns_tcp {
 	struct dns_worker *worker;
 	struct dns_entrance entrance;
 	struct tls *tls;
 	struct listener *listener;
 	struct list clients; /* in the order of their last question, the newest last */
-	size_t n_clients, peak;
-	struct timer crowd_gone;
+	size_t n_clients;
+	struct crowd crowd; /* some 50 kB each, with TLS */
 	bool draining;
 };
 
@@ -49,14 +44,6 @@ static void client_free_if_done(struct client *c)
 		free(c);
 }
 
-static void on_crowd_gone(struct timer *timer)
-{
-	struct dns_tcp *t = timer->ctx;
-
-	t->peak = t->n_clients;
-	malloc_trim(0);
-}
-
 /* The connection is closed, by us or by itself. */
 static void client_gone(struct client *c)
 {
@@ -64,9 +51,7 @@ static void client_gone(struct client *c)
 
 	timer_stop(&c->idle);
 	list_del(&c->link);
-	t->n_clients--;
-	if (t->peak >= CROWD && t->n_clients <= t->peak / CROWD_GONE_PART && !timer_active(&t->crowd_gone))
-		timer_start(t->worker->loop, &t->crowd_gone, CROWD_GONE_MS);
+	crowd_counted(&t->crowd, --t->n_clients);
 	c->conn = NULL;
 	client_free_if_done(c);
 }
@@ -253,8 +238,7 @@ static void on_accepted(void *ctx, int fd, const struct addr *peer)
 		return;
 	}
 	list_append(&t->clients, &c->link);
-	t->n_clients++;
-	t->peak = MAX(t->peak, t->n_clients);
+	crowd_counted(&t->crowd, ++t->n_clients);
 	timer_start(t->worker->loop, &c->idle, IDLE_MS);
 }
 
@@ -265,7 +249,7 @@ struct dns_tcp *dns_tcp_new(struct dns_worker *w, int fd, const struct dns_entra
 	t->worker = w;
 	t->entrance = *en;
 	t->tls = tls ? tls_ref(tls) : NULL;
-	t->crowd_gone = (struct timer){ .fire = on_crowd_gone, .ctx = t };
+	crowd_init(&t->crowd, w->loop);
 	list_init(&t->clients);
 	t->listener = listener_new_shared(w->loop, fd, on_accepted, t, e);
 	if (!t->listener) {
@@ -303,7 +287,7 @@ void dns_tcp_free(struct dns_tcp *t)
 		conn_close(c->conn);
 		client_gone(c);
 	}
-	timer_stop(&t->crowd_gone);
+	crowd_done(&t->crowd);
 	listener_free(t->listener);
 	tls_unref(t->tls);
 	free(t);

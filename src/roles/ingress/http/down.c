@@ -30,10 +30,22 @@ const struct addr *down_peer(const struct down_conn *d, struct addr *room)
 	return room;
 }
 
+void down_remember(struct down_conn *d)
+{
+	struct worker *w = d->worker;
+
+	list_append(&w->downs, &d->link);
+	worker_count(&w->n_downs, 1);
+	crowd_counted(&w->crowd, w->n_downs);
+}
+
 void down_forget(struct down_conn *d)
 {
+	struct worker *w = d->worker;
+
 	list_del(&d->link);
-	worker_count(&d->worker->n_downs, -1);
+	worker_count(&w->n_downs, -1);
+	crowd_counted(&w->crowd, w->n_downs);
 	free(TAKE_PTR(d->peer));
 	free(TAKE_PTR(d->local));
 }
@@ -258,8 +270,7 @@ static void greet(struct worker *w, struct conn *c, struct down_conn *d, const s
 	g->d.greeting = true;
 	g->timer = (struct timer){ .fire = on_timeout, .ctx = g };
 	g->reap.run = greeting_reap;
-	list_append(&w->downs, &g->d.link);
-	worker_count(&w->n_downs, 1);
+	down_remember(&g->d);
 	timer_start(w->loop, &g->timer, globals_now(w->shared)->client_header_timeout_s * 1000ull);
 	conn_set_ops(c, ops, g);
 }

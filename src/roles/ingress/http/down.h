@@ -33,6 +33,8 @@ struct down_conn {
 const struct addr *down_peer(const struct down_conn *d, struct addr *room);
 /* Only a trusted balancer's word about who its client is counts (proxy-real-ip-cidr). */
 void down_believe(struct down_conn *d, const struct proxy_header *h);
+/* Into the list and count of d->worker. */
+void down_remember(struct down_conn *d);
 /* Out of the worker's list and count; its addresses are freed, its memory stays the codec's. */
 void down_forget(struct down_conn *d);
 /* Counts an accepted connection and notes its peer, when there is room or an idle one was closed for it; else `fd` is

@@ -603,8 +603,7 @@ void down_h1_start(struct worker *w, struct conn *conn, bool https, struct down_
 	d->d.conn = conn;
 	d->d.https = https;
 	d->timer = (struct timer){ .fire = on_timeout, .ctx = d };
-	list_append(&w->downs, &d->d.link);
-	worker_count(&w->n_downs, 1);
+	down_remember(&d->d);
 	worker_count(&w->n_idle_downs, 1);
 	timer_start(w->loop, &d->timer, first_head_ms(g));
 	conn_set_ops(conn, &h1_ops, d);

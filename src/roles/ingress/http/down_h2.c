@@ -429,8 +429,7 @@ void down_h2_start(struct worker *w, struct conn *conn, bool https, struct down_
 	list_init(&c->drained);
 	list_init(&c->lost);
 	list_init(&c->spare);
-	list_append(&w->downs, &c->d.link);
-	worker_count(&w->n_downs, 1);
+	down_remember(&c->d);
 	if (session_start(c, g) != 0)
 		abort(); /* only for want of memory */
 	timer_start(w->loop, &c->timer, H2_TICK_MS);

@@ -281,8 +281,7 @@ void relay_start(struct worker *w, struct down_conn *from, struct backend *b, co
 	r->backend = backend_ref(b);
 	r->timer = (struct timer){ .fire = on_timeout, .ctx = r };
 	r->reap.run = relay_reap;
-	list_append(&w->downs, &r->d.link);
-	worker_count(&w->n_downs, 1);
+	down_remember(&r->d);
 	if (o->expects_proxy_header) {
 		conn_set_ops(r->d.conn, &header_ops, r);
 		timer_start(w->loop, &r->timer, RELAY_CONNECT_MS);

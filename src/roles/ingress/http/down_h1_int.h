@@ -1,4 +1,4 @@
-/* down_h1_int.h - what down_h1.c (requests) and down_h1_answer.c (answers) share. */
+/* down_h1_int.h - what down_h1.c (requests), down_h1_head.c (their heads) and down_h1_answer.c (answers) share. */
 #pragma once
 
 #include "codec/http1.h"
@@ -39,7 +39,10 @@ struct down_h1 {
 };
 
 extern const struct down_ops down_h1_ops;
-/* A parsed head becomes x->req: for `portico explain`, which has the head but no connection. */
+/* down_h1_head.c: a parsed head becomes x->req, first its line and its name, then the rest; or both for `portico explain`,
+ * which has the head but no connection. */
+void down_h1_take_line(struct exchange *x, const struct http1_head *h, bool https);
+void down_h1_take_fields(struct exchange *x, struct http1_head *h, size_t head_bytes);
 void down_h1_take_head(struct exchange *x, struct http1_head *h, size_t head_bytes, bool https);
 void down_h1_close(struct down_h1 *d);
 void down_h1_next(struct down_h1 *d); /* the connection is idle again */

@@ -1,5 +1,7 @@
 #include "loop/loop_int.h"
 
+#include "base/sys_call.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <time.h>
@@ -267,7 +269,7 @@ void loop_run(struct loop *l)
 {
 	read_clock(l);
 	while (!l->stopped) {
-		int n = epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, sleep_ms(l));
+		int n = sys_epoll_wait(l->epoll_fd, l->batch, LOOP_BATCH, sleep_ms(l));
 
 		read_clock(l);
 		l->batch_n = MAX(n, 0); /* EINTR: a debugger; the next turn asks again */

@@ -1,5 +1,7 @@
 #include "net/conn_int.h"
 
+#include "base/sys_call.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -89,7 +91,7 @@ void conn_close(struct conn *c)
 	if (c->linger)
 		timer_stop(c->linger);
 	defer_cancel(&c->defer);
-	close(c->io.fd);
+	sys_close(c->io.fd);
 	c->defer.run = conn_reap;
 	loop_defer(c->loop, &c->defer);
 }
@@ -256,7 +258,7 @@ static void tell_eof(struct conn *c)
 
 static ssize_t read_plain(struct conn *c, void *to, size_t max, struct err *e)
 {
-	ssize_t n = recv(c->io.fd, to, max, 0);
+	ssize_t n = sys_recv(c->io.fd, to, max, 0);
 
 	if (n >= 0)
 		return n;

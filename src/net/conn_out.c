@@ -1,5 +1,7 @@
 #include "net/conn_int.h"
 
+#include "base/sys_call.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <sys/uio.h>
@@ -72,7 +74,7 @@ static ssize_t send_iov(struct conn *c, struct iovec *iov, size_t n)
 		return conn_records_send(c, iov, n);
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
 
-	return sendmsg(c->io.fd, &msg, conn_send_flags(c));
+	return sys_sendmsg(c->io.fd, &msg, conn_send_flags(c));
 }
 
 static void sent(struct conn *c, size_t n);

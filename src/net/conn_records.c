@@ -1,5 +1,7 @@
 #include "net/conn_int.h"
 
+#include "base/sys_call.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 
@@ -27,7 +29,7 @@ bool conn_records_begin(struct conn *c)
 /* Queues what the socket did not take. */
 static int send_sealed(struct conn *c, const uint8_t *bytes, size_t len)
 {
-	ssize_t n = c->tls->out ? 0 : send(c->io.fd, bytes, len, conn_send_flags(c));
+	ssize_t n = c->tls->out ? 0 : sys_send(c->io.fd, bytes, len, conn_send_flags(c));
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
 		return -1;
@@ -199,7 +201,7 @@ ssize_t conn_records_read(struct conn *c, uint8_t *to, size_t max, struct err *e
 	if (t->closed)
 		return CONN_EOF;
 	size_t have = take_kept(t, to, max);
-	ssize_t got = t->in || have == max ? 0 : recv(c->io.fd, to + have, max - have, 0);
+	ssize_t got = t->in || have == max ? 0 : sys_recv(c->io.fd, to + have, max - have, 0);
 	if (got < 0 && errno != EAGAIN && errno != EINTR) {
 		err_errno(e, errno, "TLS read");
 		return CONN_FAILED;

@@ -1,5 +1,7 @@
 #include "net/conn.h"
 
+#include "base/sys_call.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -25,7 +27,7 @@ static void accept_some(struct io *io, uint32_t events)
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_TURN && !l->freed; i++) {
 		struct addr peer = {.len = sizeof(peer.ss)};
-		int fd = accept4(l->io.fd, (struct sockaddr *)&peer.ss, &peer.len,
+		int fd = sys_accept4(l->io.fd, (struct sockaddr *)&peer.ss, &peer.len,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {

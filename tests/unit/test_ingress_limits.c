@@ -155,14 +155,14 @@ static void connections(void **state)
 	limiter_free(l);
 }
 
-struct crowd {
+struct clients {
 	struct limiter *l;
 	unsigned passed;
 };
 
 static void *crowd_run(void *arg)
 {
-	struct crowd *c = arg;
+	struct clients *c = arg;
 	struct limit_rate r = limit_rate_make(LIMIT_PER_SECOND, 1000, 5);
 	for (unsigned i = 0; i < 20000; i++)
 		c->passed += ask(c->l, i % 7, r, 1000);
@@ -173,7 +173,7 @@ static void *crowd_run(void *arg)
 static void workers_share(void **state)
 {
 	(void)state;
-	struct crowd c[4] = { 0 };
+	struct clients c[4] = { 0 };
 	pthread_t t[4];
 	struct limiter *l = limiter_new(1024);
 	for (int i = 0; i < 4; i++) {

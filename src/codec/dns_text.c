@@ -228,19 +228,22 @@ static int svc_key(struct str name)
 		if (str_ieq(name, str_of(dns_svc_keys[i])))
 			return i;
 	if (name.len > 3 && str_ieq((struct str){ name.ptr, 3 }, STR("key")) &&
-	    str_to_u64((struct str){ name.ptr + 3, name.len - 3 }, UINT16_MAX - 1, &v))
+	    str_to_u64((struct str){ name.ptr + 3, name.len - 3 }, SVC_KEY_INVALID - 1, &v))
 		return (int)v;
 	return -1;
 }
 
 static int read_svc_item(struct reader *in, int key, struct str item)
 {
+	size_t start = in->r->rdata_len;
 	uint8_t n[2];
 	int v;
 
 	switch (key) {
 	case SVC_ALPN:
-		return read_string(in, item, true);
+		if (read_string(in, item, true))
+			return -1;
+		return in->r->rdata[start] ? 0 : err_set(in->e, ERR_INVALID, "alpn: a protocol's name is empty");
 	case SVC_IPV4HINT:
 		return read_ip(in, item, AF_INET);
 	case SVC_IPV6HINT:
@@ -358,9 +361,33 @@ static int read_field(struct reader *in, char kind)
 		return read_ip(in, word, AF_INET6);
 	case 'n':
 		return read_name(in, word);
+	case 'g':
+		if (str_eq(word, STR("\"\"")))
+			return err_set(in->e, ERR_INVALID, "the tag is empty");
+		return read_string(in, word, true);
 	default:
 		return read_string(in, word, kind != 'r');
 	}
+}
+
+/* Whether the names of a type that has a format are there in full: a pointer would point into a message that is not known yet. */
+static bool names_whole(const struct dns_text_record *r)
+{
+	struct str data = { (const char *)r->rdata, r->rdata_len };
+	const char *format = dns_text_format(r->type);
+	struct dns_name n;
+	size_t at = 0, end;
+
+	if (!format || !strchr(format, 'n'))
+		return true;
+	for (; *format && strchr("bsltn", *format); format++, at = end) {
+		end = at + (*format == 'l' ? 4 : *format == 's' ? 2 : 1);
+		if (*format == 't' && at < data.len)
+			end += r->rdata[at];
+		if (*format == 'n' && (!dns_name_read(data, at, &n, &end) || end - at != n.len))
+			return false;
+	}
+	return at <= data.len;
 }
 
 /* RFC 3597, 5: \# LENGTH DIGITS… */
@@ -375,6 +402,8 @@ static int read_generic(struct reader *in)
 		return -1;
 	if (in->r->rdata_len != len)
 		return err_set(in->e, ERR_INVALID, "\\# %u is followed by %zu bytes", (unsigned)len, in->r->rdata_len);
+	if (!names_whole(in->r))
+		return err_set(in->e, ERR_INVALID, "\\#: a name in the data is malformed or compressed");
 	return 0;
 }
 

@@ -12,4 +12,5 @@ const char *dns_text_format(uint16_t type); /* NULL: RFC 3597's */
 
 /* SVCB's parameters by number; the last two of the registry that have formats of their own are dohpath and ohttp. */
 enum { SVC_MANDATORY, SVC_ALPN, SVC_NO_DEFAULT_ALPN, SVC_PORT, SVC_IPV4HINT, SVC_ECH, SVC_IPV6HINT, SVC_DOHPATH, SVC_OHTTP, SVC_KEYS };
+#define SVC_KEY_INVALID 65535 /* RFC 9460, 14.3.2: never a parameter's */
 extern const char *const dns_svc_keys[SVC_KEYS];

@@ -58,11 +58,13 @@ static void print_string(struct buf *out, struct rdata *d)
 		put_quoted(out, p, *len);
 }
 
-/* A CAA tag. */
+/* A CAA tag: without quotes, an empty one could not be seen (RFC 8659, 4.1 forbids it, too). */
 static void print_word(struct buf *out, struct rdata *d)
 {
 	const uint8_t *len = take(d, 1), *p = len ? take(d, *len) : NULL;
 
+	if (p && !*len)
+		d->bad = true;
 	for (size_t i = 0; p && i < *len; i++)
 		put_plain(out, p[i]);
 }
@@ -145,7 +147,7 @@ static void put_svc_key(struct buf *out, unsigned key)
 static bool put_alpn(struct buf *out, const uint8_t *p, size_t n)
 {
 	for (size_t at = 0; at < n; at += 1 + (size_t)p[at]) {
-		if (at + 1 + p[at] > n)
+		if (!p[at] || at + 1 + p[at] > n)
 			return false;
 		if (at)
 			buf_putc(out, ',');
@@ -163,6 +165,8 @@ static bool put_svc_list(struct buf *out, unsigned key, const uint8_t *p, size_t
 	for (size_t at = 0; at < n; at += size) {
 		if (at)
 			buf_putc(out, ',');
+		if (key == SVC_MANDATORY && (get_u16(p + at) == SVC_MANDATORY || get_u16(p + at) == SVC_KEY_INVALID))
+			return false;
 		if (key == SVC_MANDATORY)
 			put_svc_key(out, get_u16(p + at));
 		else
@@ -198,8 +202,11 @@ static bool put_svc_value(struct buf *out, unsigned key, const uint8_t *p, size_
 	}
 }
 
+/* RFC 9460, 2.2: keys in rising order, each once; anything else is malformed. */
 static void print_svc(struct buf *out, struct rdata *d)
 {
+	int before = -1;
+
 	while (!d->bad && d->at < d->end) {
 		const uint8_t *head = take(d, 4);
 		const uint8_t *p = head ? take(d, get_u16(head + 2)) : NULL;
@@ -209,8 +216,9 @@ static void print_svc(struct buf *out, struct rdata *d)
 		put_svc_key(out, key);
 		if (get_u16(head + 2))
 			buf_putc(out, '=');
-		if (!put_svc_value(out, key, p, get_u16(head + 2)))
+		if ((int)key <= before || key == SVC_KEY_INVALID || !put_svc_value(out, key, p, get_u16(head + 2)))
 			d->bad = true;
+		before = (int)key;
 		if (d->at < d->end)
 			buf_putc(out, ' ');
 	}

@@ -57,6 +57,8 @@ static void reads_and_prints(void **state)
 		{ "x TYPE65280 \\# 0", "x.\t60\tIN\tTYPE65280\t\\# 0" },
 		{ "x A \\# 4 0a000001", "x.\t60\tIN\tA\t10.0.0.1" },
 		{ "x TLSA 3 1 1 00ff", "x.\t60\tIN\tTLSA\t3 1 1 00ff" },
+		{ "x NS \\# 3 016100", "x.\t60\tIN\tNS\ta." },
+		{ "x CAA \\# 3 000076", "x.\t60\tIN\tCAA\t\\# 3 000076" }, /* an empty tag has no other form */
 		{ "x ANY \\# 0", "x.\t60\tIN\tANY\t\\# 0" }, /* a type here, not the class of that name */
 		{ "x CH TXT v", "x.\t60\tCH\tTXT\t\"v\"" },
 	};
@@ -100,7 +102,14 @@ static void refuses(void **state)
 		{ "x HTTPS 1 . what=1", "no parameter" },
 		{ "x HTTPS 1 . no-default-alpn=1", "takes no value" },
 		{ "x HTTPS 1 . ipv4hint=", "needs a value" },
+		{ "x HTTPS 1 . alpn=h2,,h3", "name is empty" },
+		{ "x HTTPS 1 . alpn=\"\"\"\"", "name is empty" },
 		{ "x RRSIG a b", "\\# LENGTH HEX" },
+		{ "x CAA 0 \"\" \"v\"", "tag is empty" },
+		{ "x NS \\# 2 c00c", "compressed" },
+		{ "x NS \\# 0", "malformed" },
+		{ "x SOA \\# 4 0000c000", "compressed" },
+		{ "x NAPTR \\# 4 00000000", "malformed" },
 	};
 	static struct dns_text_record r;
 

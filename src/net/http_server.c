@@ -333,14 +333,10 @@ void http_server_free(struct http_server *s)
 const char *server_date(struct http_server *s)
 {
 	uint64_t now = (uint64_t)wall_now_ms() / 1000;
-	struct tm tm;
 
 	if (now != s->date_s) {
-		time_t t = (time_t)now;
-
 		s->date_s = now;
-		gmtime_r(&t, &tm);
-		strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		http_date((time_t)now, s->date);
 	}
 	return s->date;
 }

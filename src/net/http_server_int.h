@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "codec/http1.h"
+#include "codec/http_date.h"
 #include "net/http_server.h"
 
 #include <nghttp2/nghttp2.h>
@@ -97,7 +98,7 @@ struct http_server {
 	struct buf head; /* where reply heads are built */
 	struct http_header table[LIMIT_REQUEST_HEADERS];
 	uint64_t date_s;
-	char date[32];
+	char date[HTTP_DATE_BYTES];
 };
 
 struct http_exchange *http_exchange_new(struct server_conn *sc);

@@ -3,6 +3,8 @@
  * differ little at this depth. */
 #include "kube/schema/openapi_int.h"
 
+#include "base/fnv.h"
+
 static const char *const patch_types[] = { "application/apply-patch+yaml",
 					   "application/json-patch+json",
 					   "application/merge-patch+json",
@@ -209,15 +211,13 @@ int openapi_v2_json(struct buf *out)
 
 static uint64_t hash_text(uint64_t h, const char *s)
 {
-	for (; s && *s; s++)
-		h = (h ^ (uint8_t)*s) * 1099511628211u;
-	return (h ^ '\n') * 1099511628211u;
+	return fnv1a_64(s ? fnv1a_64(h, s, strlen(s)) : h, "\n", 1);
 }
 
 /* Changes whenever a document could: FNV-1a over all that goes into them. */
 static uint64_t tables_hash(void)
 {
-	uint64_t h = 14695981039346656037u;
+	uint64_t h = FNV1A_64;
 
 	for (size_t i = 0; i < n_schema_types; i++) {
 		h = hash_text(h, schema_types[i]->name);
@@ -225,9 +225,8 @@ static uint64_t tables_hash(void)
 			const struct schema_field *f = &schema_types[i]->fields[k];
 			h = hash_text(hash_text(hash_text(h, f->name), f->list_keys), f->merge_key);
 			h = hash_text(hash_text(h, f->sub ? f->sub->name : NULL), f->dflt);
-			h = (h ^ (uint64_t)(f->kind << 24 | f->shape << 16 | f->list_type << 8 |
-					    f->patch << 4 | f->required)) *
-			    1099511628211u;
+			const uint8_t numbers[] = { f->kind, f->shape, f->list_type, f->patch, f->required };
+			h = fnv1a_64(h, numbers, sizeof(numbers));
 		}
 	}
 	for (const struct resource *r = resources; r < resources + n_resources; r++)

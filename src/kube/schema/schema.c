@@ -1,6 +1,7 @@
 #include "kube/schema/schema.h"
 
 #include "base/buf.h"
+#include "base/fnv.h"
 
 #include <stdio.h>
 
@@ -59,14 +60,12 @@ static struct resource_index {
 
 static uint32_t hash_more(uint32_t h, struct str s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		h = (h ^ (uint8_t)s.ptr[i]) * 16777619u;
-	return (h ^ '/') * 16777619u;
+	return fnv1a_32(fnv1a_32(h, s.ptr, s.len), "/", 1);
 }
 
 static uint32_t row_hash(struct str group, struct str version, struct str name)
 {
-	return hash_more(hash_more(hash_more(2166136261u, group), version), name);
+	return hash_more(hash_more(hash_more(FNV1A_32, group), version), name);
 }
 
 static void index_add(struct resource_index *ix, const struct resource *r, const char *name)

@@ -3,6 +3,7 @@
 #include "roles/apiserver/handlers.h"
 
 #include "base/limits.h"
+#include "codec/http_date.h"
 #include "kube/schema/openapi.h"
 #include "roles/apiserver/discovery.h"
 #include "roles/apiserver/status.h"
@@ -110,21 +111,13 @@ static void path_group_version(struct request *q)
 
 /* OpenAPI */
 
-static const char *http_date(struct request *q, int64_t unix_ms)
-{
-	time_t t = (time_t)(unix_ms / 1000);
-	char text[64];
-	struct tm tm;
-
-	strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&t, &tm));
-	return arena_strndup(q->arena, text, strlen(text));
-}
-
 static void path_openapi_v3(struct request *q)
 {
-	const char *modified = http_date(q, q->api->started_ms);
+	char *modified = arena_alloc(q->arena, HTTP_DATE_BYTES);
 	struct buf b;
 
+	if (modified)
+		http_date(q->api->started_ms / 1000, modified);
 	buf_init(&b, LIMIT_RESPONSE_BODY_BYTES);
 	reply_header(q, "last-modified", modified);
 	if (modified &&

@@ -1,6 +1,8 @@
 /* Revisions: the ReplicaSet of a template, its name and annotations, and the history that is kept. */
 #include "roles/controllers/deployment.h"
 
+#include "base/fnv.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,14 +16,11 @@ void template_hash(const json_t *tmpl, int64_t collisions, char out[16])
 {
 	char *text = json_dumps(tmpl, JSON_COMPACT | JSON_SORT_KEYS);
 	cleanup(freep) char *salted = xasprintf("%s#%" PRId64, text, collisions);
-	uint32_t h = 2166136261u; /* FNV-1a */
 	char digits[16];
 	size_t i;
 
 	free(text);
-	for (const char *p = salted; *p; p++)
-		h = (h ^ (unsigned char)*p) * 16777619u;
-	snprintf(digits, sizeof(digits), "%" PRIu32, h);
+	snprintf(digits, sizeof(digits), "%" PRIu32, fnv1a_32(FNV1A_32, salted, strlen(salted)));
 	for (i = 0; digits[i]; i++)
 		out[i] = safe_alphabet[(unsigned char)digits[i] % (sizeof(safe_alphabet) - 1)];
 	out[i] = '\0';

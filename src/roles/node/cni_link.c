@@ -1,5 +1,7 @@
 #include "roles/node/cni_link.h"
 
+#include "base/fnv.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,12 +13,8 @@
 
 const char *pod_link_name(const char *container_id, char out[IFNAMSIZ])
 {
-	uint64_t h = 0xcbf29ce484222325u; /* FNV-1a: the same in every process, unlike hash_keyed */
-
-	for (const char *p = container_id; *p; p++)
-		h = (h ^ (uint8_t)*p) * 0x100000001b3u;
 	snprintf(out, IFNAMSIZ, POD_LINK_PREFIX "%012llx",
-		 (unsigned long long)(h & 0xffffffffffffu));
+		 (unsigned long long)(fnv1a_64_text(container_id) & 0xffffffffffffu));
 	return out;
 }
 

@@ -1,5 +1,6 @@
 #include "roles/node/cri_spec.h"
 
+#include "base/fnv.h"
 #include "codec/jx.h"
 #include "roles/node/node.h"
 #include "roles/node/resources.h"
@@ -233,15 +234,12 @@ Cri__PodSandboxConfig *cri_sandbox_config(const struct pod *p, unsigned attempt,
 uint64_t ctr_spec_hash(const json_t *spec)
 {
 	cleanup(json_decrefp) json_t *copy = json_copy((json_t *)spec);
-	uint64_t h = 0xcbf29ce484222325u; /* FNV-1a: must be the same after a restart */
 
 	/* Sizes can change in place; probes are the node's own business. */
 	json_object_del(copy, "resources");
 	json_object_del(copy, "resizePolicy");
 	cleanup(freep) char *text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
-	for (const char *p = text; p && *p; p++)
-		h = (h ^ (uint8_t)*p) * 0x100000001b3u;
-	return h;
+	return text ? fnv1a_64_text(text) : FNV1A_64; /* must be the same after a restart */
 }
 
 static char **expand_list(struct spec *s, const json_t *array, const struct env *env, size_t *ret_n)

@@ -1,6 +1,8 @@
 /* Which block serves a name: a hash of all zones, asked for as many labels as there are zones of. */
 #include "roles/dns/config/config_int.h"
 
+#include "base/fnv.h"
+
 #define LABELS_MAX (DNS_NAME_BYTES_MAX / 2 + 1)
 #define FEW 8 /* so many are compared one by one, the longest first */
 
@@ -22,10 +24,8 @@ struct block_index {
 
 static uint64_t hash(const uint8_t *wire, size_t len, enum dns_transport t, uint16_t port)
 {
-	uint64_t h = 0xcbf29ce484222325ULL ^ (uint64_t)port << 8 ^ (uint64_t)t;
+	uint64_t h = fnv1a_64(FNV1A_64 ^ (uint64_t)port << 8 ^ (uint64_t)t, wire, len);
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ wire[i]) * 0x100000001b3ULL;
 	return h ^ h >> 32;
 }
 

@@ -1,6 +1,8 @@
 /* Blocks and directives from words. Whatever is imported is read as if it stood in the import's place. */
 #include "roles/dns/config/corefile_int.h"
 
+#include "base/fnv.h"
+
 static struct corefile_line place(const struct token *t)
 {
 	return (struct corefile_line){ .file = t->file, .line = t->line };
@@ -256,7 +258,7 @@ struct corefile *corefile_parse(struct str text, const char *name, const char *d
 
 	c->memory_ = xcalloc(1, sizeof(*c->memory_));
 	arena_init(c->memory_, COREFILE_MEMORY_BYTES_MAX);
-	*p = (struct parser){ .arena = c->memory_, .name = name, .dir = dir, .digest = 0xcbf29ce484222325ULL, .e = e,
+	*p = (struct parser){ .arena = c->memory_, .name = name, .dir = dir, .digest = FNV1A_64, .e = e,
 			      .snippets.size = sizeof(struct snippet), .blocks.size = sizeof(struct corefile_block) };
 	int rc = parse(p, text, c);
 	for (size_t i = 0; i < p->n_lexed; i++)

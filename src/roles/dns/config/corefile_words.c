@@ -1,6 +1,8 @@
 /* One word after the other, from whatever file or snippet is being read. */
 #include "roles/dns/config/corefile_int.h"
 
+#include "base/fnv.h"
+
 void pile_push(struct pile *p, const void *item)
 {
 	if (p->n == p->cap) {
@@ -78,9 +80,7 @@ bool corefile_ends_line(const struct parser *p)
 /* The digest is FNV-1a over words and where lines begin. */
 void corefile_digest(struct parser *p, const char *text)
 {
-	do
-		p->digest = (p->digest ^ (uint8_t)*text) * 0x100000001b3ULL;
-	while (*text++);
+	p->digest = fnv1a_64(p->digest, text, strlen(text) + 1);
 }
 
 /* Takes the word, its variables replaced. */

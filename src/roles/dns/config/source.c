@@ -1,6 +1,7 @@
 #include "roles/dns/config/source.h"
 
 #include "base/file.h"
+#include "base/fnv.h"
 #include "kube/client/informer.h"
 #include "roles/config.h"
 #include "roles/dns/config/config_int.h"
@@ -55,9 +56,7 @@ static uint64_t digest_file(uint64_t digest, const char *path)
 	if (stat(path, &st) == -1)
 		return digest;
 	const uint64_t parts[] = { (uint64_t)st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec };
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		digest = (digest ^ parts[i]) * 0x100000001b3ULL;
-	return digest;
+	return fnv1a_64(digest, parts, sizeof(parts));
 }
 
 static uint64_t digest_all(const struct corefile *c)

@@ -1,6 +1,7 @@
 #include "roles/ingress/http/header.h"
 
 #include "codec/http1.h"
+#include "codec/http_date.h"
 #include "roles/ingress/http/exchange.h"
 
 #include <stdio.h>
@@ -115,16 +116,16 @@ void header_set(struct exchange *x, struct header_list *l, const char *name, str
 	header_add(x, l, name, value);
 }
 
-/* Once a second: strftime costs as much as half a request. */
 static struct str date_now(void)
 {
-	static _Thread_local char text[32];
+	static _Thread_local char text[HTTP_DATE_BYTES];
 	static _Thread_local time_t at;
 	time_t now = time(NULL);
-	struct tm tm;
 
-	if (now != at && gmtime_r(&now, &tm) && strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &tm))
+	if (now != at) {
+		http_date(now, text);
 		at = now;
+	}
 	return str_of(text);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "roles/ingress/route/sync_int.h"
 
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/map.h"
 
@@ -41,15 +42,6 @@ struct peers {
 	unsigned failures; /* in a row */
 	bool on_its_own, retired;
 };
-
-static uint64_t fnv(const char *text)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	return h;
-}
 
 static void peer_free(void *v)
 {
@@ -309,9 +301,9 @@ struct peers *peers_new(struct loop *l, struct kube_client *k, const struct peer
 	struct str name, ns = str_cut(str_of(o->beside), '/', &name);
 
 	*p = (struct peers){ .loop = l, .kube = k, .fn = fn, .ctx = ctx, .ns = str_dup(ns), .holder = xstrdup(o->holder) };
-	p->group = xasprintf("%016llx", (unsigned long long)fnv(o->group));
+	p->group = xasprintf("%016llx", (unsigned long long)fnv1a_64_text(o->group));
 	cleanup(freep) char *self = xasprintf("%s %s", o->group, o->self);
-	p->name = xasprintf("portico-ingress-%016llx", (unsigned long long)fnv(self));
+	p->name = xasprintf("portico-ingress-%016llx", (unsigned long long)fnv1a_64_text(self));
 	p->selector = xasprintf(LABEL "=%s", p->group);
 	map_init(&p->others);
 	p->renew = (struct timer){ .fire = on_renew, .ctx = p };

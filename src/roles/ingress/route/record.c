@@ -1,5 +1,7 @@
 #include "roles/ingress/route/record.h"
 
+#include "base/fnv.h"
+
 #include <stdio.h>
 
 #define TEXT_BYTES_MAX (4u << 20) /* an object has at most 1.5 MiB, and a few bytes more for each path */
@@ -330,9 +332,7 @@ uint64_t model_status_hash(const json_t *ingress)
 		char text[512];
 		int n = snprintf(text, sizeof(text), "%s|%s|%llx", ip, name, (unsigned long long)h);
 
-		h = (uint64_t)n < sizeof(text) ? UINT64_C(0xcbf29ce484222325) : 1;
-		for (const char *p = text; *p; p++)
-			h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+		h = fnv1a_64((uint64_t)n < sizeof(text) ? FNV1A_64 : 1, text, strlen(text));
 	}
 	return h;
 }

@@ -1,3 +1,4 @@
+#include "base/fnv.h"
 #include "base/map.h"
 #include "loop/quiesce.h"
 #include "roles/ingress/route/names.h"
@@ -43,10 +44,8 @@ static uint64_t monotonic_ms(void)
 /* FNV-1a with a final mix: clients keep it in cookies, so it must be the same in every process. */
 static uint64_t stable_hash(const char *text)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	uint64_t h = fnv1a_64_text(text);
 
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
 	h = (h ^ h >> 33) * UINT64_C(0xff51afd7ed558ccd);
 	return h ^ h >> 33;
 }

@@ -18,7 +18,8 @@ struct status {
 	uint64_t want_hash;
 	struct peers *peers;
 	bool leads, told;    /* of the replicas, this one writes; whether that is known yet */
-	struct map queued;   /* "ns/name" */
+	struct map queued;   /* "ns/name" to its struct waiting */
+	struct list waiting; /* the same, in order */
 	struct map written;  /* "ns/name": since `again` was started */
 	struct timer again;
 	unsigned contested;  /* how often in a row somebody else wrote meanwhile */
@@ -31,6 +32,10 @@ struct status {
 	void *arg;
 	struct timer deadline;
 	struct defer pump;
+};
+struct waiting {
+	struct list link;
+	char key[];
 };
 struct patch {
 	struct list link;
@@ -75,6 +80,7 @@ struct status *status_new(struct loop *l, struct kube_client *k, struct model *m
 	s->again = (struct timer){ .fire = look_again, .ctx = s };
 	map_init(&s->queued);
 	map_init(&s->written);
+	list_init(&s->waiting);
 	list_init(&s->patches);
 	s->peers = peers_new(l, k, o, replicas, s);
 	return s;
@@ -92,7 +98,7 @@ void status_free(struct status *s)
 	timer_stop(&s->deadline);
 	timer_stop(&s->again);
 	defer_cancel(&s->pump);
-	map_done(&s->queued, NULL);
+	map_done(&s->queued, free);
 	map_done(&s->written, NULL);
 	json_decref(s->want);
 	free(s);
@@ -208,15 +214,23 @@ static void pump(struct defer *d)
 	struct status *s = container_of(d, struct status, pump);
 
 	while (s->n_patches < IN_FLIGHT_MAX && s->queued.count) {
-		struct map_iter it = { 0 };
+		cleanup(freep) struct waiting *first = list_entry(s->waiting.next, struct waiting, link);
 
-		map_next(&s->queued, &it);
-		cleanup(freep) char *key = str_dup(it.key);
-		map_del_c(&s->queued, key);
-		write_one(s, key);
+		list_del(&first->link);
+		map_del_c(&s->queued, first->key);
+		write_one(s, first->key);
 	}
 	if (s->retiring && s->n_patches == 0 && s->queued.count == 0)
 		timer_start(s->loop, &s->deadline, 0);
+}
+
+static void queue(struct status *s, const char *key)
+{
+	struct waiting *w = xmalloc(sizeof(*w) + strlen(key) + 1);
+
+	strcpy(w->key, key);
+	list_append(&s->waiting, &w->link);
+	map_put_c(&s->queued, key, w);
 }
 
 void status_check(struct status *s, const char *ns, const char *name)
@@ -233,7 +247,8 @@ void status_check(struct status *s, const char *ns, const char *name)
 		s->contest = s->contest || s->n_patches == 0;
 		return;
 	}
-	map_put_c(&s->queued, key, s);
+	if (!map_get_c(&s->queued, key))
+		queue(s, key);
 	loop_defer(s->loop, &s->pump);
 }
 

@@ -522,6 +522,9 @@ def http2_and_grpc(s):
     check("HTTP/2 by ALPN", head.startswith("http/2 200"), head)
     head, body = s.curl("--http2-prior-knowledge", "-H", "Host: plain.test", f"http://127.0.0.1:{http}/")
     check("h2c with prior knowledge", head.startswith("http/2 200") and json.loads(body)["by"] == "web", head)
+    head, _ = s.curl("--http2-prior-knowledge", "-H", "Host: proxy-redirect.test",
+                     f"http://127.0.0.1:{http}/status/302?set=Location:http://up.test:8080/app/x")
+    check("HTTP/2: Location rewritten", re.search(r"location: http://proxy-redirect.test/x\r?$", head, re.M), head)
     head, _ = s.curl("--http1.1", "-H", "Host: plain.test", f"https://127.0.0.1:{https}/")
     check("HTTP/1.1 by ALPN", head.startswith("http/1.1 200"), head)
     with open(f"{s.work}/body", "w") as f:

@@ -1056,15 +1056,81 @@ row("own-annotations", """
     portico.io/waf: block
 """, "GET /sleep/1.5\n= 504\nGET /?f=../../etc/passwd\n= 403")
 
+# ---- headers of answers; the values are nginx's to the same headers ----
+
+row("proxy-cookie", """
+    nginx.ingress.kubernetes.io/proxy-cookie-domain: "localhost example.org"
+    nginx.ingress.kubernetes.io/proxy-cookie-path: "/one/ /"
+    nginx.ingress.kubernetes.io/affinity: cookie
+    nginx.ingress.kubernetes.io/session-cookie-path: /one/
+""", """
+    GET /?set=Set-Cookie:a=b;domain=.LOCALHOST;++path+=+/one/two+;HttpOnly&set=Set-Cookie:c=d;Path=/One/
+    = 200
+    = Set-Cookie: a=b; domain=.example.org; path=/two; HttpOnly
+    = Set-Cookie: c=d;Path=/One/
+    = Set-Cookie ~ ^INGRESSCOOKIE=[^;]*; Path=/one/; HttpOnly$
+    https GET /status/404?set=Set-Cookie:a=b;Domain=localhost&set=Location:http://localhost/one/
+    = 404
+    = Set-Cookie: a=b; Domain=example.org
+    = Location: http://localhost/one/
+""")
+row("proxy-cookie-regex", """
+    nginx.ingress.kubernetes.io/proxy-cookie-domain: "~local x.test"
+    nginx.ingress.kubernetes.io/proxy-cookie-path: "~/a.c?/ /z"
+""", """
+    GET /?set=Set-Cookie:a=b;+Domain=my.LOCAL.host;+Path=/x/ab/y;+Secure
+    = Set-Cookie: a=b; Domain=x.test; Path=/z; Secure
+    GET /?set=Set-Cookie:a=b;+Domain=remote;+Path=/x/AB/y
+    = Set-Cookie: a=b; Domain=remote; Path=/x/AB/y
+""")
+row("proxy-redirect", """
+    nginx.ingress.kubernetes.io/proxy-redirect-from: http://up.test:8080/app/
+    nginx.ingress.kubernetes.io/proxy-redirect-to: /
+""", """
+    GET /status/302?set=Location:http://up.test:8080/app/x?y=1
+    + Host: Proxy-Redirect.test:8000
+    = 302
+    = Location: http://proxy-redirect.test/x?y=1
+    https GET /status/201?set=Location:http://up.test:8080/app/x
+    = 201
+    = Location: https://proxy-redirect.test/x
+    GET /status/301?set=Location:/app/x
+    = Location: /app/x
+    GET /?set=Refresh:5;+URL=http://up.test:8080/app/x&set=Set-Cookie:a=b;+Path=/app/
+    = Refresh: 5; URL=/x
+    = Set-Cookie: a=b; Path=/app/
+""")
+row("proxy-redirect-relative", """
+    nginx.ingress.kubernetes.io/proxy-redirect-from: http://up.test/
+    nginx.ingress.kubernetes.io/proxy-redirect-to: /
+    nginx.ingress.kubernetes.io/relative-redirects: "true"
+""", "GET /status/302?set=Location:http://up.test/x\n= Location: /x")
+row("proxy-redirect-default", """
+    nginx.ingress.kubernetes.io/proxy-redirect-from: default
+    nginx.ingress.kubernetes.io/proxy-redirect-to: http://unused/
+""", """
+    GET /status/302?set=Location:http://upstream_balancer/x
+    = Location: http://proxy-redirect-default.test/x
+    GET /status/302?set=Location:http://unused/x
+    = Location: http://unused/x
+""")
+row("proxy-rewrites-bad", """
+    nginx.ingress.kubernetes.io/proxy-cookie-domain: "localhost $host"
+    nginx.ingress.kubernetes.io/proxy-cookie-path: "/one / three"
+    nginx.ingress.kubernetes.io/proxy-redirect-from: "~?"
+    nginx.ingress.kubernetes.io/proxy-redirect-to: /
+""", """
+    GET /?set=Set-Cookie:a=b;Domain=localhost;Path=/one&set=Location:http://up.test/
+    = 200
+    = Set-Cookie: a=b;Domain=localhost;Path=/one
+    = Location: http://up.test/
+""")
+
 # ---- what is accepted with one warning and has no other effect ----
 
 IGNORED = """
     nginx.ingress.kubernetes.io/limit-rate: "1"
     nginx.ingress.kubernetes.io/limit-rate-after: "1"
-    nginx.ingress.kubernetes.io/proxy-cookie-domain: "a b"
-    nginx.ingress.kubernetes.io/proxy-cookie-path: "/a /b"
-    nginx.ingress.kubernetes.io/proxy-redirect-from: "http://a"
-    nginx.ingress.kubernetes.io/proxy-redirect-to: "http://b"
     nginx.ingress.kubernetes.io/connection-proxy-header: "keep-alive"
     nginx.ingress.kubernetes.io/http2-push-preload: "true"
     nginx.ingress.kubernetes.io/stream-snippet: "server {}"
@@ -1185,6 +1251,17 @@ GLOBALS = [
      """),
     ("no-auth-locations", {"global-auth-url": "http://127.0.0.1:<<auth>>/status/401", "no-auth-locations": "/open",
                            "global-auth-signin": "https://login.test/"}, "acme.test", "GET /x\n= 302\nGET /open\n= 200"),
+    ("proxy-cookie-…", {"proxy-cookie-domain": r"~\.?up-(\w+)\.test$ $1.$host", "proxy-cookie-path": '/ "/; Secure"',
+                        "proxy-redirect-from": "~*^http://([^/]+)\.up(/.*)$", "proxy-redirect-to": "$scheme://$1.test$2"}, "plain.test", """
+        GET /?set=Set-Cookie:a=b;+Domain=.up-shop.test;+Path=/&set=Location:HTTP://shop.up/x
+        = Set-Cookie: a=b; Domain=shop.plain.test; Path=/; Secure
+        = Location: http://shop.test/x
+        GET /?set=Set-Cookie:a=b;+Domain=localhost;+Path=/one/
+        + Host: proxy-cookie.test
+        = Set-Cookie: a=b; Domain=example.org; Path=/
+     """),
+    ("proxy-cookie-path, bad", {"proxy-cookie-path": "/ \"/\\r\\nX-Evil: 1\""}, "plain.test",
+     "GET /?set=Set-Cookie:a=b;+Path=/\n= Set-Cookie: a=b; Path=/\n= -X-Evil"),
     ("generate-request-id", {"generate-request-id": "false"}, "plain.test", "GET /\n= 200\n= up -X-Request-ID"),
     ("allow-cross-namespace-resources", {"allow-cross-namespace-resources": "true"}, "auth-secret-elsewhere.test",
      "GET /\n= 401\nGET /\n+ Authorization: Basic amFuZTpzZWNyZXQ=\n= 200"),

@@ -10,6 +10,7 @@
 #include "codec/base64.h"
 #include "net_pki.h"
 #include "roles/ingress/config/annotations.h"
+#include "roles/ingress/config/answer_rewrites.h"
 #include "roles/ingress/config/builder.h"
 #include "roles/ingress/config/fastcgi.h"
 #include "roles/ingress/config/source.h"
@@ -469,6 +470,53 @@ static void fastcgi_params(void **state)
 	globals_unref(cross);
 }
 
+/* Of annotations few characters pass, of the ConfigMap all that nginx takes; what is wrong leaves what was there. */
+static void answer_rewrites(void **state)
+{
+	struct globals *g = GLOBALS("proxy-cookie-domain", "~(x) $1", "proxy-cookie-path", "/ \"/; Secure\"", "proxy-redirect-from", "~(",
+				    "proxy-redirect-to", "/");
+
+	(void)state;
+	assert_true(told("proxy-redirect-from|ConfigMapParsingFailed|proxy-redirect-from: \"(\" is no regular expression"));
+	assert_string_equal(g->defaults->proxy_redirect_from, "off");
+	const struct answer_rewrites *a = g->defaults->answer_rewrites;
+	assert_true(a->rule[ANSWER_COOKIE_DOMAIN] && a->rule[ANSWER_COOKIE_PATH] && !a->rule[ANSWER_REDIRECT]);
+	const struct settings *s = WITH(g, "proxy-cookie-domain", "off", "proxy-cookie-path", " /a   /b ", "proxy-redirect-from", "~?",
+					"proxy-redirect-to", "/");
+	a = s->answer_rewrites;
+	assert_true(!a->rule[ANSWER_COOKIE_DOMAIN] && a->rule[ANSWER_COOKIE_PATH] && !a->rule[ANSWER_REDIRECT]);
+	assert_string_equal(s->proxy_cookie_path, "/a   /b");
+	assert_true(told("proxy-redirect-from|AnnotationParsingFailed|proxy-redirect-from: \"?\" is no regular expression"));
+	settings_unref(s);
+
+	static const char *const bad[][2] = { { "proxy-cookie-domain", "a" }, { "proxy-cookie-domain", "a $host" }, { "proxy-cookie-domain", "a b c" },
+		{ "proxy-cookie-domain", "a?b c" }, { "proxy-cookie-path", "/" }, { "proxy-cookie-path", "/ \"/x\"" },
+		{ "proxy-cookie-path", "/a /b;" }, { "proxy-redirect-from", "http://a http://b" }, { "proxy-redirect-to", "$scheme://a" } };
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		world.problems[0] = 0;
+		s = WITH(g, bad[i][0], bad[i][1]);
+		if (!told(bad[i][0]) || !told("is not valid: expected"))
+			fail_msg("%s: %s: %s", bad[i][0], bad[i][1], world.problems);
+		assert_string_equal(s->proxy_cookie_domain, "~(x) $1");
+		assert_string_equal(s->proxy_cookie_path, "/ \"/; Secure\"");
+		settings_unref(s);
+	}
+	settings_unref(WITH(g, "proxy-redirect-from", "http://a"));
+	assert_true(told("proxy-redirect-from has no effect without proxy-redirect-to"));
+	settings_unref(WITH(g, "proxy-redirect-to", "http://a"));
+	assert_true(told("proxy-redirect-to has no effect while proxy-redirect-from is off"));
+	s = WITH(g, "backend-protocol", "GRPC", "proxy-cookie-path", "/a /b");
+	assert_true(told("proxy-cookie-path has no effect: backend-protocol is not HTTP or HTTPS"));
+	assert_null(s->answer_rewrites);
+	settings_unref(s);
+	world.problems[0] = 0;
+	s = WITH(g, "app-root", "/x");
+	assert_non_null(s->answer_rewrites);
+	assert_string_equal(world.problems, "");
+	settings_unref(s);
+	globals_unref(g);
+}
+
 static void blocked_words(void **state)
 {
 	struct globals *g = GLOBALS("annotation-value-word-blocklist", "serviceaccount,load_module");
@@ -843,7 +891,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = {
 		T(tables_are_sound), T(tables_agree), T(nginx_names), T(values), T(defaults), T(sharing), T(problems), T(aliases), T(cross_checks),
-		T(fastcgi_params), T(blocked_words), T(passwords), T(global_guards), T(headers), T(certificates), T(global_auth), T(tokens), T(snippets_are_off),
+		T(fastcgi_params), T(answer_rewrites), T(blocked_words), T(passwords), T(global_guards), T(headers), T(certificates), T(global_auth), T(tokens), T(snippets_are_off),
 		T(configmap_problems), T(ticket_keys), T(what_is_set), T(nearest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

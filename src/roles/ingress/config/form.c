@@ -141,6 +141,25 @@ static bool is_cookie_value(struct str v)
 	return only(v, "-._~/:,?&=");
 }
 
+/* "off", or two words with blanks between them. */
+static bool is_pair(struct str v, const char *more)
+{
+	struct str to, from = str_cut(v, ' ', &to);
+
+	to = str_trim(to);
+	return str_eq_c(v, "off") || (only(from, more) && only(to, more));
+}
+
+static bool is_cookie_domains(struct str v)
+{
+	return is_pair(v, "-._~/:");
+}
+
+static bool is_cookie_paths(struct str v)
+{
+	return is_pair(v, "-._~/:,?&=");
+}
+
 static bool is_common_name(struct str v)
 {
 	return v.len > 3 && memcmp(v.ptr, "CN=", 3) == 0;
@@ -182,6 +201,8 @@ const struct field_form form_service = { "the name of a Service of the same name
 const struct field_form form_reference = { "NAME or NAMESPACE/NAME", is_reference };
 const struct field_form form_origin = { "an origin such as https://a.example or https://*.example:8443, null, or *", is_origin };
 const struct field_form form_cookie_value = { "letters, digits and -._~/:,?&=", is_cookie_value };
+const struct field_form form_cookie_domains = { "off, or two domains with a blank between them", is_cookie_domains };
+const struct field_form form_cookie_paths = { "off, or two paths with a blank between them", is_cookie_paths };
 const struct field_form form_ticket_key = { "48 or 80 bytes in base64", is_any }; /* looked at elsewhere: nobody may read it in a message */
 const struct field_form form_common_name = { "CN= and a regular expression", is_common_name };
 const struct field_form form_ciphers = { "ciphers as OpenSSL names them, separated by ':'", is_ciphers };

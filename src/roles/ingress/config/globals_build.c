@@ -1,4 +1,5 @@
 /* The global ConfigMap to struct globals. */
+#include "roles/ingress/config/answer_rewrites.h"
 #include "roles/ingress/config/builder.h"
 
 #include "codec/base64.h"
@@ -212,6 +213,11 @@ static void snippets(struct globals_builder *b)
 	one_snippet(b, "server-snippet", &b->g->server_snippet, &b->g->defaults->server_snippet);
 }
 
+static void bad_rewrite(void *ctx, const char *name, const char *instead, const struct err *e)
+{
+	problem(ctx, name, REASON_SETTING, "%s: %s; it stays %s", name, e->message, instead);
+}
+
 /* A format with a variable that does not exist would lose every line. */
 static void log_format(struct globals_builder *b)
 {
@@ -288,6 +294,7 @@ struct globals *globals_of_configmap(const json_t *configmap, const struct setti
 	block_lists(&b);
 	request_filter(&b);
 	snippets(&b);
+	answer_rewrites_make(b.g->defaults, NULL, bad_rewrite, &b);
 	log_format(&b);
 	headers_named(&b, "proxy-set-headers", b.refs.proxy_set_headers, &b.g->proxy_set_headers, &b.g->n_proxy_set_headers);
 	headers_named(&b, "add-headers", b.refs.add_headers, &b.g->add_headers, &b.g->n_add_headers);

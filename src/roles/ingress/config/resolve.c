@@ -1,4 +1,5 @@
 /* What settings take from Secrets and ConfigMaps, and what several annotations say together. */
+#include "roles/ingress/config/answer_rewrites.h"
 #include "roles/ingress/config/fastcgi.h"
 #include "roles/ingress/config/resolve_int.h"
 #include "roles/ingress/config/snippet.h"
@@ -234,6 +235,32 @@ static void fastcgi(struct builder *b)
 	s->health_check_path = NULL;
 }
 
+/* ---- headers of answers ---- */
+
+static void bad_rewrite(void *ctx, const char *name, const char *instead, const struct err *e)
+{
+	builder_problem(ctx, name, REASON_PARSING, "%s: %s; it stays %s", name, e->message, instead);
+}
+
+static void answer_rewrites(struct builder *b)
+{
+	static const char *const annotations[] = { "proxy-cookie-domain", "proxy-cookie-path", "proxy-redirect-from", "proxy-redirect-to" };
+	struct settings *s = b->s;
+	bool redirects = !c_eq(s->proxy_redirect_from, "off"), named = redirects && !c_eq(s->proxy_redirect_from, "default");
+	bool others = s->backend_protocol >= PROTOCOL_GRPC;
+
+	answer_rewrites_make(s, b->g->defaults, bad_rewrite, b);
+	for (size_t i = 0; others && i < ARRAY_LEN(annotations); i++)
+		if (builder_has(b, nginx_annotations, annotations[i]))
+			builder_problem(b, annotations[i], REASON_IGNORED, "%s has no effect: backend-protocol is not HTTP or HTTPS",
+					annotations[i]);
+	if (named && c_eq(s->proxy_redirect_to, "off") && builder_has(b, nginx_annotations, "proxy-redirect-from"))
+		builder_problem(b, "proxy-redirect-from", REASON_IGNORED, "proxy-redirect-from has no effect without proxy-redirect-to");
+	if (!named && !c_eq(s->proxy_redirect_to, "off") && builder_has(b, nginx_annotations, "proxy-redirect-to"))
+		builder_problem(b, "proxy-redirect-to", REASON_IGNORED, "proxy-redirect-to has no effect while proxy-redirect-from is %s",
+				s->proxy_redirect_from);
+}
+
 /* ---- snippets ---- */
 
 /* Leaving out a snippet that guards something would open it. */
@@ -332,7 +359,7 @@ void settings_resolve(struct builder *b)
 {
 	static void (*const steps[])(struct builder *b) = {
 		resolve_passwords, resolve_external_auth, resolve_tokens, resolve_client_certificates, resolve_upstream_tls, custom_headers,
-		fastcgi, snippets, request_filter, canaries, upstreams,
+		fastcgi, answer_rewrites, snippets, request_filter, canaries, upstreams,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)

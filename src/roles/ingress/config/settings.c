@@ -1,4 +1,5 @@
 /* Settings records: defaults, copies, annotations, lifetime. */
+#include "roles/ingress/config/answer_rewrites.h"
 #include "roles/ingress/config/builder.h"
 #include "roles/ingress/config/fastcgi.h"
 #include "roles/ingress/config/snippet.h"
@@ -65,6 +66,7 @@ struct settings *settings_copy(const struct settings *from)
 	s->auth_tls_ca = s->auth_tls_crl = NULL;
 	s->proxy_ssl = NULL;
 	s->fastcgi = NULL;
+	s->answer_rewrites = NULL;
 	s->configuration_snippet = s->server_snippet = NULL;
 	s->custom_headers = s->auth_proxy_set_headers = NULL;
 	s->n_custom_headers = s->n_auth_proxy_set_headers = 0;
@@ -87,6 +89,7 @@ static void settings_free(struct settings *s)
 	free(s->auth_tls_crl);
 	tls_unref(s->proxy_ssl);
 	fastcgi_free(s->fastcgi);
+	answer_rewrites_free(s->answer_rewrites);
 	snippet_free(s->configuration_snippet);
 	snippet_free(s->server_snippet);
 	header_texts_free(s->custom_headers, s->n_custom_headers);

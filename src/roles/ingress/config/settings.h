@@ -33,6 +33,7 @@ struct htdigest;      /* see filter/htdigest.h */
 struct snippet;	      /* see config/snippet.h */
 struct jwks;	      /* see filter/jwt.h */
 struct block_rules;   /* see filter/block.h */
+struct answer_rewrites; /* see config/answer_rewrites.h */
 struct fastcgi;	      /* see config/fastcgi.h */
 
 /* A header whose value may have variables: variable_text_value(h->value, x). */
@@ -163,6 +164,9 @@ struct settings {
 	/* answers */
 	struct header_text *custom_headers; /* from a ConfigMap, already filtered by global-allowed-response-headers */
 	size_t n_custom_headers;
+	char *proxy_cookie_domain, *proxy_cookie_path; /* "off", or "from to" */
+	char *proxy_redirect_from, *proxy_redirect_to;
+	struct answer_rewrites *answer_rewrites; /* of these four; NULL: all are off */
 	struct variable_text *mirror_target;
 	char *mirror_host;
 	bool mirror_request_body;

@@ -14,7 +14,8 @@
  *                    basic_auth, digest_auth, jwt, auth_url
  *                    access_end            `satisfy any`: nobody granted anything
  *   precontent       mirror
- *   content          custom_errors         answers only
+ *   content          answer_rewrite        answers only: of the upstream's, before others add to them
+ *                    custom_errors         answers only
  * Answers pass them from the end to the beginning, so those that concern answers alone stand before all of these:
  *                    compress              the last to touch an answer
  *                    headers               custom-headers win over cors
@@ -41,4 +42,5 @@ extern const struct filter filter_jwt;
 extern const struct filter filter_auth_url;
 extern const struct filter filter_access_end;
 extern const struct filter filter_mirror;
+extern const struct filter filter_answer_rewrite;
 extern const struct filter filter_custom_errors; /* last: its answer part runs first */

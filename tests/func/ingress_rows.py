@@ -920,6 +920,11 @@ row("limit-rpm", """
     nginx.ingress.kubernetes.io/limit-rpm: "2"
     nginx.ingress.kubernetes.io/limit-burst-multiplier: "2"
 """, "10 GET /\n= count 200 5\n= count 503 5")
+row("limit-rate", """
+    nginx.ingress.kubernetes.io/proxy-buffering: "on"
+    nginx.ingress.kubernetes.io/limit-rate: "1"
+    nginx.ingress.kubernetes.io/limit-rate-after: "1"
+""", "GET /\n= 200\n= by web\nGET /?set=X-Accel-Limit-Rate:1\n= 200\n= -X-Accel-Limit-Rate")  # how fast: ingress_rate.py
 row("limit-whitelist", """
     nginx.ingress.kubernetes.io/limit-rps: "1"
     nginx.ingress.kubernetes.io/limit-whitelist: "127.0.0.0/8"
@@ -1129,8 +1134,6 @@ row("proxy-rewrites-bad", """
 # ---- what is accepted with one warning and has no other effect ----
 
 IGNORED = """
-    nginx.ingress.kubernetes.io/limit-rate: "1"
-    nginx.ingress.kubernetes.io/limit-rate-after: "1"
     nginx.ingress.kubernetes.io/connection-proxy-header: "keep-alive"
     nginx.ingress.kubernetes.io/http2-push-preload: "true"
     nginx.ingress.kubernetes.io/stream-snippet: "server {}"

@@ -59,7 +59,7 @@ class Folder:
                                      "spec": {"ports": [{"name": "http", "port": 80}]}}, *slices)
 
     def ingress(self, name, host, service, paths=("/",), secret=None, kind="Prefix", **annotations):
-        values = {"nginx.ingress.kubernetes.io/" + k.replace("_", "-"): str(v) for k, v in annotations.items()}
+        values = {k if "/" in k else "nginx.ingress.kubernetes.io/" + k.replace("_", "-"): str(v) for k, v in annotations.items()}
         rule = {"http": {"paths": [{"path": p, "pathType": kind, "backend": {"service": {"name": service, "port": {"number": 80}}}}
                                    for p in paths]}}
         if host:

@@ -233,6 +233,8 @@ static void values(void **state)
 		{ "session-cookie-secure", "false", "false" }, { "session-cookie-secure", "maybe", NULL },
 		{ "canary-weight", "30", "30" }, { "canary-weight", "-1", NULL }, { "canary-weight", "3x", NULL }, { "canary-weight", "+5", "5" },
 		{ "canary-weight", "99999999999999999999", NULL }, { "canary-weight-total", "0", NULL },
+		{ "limit-rate", "0", "0" }, { "limit-rate", "50", "50" }, { "limit-rate", "50k", NULL }, { "limit-rate", "-1", NULL },
+		{ "limit-rate-after", "1000000000", "1000000000" }, { "limit-rate-after", "1000000001", NULL },
 		{ "permanent-redirect-code", "308", "308" }, { "permanent-redirect-code", "200", NULL },
 		{ "proxy-body-size", "8k", "8k" }, { "proxy-body-size", "1048576", "1m" }, { "proxy-body-size", "0", "0" },
 		{ "proxy-body-size", "2G", "2g" }, { "proxy-body-size", "12q", NULL }, { "proxy-body-size", "k", NULL },
@@ -348,7 +350,7 @@ static void sharing(void **state)
 static void problems(void **state)
 {
 	struct globals *g = globals_of_configmap(NULL, NULL);
-	const struct settings *s = WITH(g, "proxy-boddy-size", "1m", "proxy-body-size", "big", "limit-rate", "5", "ssl-ciphers", "x",
+	const struct settings *s = WITH(g, "proxy-boddy-size", "1m", "proxy-body-size", "big", "stream-snippet", "5", "ssl-ciphers", "x",
 				       "auth-keepalive", "5", "app-root", "", "use-regex", "true", "portico.io/waff", "on");
 
 	(void)state;
@@ -356,7 +358,7 @@ static void problems(void **state)
 	assert_true(told("unknown annotation portico.io/waff: did you mean waf?"));
 	assert_true(told("proxy-body-size|AnnotationParsingFailed|nginx.ingress.kubernetes.io/proxy-body-size: \"big\" is not valid: "
 			 "expected a size such as 512, 8k or 1m; it stays 1m"));
-	assert_true(told("limit-rate, ssl-ciphers|AnnotationNotSupported|not supported, without effect: limit-rate, ssl-ciphers\n"));
+	assert_true(told("stream-snippet, ssl-ciphers|AnnotationNotSupported|not supported, without effect: stream-snippet, ssl-ciphers\n"));
 	assert_false(told("auth-keepalive"));
 	assert_false(told("app-root"));
 	assert_true(s->use_regex);

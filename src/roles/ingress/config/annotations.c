@@ -279,8 +279,11 @@ const struct field nginx_annotations[] = {
 	  .doc = "Requests from one address that may be under way at once; more are answered with 503." },
 	{ "limit-allowlist", .alias = "limit-whitelist", CIDRS(limit_allow), B, LOCATION, ACTS("limits"),
 	  .doc = "Clients that limits do not concern." },
-	{ "limit-rate", NONE, C, LOCATION, ACTS("limits"), .doc = "Would bound the bytes per second of an answer." },
-	{ "limit-rate-after", NONE, C, LOCATION, ACTS("limits"), .doc = "After how many bytes limit-rate would begin." },
+	{ "limit-rate", INT(limit_rate_kib, 0, 1000000000), DEFAULT("0"), B, LOCATION, ACTS("limits"),
+	  .doc = "KiB per second of an answer; each request for itself. As in nginx only with proxy-buffering, or backend-protocol FCGI. "
+		 "X-Accel-Limit-Rate of an upstream (bytes) wins. 0: no limit." },
+	{ "limit-rate-after", INT(limit_rate_after_kib, 0, 1000000000), DEFAULT("0"), B, LOCATION, ACTS("limits"),
+	  .doc = "So many KiB of an answer go before limit-rate begins." },
 
 	/* CORS */
 	{ "enable-cors", BOOL(enable_cors), DEFAULT("false"), A, LOCATION, ACTS("cors"),

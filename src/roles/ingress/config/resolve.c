@@ -261,6 +261,15 @@ static void answer_rewrites(struct builder *b)
 				s->proxy_redirect_from);
 }
 
+/* nginx says nothing: limit_rate is its own only where it buffers (filter/pace.c). */
+static void limit_rate(struct builder *b)
+{
+	const struct settings *s = b->s;
+
+	if (!settings_buffer_answers(s) && s->limit_rate_kib && builder_has(b, nginx_annotations, "limit-rate"))
+		builder_problem(b, "limit-rate", REASON_IGNORED, "limit-rate has no effect without proxy-buffering: \"on\"");
+}
+
 /* ---- snippets ---- */
 
 /* Leaving out a snippet that guards something would open it. */
@@ -359,7 +368,7 @@ void settings_resolve(struct builder *b)
 {
 	static void (*const steps[])(struct builder *b) = {
 		resolve_passwords, resolve_external_auth, resolve_tokens, resolve_client_certificates, resolve_upstream_tls, custom_headers,
-		fastcgi, answer_rewrites, snippets, request_filter, canaries, upstreams,
+		fastcgi, answer_rewrites, limit_rate, snippets, request_filter, canaries, upstreams,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)

@@ -154,6 +154,7 @@ struct settings {
 	struct cidr_list limit_allow;	     /* exempt */
 	struct variable_text *limit_key;     /* our own: another key than the address */
 	unsigned limit_req_status, limit_conn_status; /* global */
+	unsigned limit_rate_kib, limit_rate_after_kib; /* per second, of an answer; after how much of it. 0: no limit */
 
 	/* CORS */
 	bool enable_cors, cors_allow_credentials;
@@ -235,3 +236,5 @@ struct globals {
 
 struct settings *settings_ref(const struct settings *s); /* may be called from any thread */
 void settings_unref(const struct settings *s);
+/* Whether nginx would buffer answers, which its limit_rate needs: with proxy-buffering, always FastCGI's, never gRPC's. */
+bool settings_buffer_answers(const struct settings *s);

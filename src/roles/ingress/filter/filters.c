@@ -1,7 +1,7 @@
 #include "roles/ingress/filter/filters.h"
 
 const struct filter *const all_filters[] = {
-	&filter_compress, &filter_headers, &filter_trace, &filter_auth_tls, &filter_block, &filter_app_root, &filter_cors,
+	&filter_compress, &filter_headers, &filter_pace, &filter_trace, &filter_auth_tls, &filter_block, &filter_app_root, &filter_cors,
 	&filter_snippet, &filter_redirect, &filter_limits, &filter_access, &filter_waf, &filter_basic_auth, &filter_digest_auth,
 	&filter_jwt, &filter_auth_url, &filter_access_end, &filter_mirror,
 	&filter_answer_rewrite, &filter_custom_errors, NULL,

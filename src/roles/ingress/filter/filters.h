@@ -19,6 +19,7 @@
  * Answers pass them from the end to the beginning, so those that concern answers alone stand before all of these:
  *                    compress              the last to touch an answer
  *                    headers               custom-headers win over cors
+ *                    pace                  limit-rate; before headers hides what the upstream says of it
  */
 #pragma once
 
@@ -27,6 +28,7 @@
 extern const struct filter filter_trace;
 extern const struct filter filter_compress; /* before all others: its answer part runs last, on what is really sent */
 extern const struct filter filter_headers; /* answers only */
+extern const struct filter filter_pace; /* answers only */
 extern const struct filter filter_auth_tls;
 extern const struct filter filter_block;
 extern const struct filter filter_app_root;

@@ -1,5 +1,6 @@
 /* From the request filters to an answer's head: which endpoint, how long, and whether another one is tried. */
 #include "roles/ingress/http/exchange_int.h"
+#include "roles/ingress/http/pace.h"
 
 #include "roles/ingress/observe/access_log.h"
 #include "roles/ingress/observe/metrics.h"
@@ -385,14 +386,12 @@ void exchange_up_trailers(struct exchange *x, const struct header_list *h)
 {
 	if (x->answer_own || x->closing)
 		return;
-	if (x->body_filters) {
+	if (x->body_filters & ~BODY_PACED)
 		exchange_answer_body(x, STR_NONE, true); /* they described another body */
-		return;
-	}
-	x->answer_done = true;
-	x->down_ops->trailers(x, h);
-	if (!x->closing)
-		exchange_end(x);
+	else if (x->body_filters)
+		pace_trailers(x, h);
+	else
+		exchange_answer_trailers(x, h);
 }
 
 void exchange_up_failed(struct exchange *x, enum up_failure how)
@@ -434,7 +433,14 @@ static bool waits_for_client(struct exchange *x)
 {
 	struct conn *down = x->down_ops->conn ? x->down_ops->conn(x) : NULL;
 
-	return x->state == X_ANSWER && (x->answer_paused || (down && conn_blocked(down)));
+	return x->state == X_ANSWER && (x->answer_paused || (down && conn_blocked(down)) || (x->pace && pace_waits_for_client(x)));
+}
+
+/* Nor is the client, that it gets nothing: limit-rate. */
+static bool waits_for_time(const struct exchange *x)
+{
+	return x->pace && pace_waits_for_time(x) &&
+	       (!x->total_deadline_ms || loop_now_ms(x->worker->loop) < x->total_deadline_ms);
 }
 
 /* Slowly, but it does: who still reads is not cut. */
@@ -461,6 +467,9 @@ void attempt_timeout(struct timer *t)
 		exchange_up_failed(x, UP_TIMEOUT);
 	} else if (x->state == X_FILTERS) {
 		exchange_answer_error(x, 504);
+	} else if (waits_for_time(x)) {
+		x->slow_client = false;
+		rearm(x, SEND_TIMEOUT_S);
 	} else if (waits_for_client(x) && client_reads(x)) {
 		x->slow_client = true;
 		rearm(x, SEND_TIMEOUT_S);

@@ -2,13 +2,13 @@
 
 #include "roles/ingress/filter/redirect.h"
 #include "roles/ingress/http/down.h"
+#include "roles/ingress/http/pace.h"
 #include "roles/ingress/observe/access_log.h"
 #include "roles/ingress/observe/metrics.h"
 #include "roles/ingress/observe/trace.h"
 
 #define METHOD_BYTES_MAX 32 /* as HTTP/1 takes them; the longest registered one has 18 */
 #define FREE_EXCHANGES_MAX 256 /* kept by a worker for its next requests: half a megabyte */
-#define READ_AHEAD_MAX_BYTES (32u << 20) /* whatever proxy-buffers-number says: each slow client may cost as much */
 #define MANY_HOSTS 256 /* what belongs to fewer stays in a core's cache */
 #define HELD_KEPT_BYTES 16384  /* a larger body's memory is given back at once */
 
@@ -58,6 +58,8 @@ void exchange_reap(struct defer *d)
 	list_for(at, tmp, &w->ended_exchanges) {
 		struct exchange *x = list_entry(at, struct exchange, link);
 		list_del(&x->link);
+		if (x->pace)
+			pace_free(x);
 		if (w->n_free_exchanges >= FREE_EXCHANGES_MAX) {
 			exchange_free(x);
 			continue;
@@ -108,6 +110,8 @@ void exchange_end(struct exchange *x)
 	}
 	attempt_drop(x, false);
 	timer_stop(&x->timer);
+	if (x->pace)
+		pace_stop(x);
 	x->state = X_DONE;
 	x->ended_us = loop_now_us(w->loop);
 	metrics_exchange_done(x);
@@ -379,7 +383,7 @@ static bool run_answer_filters(struct exchange *x)
 		const struct filter *f = use[n].filter;
 		if (f->answer && f->answer(x, &x->filter_state[n]) != FILTER_NEXT)
 			return false;
-		if (n < 32 && f->body_wanted && !x->ans.no_body && f->body_wanted(x, &x->filter_state[n]))
+		if (n < BODY_FILTERS_MAX && f->body_wanted && !x->ans.no_body && f->body_wanted(x, &x->filter_state[n]))
 			x->body_filters |= 1u << n;
 	}
 	return true;
@@ -409,7 +413,7 @@ static int filter_body(struct exchange *x, struct str *data, bool end)
 {
 	const struct filter_use *use = x->loc->filters;
 
-	for (int i = 31; i >= 0; i--) {
+	for (int i = BODY_FILTERS_MAX - 1; i >= 0; i--) {
 		struct str out = STR_NONE;
 		if (!(x->body_filters & 1u << i))
 			continue;
@@ -420,8 +424,8 @@ static int filter_body(struct exchange *x, struct str *data, bool end)
 	return 0;
 }
 
-/* How much may wait for a slow client before the upstream has to (proxy-buffering). */
-static size_t read_ahead_bytes(const struct exchange *x)
+/* Before the upstream has to wait, too (proxy-buffering). */
+size_t exchange_read_ahead_bytes(const struct exchange *x)
 {
 	const struct settings *set = x->loc ? x->loc->set : NULL;
 
@@ -430,22 +434,38 @@ static size_t read_ahead_bytes(const struct exchange *x)
 	return MAX(CONN_HIGH_WATER_BYTES, MIN(set->proxy_buffer_bytes * set->proxy_buffers_number, READ_AHEAD_MAX_BYTES));
 }
 
+void exchange_answer_pass(struct exchange *x, struct str data, bool end)
+{
+	x->answer_body_bytes += data.len;
+	if (data.len || end)
+		x->down_ops->body(x, data, end);
+	if (!end || x->closing)
+		return;
+	x->answer_done = true;
+	if (x->state != X_TUNNEL || x->request_body_done)
+		exchange_end(x);
+}
+
+void exchange_answer_trailers(struct exchange *x, const struct header_list *h)
+{
+	x->answer_done = true;
+	x->down_ops->trailers(x, h);
+	if (!x->closing)
+		exchange_end(x);
+}
+
 void exchange_answer_body(struct exchange *x, struct str data, bool end)
 {
 	if (x->body_filters && filter_body(x, &data, end) < 0) {
 		exchange_abort(x);
 		return;
 	}
-	x->answer_body_bytes += data.len;
-	if (data.len || end)
-		x->down_ops->body(x, data, end);
-	if (x->closing)
+	if (x->body_filters & BODY_PACED) {
+		pace_body(x, data, end);
 		return;
-	if (end) {
-		x->answer_done = true;
-		if (x->state != X_TUNNEL || x->request_body_done)
-			exchange_end(x);
-	} else if (x->up && x->down_ops->pending(x) > read_ahead_bytes(x)) {
+	}
+	exchange_answer_pass(x, data, end);
+	if (!end && !x->closing && x->up && x->down_ops->pending(x) > exchange_read_ahead_bytes(x)) {
 		x->answer_paused = true;
 		x->unread_seen = exchange_unread(x);
 		x->up_ops->want_body(x, false);
@@ -459,6 +479,10 @@ size_t exchange_unread(const struct exchange *x)
 
 void exchange_down_drained(struct exchange *x)
 {
+	if (x->body_filters & BODY_PACED) {
+		pace_drained(x);
+		return;
+	}
 	if (!x->answer_paused || !x->up)
 		return;
 	x->answer_paused = false;

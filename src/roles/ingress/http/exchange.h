@@ -19,6 +19,7 @@ struct conn;
 struct worker;
 struct exchange;
 struct filter_use;
+struct pace;
 
 #define EXCHANGE_HEADERS_MAX 128       /* of a request or an answer: more than any browser or framework sends */
 #define HEADER_LIST_MAX (EXCHANGE_HEADERS_MAX + 64) /* with what we and filters add */
@@ -125,7 +126,8 @@ struct exchange {
 	const struct filter_use *filter_at; /* the next request filter; while one waits, the one behind it */
 	void **filter_state;		/* one slot for each filter of the location; of the arena; NULL at first */
 	uint32_t request_filters;	/* bit i: the location's filter i looks at the request's body */
-	uint32_t body_filters;		/* bit i: the location's filter i changes the answer's body */
+	uint32_t body_filters;		/* bit i: the location's filter i changes the answer's body; BODY_PACED */
+	struct pace *pace;		/* http/pace.h; of the arena; NULL: this answer goes as fast as it can */
 	bool request_body_done, answer_done, request_paused, answer_paused, answer_own;
 	bool closing;			/* exchange_end ran: memory is kept until the turn ends */
 

@@ -10,6 +10,9 @@
 /* A body that is held, for want of an upstream or for another try. nginx spools to disk; a worker has none, so what is
  * larger is streamed, and cannot be sent twice. */
 #define EXCHANGE_HELD_MAX_BYTES (1u << 20)
+#define READ_AHEAD_MAX_BYTES (32u << 20) /* whatever proxy-buffers-number says: each slow client may cost as much */
+#define BODY_FILTERS_MAX 31
+#define BODY_PACED (1u << BODY_FILTERS_MAX) /* of x->body_filters: behind all of them */
 #define EXCHANGE_HOLD_BYTES (64u << 10) /* what is kept for another try; a larger client-body-buffer-size holds more first */
 
 /* exchange.c */
@@ -23,6 +26,10 @@ size_t exchange_unread(const struct exchange *x); /* bytes of the answer that th
 void exchange_abort(struct exchange *x);
 bool exchange_answer_begin(struct exchange *x) must_check;
 void exchange_answer_body(struct exchange *x, struct str data, bool end);
+/* To the client, as it is: behind filters and pace. */
+void exchange_answer_pass(struct exchange *x, struct str data, bool end);
+void exchange_answer_trailers(struct exchange *x, const struct header_list *h);
+size_t exchange_read_ahead_bytes(const struct exchange *x); /* how much may wait for a slow client */
 
 /* attempt.c */
 void attempt_first(struct exchange *x); /* the request filters are through */

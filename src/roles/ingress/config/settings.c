@@ -97,19 +97,6 @@ static void settings_free(struct settings *s)
 	free(s);
 }
 
-bool settings_buffer_answers(const struct settings *s)
-{
-	switch (s->backend_protocol) {
-	case PROTOCOL_FCGI:
-		return true;
-	case PROTOCOL_GRPC:
-	case PROTOCOL_GRPCS:
-		return false;
-	default:
-		return s->proxy_buffering;
-	}
-}
-
 struct settings *settings_ref(const struct settings *s)
 {
 	struct settings *own = (struct settings *)(uintptr_t)s;

@@ -237,4 +237,9 @@ struct globals {
 struct settings *settings_ref(const struct settings *s); /* may be called from any thread */
 void settings_unref(const struct settings *s);
 /* Whether nginx would buffer answers, which its limit_rate needs: with proxy-buffering, always FastCGI's, never gRPC's. */
-bool settings_buffer_answers(const struct settings *s);
+static inline bool settings_buffer_answers(const struct settings *s)
+{
+	bool grpc = s->backend_protocol == PROTOCOL_GRPC || s->backend_protocol == PROTOCOL_GRPCS;
+
+	return s->backend_protocol == PROTOCOL_FCGI || (s->proxy_buffering && !grpc);
+}

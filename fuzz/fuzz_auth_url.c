@@ -1,5 +1,6 @@
-/* What an authentication service answers, byte for byte. */
+/* What an authentication service answers, byte for byte; twice, because the first answer may be remembered. */
 #include "net/conn.h"
+#include "roles/ingress/filter/auth_cache.h"
 #include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/http/variable.h"
 #include "roles/ingress/observe/metrics.h"
@@ -68,25 +69,24 @@ static void turn(void)
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* What the client gets: 0 when the request may go on. */
+static int ask(struct auth_cache_policy *policy, struct auth_cache **cache, bool *ret_remembered)
 {
 	static char user[] = "X-User", cookie[] = "Set-Cookie", *names[] = {user, cookie};
 	struct fake f;
 	struct err e;
 
-	if (!loop)
-		start();
-	answer = (struct str){(const char *)data, size};
 	fake_init(&f, "GET", "http://a.test/");
 	f.worker.loop = loop;
 	f.worker.metrics = &shard;
+	f.shared.auth_cache = *cache;
 	f.set.auth_url = variable_text_new(url, &e);
 	f.set.auth_response_headers = (struct str_list){names, 2};
-	if (fake_request(&f, &filter_auth_url) != FILTER_WAIT)
-		abort();
-	while (!f.resumed && !f.answers)
+	f.set.auth_cache = policy;
+	*ret_remembered = fake_request(&f, &filter_auth_url) != FILTER_WAIT;
+	while (!*ret_remembered && !f.resumed && !f.answers)
 		turn();
-	assert(f.resumed + f.answers == 1);
+	assert(f.resumed + f.answers == (*ret_remembered ? f.answers : 1));
 	assert(!f.answers || f.status == 401 || f.status == 403 || f.status == 500);
 	fake_upstream(&f, &filter_auth_url);
 	fake_answer(&f, &filter_auth_url, f.answers ? 0 : 200);
@@ -95,10 +95,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct str v = l->at[i < f.x.up_headers.n ? i : i - f.x.up_headers.n].value;
 
 		assert(!memchr(v.ptr, '\r', v.len) && !memchr(v.ptr, '\n', v.len));
+		assert(!*ret_remembered || !str_eq_c(l->at[i < f.x.up_headers.n ? i : i - f.x.up_headers.n].name, cookie));
 	}
+	*cache = f.shared.auth_cache;
 	fake_done(&f);
 	subrequests_free(f.worker.subrequests);
 	turn();
 	variable_text_free(f.set.auth_url);
+	return f.answers ? f.status : 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct auth_cache_policy *policy;
+	struct auth_cache *cache = NULL;
+	bool remembered;
+
+	if (!loop) {
+		start();
+		policy = auth_cache_policy_new("fixed", "200 401 403 1m, 500 1h");
+	}
+	answer = (struct str){(const char *)data, size};
+	int status = ask(policy, &cache, &remembered);
+	assert(!remembered);
+	if (ask(policy, &cache, &remembered) != status)
+		abort();
+	auth_cache_free(cache);
 	return 0;
 }

@@ -858,6 +858,48 @@ def seeing(s):
 
 
 @special
+def remembered_auth(s):
+    """auth-cache-key: of a dozen requests one asks, whichever of the two workers has them."""
+    def manifest(name, status, more, path="/"):
+        return ingress(name, f"""
+    nginx.ingress.kubernetes.io/auth-url: "http://127.0.0.1:<<auth>>/status/{status}?{name}{more}"
+    nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-User
+    nginx.ingress.kubernetes.io/auth-cache-key: $remote_user$http_authorization
+    nginx.ingress.kubernetes.io/auth-cache-duration: 200 10m, 401 5m
+""", {"host": "remembered.test", "paths": table.paths((path, "Prefix", "web"))})
+
+    def dozen(path, word, n=12):
+        """How many of them asked, and all that came of it."""
+        before = len(backends.seen)
+        answers = [s.ask(path, "remembered.test", headers=[("Authorization", word)]) for _ in range(n)]
+        asked = sum(1 for name, told in backends.seen[before:] if name == "auth")
+        return asked, {(a.status, next((v for k, v in a.echo.get("headers", []) if k.lower() == "x-auth-user"), None)) for a in answers}
+
+    yes = "&set=X-Auth-User:jane"
+    manifests(s, "remembered", manifest("remembered", 200, yes) + "---" + manifest("remembered-cookie", 200, yes + "&set=Set-Cookie:a=b", "/cookie") +
+              "---" + manifest("remembered-no", 401, "&set=WWW-Authenticate:Bearer", "/no") + "---" + manifest("remembered-403", 403, "", "/403"))
+    check("auth-cache-key: it is in force", wait_for(lambda: s.ask("/no", "remembered.test").status == 401))
+    rows = [("a verdict and its headers are remembered", "/", "a", 1, (200, "jane")), ("… not for others", "/", "b", 1, (200, "jane")),
+            ("… and for those no more", "/", "a", 0, (200, "jane")), ("no answer with a cookie", "/cookie", "a", 12, (200, "jane")),
+            ("a 401", "/no", "a", 1, (401, None)), ("no status without a time", "/403", "a", 12, (403, None))]
+    for name, path, word, want_asked, want in rows:
+        asked, got = dozen(path, word)
+        check(f"auth-cache-key: {name}", asked == want_asked and got == {want}, (asked, got))
+    a = s.ask("/no", "remembered.test", headers=[("Authorization", "a")])
+    check("auth-cache-key: a remembered challenge", ("WWW-Authenticate", "Bearer") in a.headers, a)
+    manifests(s, "remembered", manifest("remembered", 200, "&set=X-Auth-User:joan"))
+    check("auth-cache-key: with the settings goes what was remembered",
+          wait_for(lambda: dozen("/", "a", 1)[1] == {(200, "joan")}) and dozen("/", "a")[1] == {(200, "joan")})
+    s.globals({"global-auth-url": "http://127.0.0.1:<<auth>>/status/200?global", "global-auth-cache-key": "$http_authorization:$host"})
+    manifests(s, "remembered", ingress("remembered", "", {"host": "remembered.test"}))
+    wait_for(lambda: dozen("/", "other", 1)[1] == {(200, None)})
+    asked, got = dozen("/", "a")
+    check("global-auth-cache-key", asked == 1 and got == {(200, None)}, (asked, got))
+    s.globals({})
+    s.proxy.remove("remembered")
+
+
+@special
 def command_line(s):
     """ingress-nginx's arguments, with a second proxy over the same folder."""
     s.proxy.put("args", service("fallback", s.port["v3"]) + configmap("own", {"add-headers": "default/answers"}) + """

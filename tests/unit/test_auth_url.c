@@ -1,5 +1,6 @@
 /* External authentication against a service in the same loop. */
 #include "roles/ingress/filter/access.h"
+#include "roles/ingress/filter/auth_cache.h"
 #include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/http/variable.h"
 #include "roles/ingress/observe/metrics.h"
@@ -317,6 +318,257 @@ static void test_client_that_goes_away(void **state)
 	assert_null(b.held);
 }
 
+/* ---- auth-cache-key ---- */
+
+/* One request with this Authorization; what is remembered outlives it. */
+static struct auth_cache *kept;
+static void begin_keyed(struct auth_cache_policy *p, const char *authorization)
+{
+	unsigned requests = b.requests;
+	struct http_header reply[8];
+	size_t n = b.n_reply;
+	int status = b.status;
+
+	memcpy(reply, b.reply, sizeof(reply));
+	begin("GET", "http://app.test/");
+	b.requests = requests;
+	memcpy(b.reply, reply, sizeof(reply));
+	b.n_reply = n;
+	b.status = status;
+	f.set.auth_cache = p;
+	f.set.auth_response_headers = (struct str_list){forwarded, 2};
+	f.shared.auth_cache = kept;
+	fake_header(&f, "Authorization", authorization);
+}
+
+static void finish_keyed(void)
+{
+	kept = f.shared.auth_cache;
+	finish();
+}
+
+static void forget(struct auth_cache_policy *p)
+{
+	auth_cache_free(kept);
+	kept = NULL;
+	auth_cache_policy_free(p);
+}
+
+/* What the client gets: 0 when the request may go on. `asks`: does the service hear of it? */
+static int status_of(struct auth_cache_policy *p, const char *authorization, bool asks)
+{
+	unsigned before = b.requests;
+
+	begin_keyed(p, authorization);
+	if (asks) {
+		passes();
+	} else {
+		enum filter_verdict v = fake_request(&f, &filter_auth_url);
+		assert_int_equal(v, f.answers ? FILTER_ANSWERED : FILTER_NEXT);
+	}
+	assert_int_equal(b.requests - before, asks);
+	return f.status;
+}
+
+static void test_remembered(void **state)
+{
+	struct auth_cache_policy *p = auth_cache_policy_new("$http_authorization", ""), *q = auth_cache_policy_new("$http_authorization", "");
+
+	(void)state;
+	loopback_reset(&b);
+	loopback_add(&b, "x-user", "ann");
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(status_of(p, "ann", i == 0), 0);
+		header_add(&f.x, &f.x.up_headers, "x-user", STR("forged"));
+		fake_upstream(&f, &filter_auth_url);
+		assert_string_equal(fake_up_header(&f, "X-User"), "ann");
+		assert_int_equal(f.x.up_headers.n, 1);
+		finish_keyed();
+	}
+	b.reply[0].value = STR("bob");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(status_of(p, "bob", i == 0), 0);
+		fake_upstream(&f, &filter_auth_url);
+		assert_string_equal(fake_up_header(&f, "X-User"), "bob");
+		finish_keyed();
+	}
+	/* other settings know nothing of it, nor does another path */
+	assert_int_equal(status_of(q, "ann", true), 0);
+	finish_keyed();
+	begin_keyed(p, "ann");
+	f.loc.path = (char *)(uintptr_t)"/other";
+	assert_true(passes());
+	finish_keyed();
+	auth_cache_policy_free(q);
+	forget(p);
+}
+
+static void test_remembered_refusal(void **state)
+{
+	struct auth_cache_policy *p = auth_cache_policy_new("$http_authorization", "");
+
+	(void)state;
+	loopback_reset(&b);
+	b.status = 401;
+	loopback_add(&b, "www-authenticate", "Bearer realm=\"r\"");
+	loopback_add(&b, "x-user", "nobody");
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(status_of(p, "x", i == 0), 401);
+		assert_int_equal(fake_answer(&f, &filter_auth_url, 0), FILTER_NEXT);
+		assert_string_equal(fake_answer_header(&f, "WWW-Authenticate"), "Bearer realm=\"r\"");
+		finish_keyed();
+	}
+	/* the sign-in page is another for each request */
+	for (int i = 0; i < 2; i++) {
+		begin_keyed(p, "x");
+		f.set.auth_signin = text("https://login.test/");
+		f.x.req.target = i ? STR("/b") : STR("/a");
+		assert_int_equal(fake_request(&f, &filter_auth_url), FILTER_ANSWERED);
+		assert_int_equal(fake_answer(&f, &filter_auth_url, 0), FILTER_ANSWERED);
+		assert_int_equal(f.status, 302);
+		assert_string_equal(fake_text(&f, f.location), i ? "https://login.test/?rd=http://app.test%2Fb" : "https://login.test/?rd=http://app.test%2Fa");
+		finish_keyed();
+	}
+	forget(p);
+}
+
+static const struct {
+	const char *durations;
+	int status;
+	const char *name, *value;
+} forgotten[] = {
+	{"", 200, "set-cookie", "a=b"}, {"", 401, "set-cookie", "a=b"}, {"", 200, "cache-control", "no-store"}, {"", 200, "vary", "*"},
+	{"", 403, "x-a", "b"},		{"", 500, "x-a", "b"},		{"401 5m", 200, "x-a", "b"},
+};
+
+static void test_not_remembered(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(forgotten); i++) {
+		struct auth_cache_policy *p = auth_cache_policy_new("fixed", forgotten[i].durations);
+
+		loopback_reset(&b);
+		b.status = forgotten[i].status;
+		loopback_add(&b, forgotten[i].name, forgotten[i].value);
+		for (int k = 0; k < 2; k++) {
+			int status = status_of(p, "x", true);
+			assert_int_equal(status, b.status / 100 == 2 ? 0 : b.status);
+			finish_keyed();
+		}
+		if (auth_cache_count(kept))
+			fail_msg("%d with %s: %s is remembered", b.status, forgotten[i].name, forgotten[i].value);
+		forget(p);
+	}
+}
+
+static void test_half_an_answer(void **state)
+{
+	struct auth_cache_policy *p = auth_cache_policy_new("fixed", "");
+	static char body[(1u << 20) + 1];
+
+	(void)state;
+	loopback_reset(&b);
+	begin_keyed(p, "x");
+	b.reply_body = (struct str){memset(body, 'x', sizeof(body)), sizeof(body)};
+	assert_true(passes());
+	finish_keyed();
+	assert_int_equal(auth_cache_count(kept), 0);
+	forget(p);
+}
+
+/* A request that leaves no memory for the answer's headers spoils it for itself alone. */
+static void test_no_memory(void **state)
+{
+	struct auth_cache_policy *p = auth_cache_policy_new("fixed", "");
+
+	(void)state;
+	for (int full = 1; full >= 0; full--) {
+		loopback_reset(&b);
+		loopback_add(&b, "x-user", "ann");
+		begin_keyed(p, "x");
+		assert_int_equal(fake_request(&f, &filter_auth_url), FILTER_WAIT);
+		for (size_t size = 1u << 16; full && size; size /= 2)
+			while (arena_alloc(&f.x.arena, size))
+				;
+		for (int i = 0; i < 5000 && !f.resumed && !f.answers; i++)
+			loopback_settle(loop, 1);
+		finish_keyed();
+		assert_int_equal(auth_cache_count(kept), !full);
+	}
+	/* nor is a remembered one used in part */
+	begin_keyed(p, "x");
+	for (size_t size = 1u << 16; size > 200; size /= 2)
+		while (arena_alloc(&f.x.arena, size))
+			;
+	assert_int_not_equal(fake_request(&f, &filter_auth_url), FILTER_NEXT);
+	finish_keyed();
+	forget(p);
+}
+
+/* For the answer to be everybody's, it is asked for as a whole. */
+static void test_asked_for_all(void **state)
+{
+	static const char *const partial[] = {"if-none-match", "if-match", "if-modified-since", "if-unmodified-since", "range", "if-range"};
+
+	(void)state;
+	for (int keyed = 0; keyed < 2; keyed++) {
+		struct auth_cache_policy *p = keyed ? auth_cache_policy_new("fixed", "") : NULL;
+		loopback_reset(&b);
+		begin_keyed(p, "x");
+		for (size_t i = 0; i < ARRAY_LEN(partial); i++)
+			fake_header(&f, partial[i], "x");
+		assert_true(passes());
+		for (size_t i = 0; i < ARRAY_LEN(partial); i++)
+			assert_int_equal(loopback_header_count(&b, partial[i]), !keyed);
+		assert_int_equal(f.x.req.headers.n, ARRAY_LEN(partial) + 1); /* the upstream's are left alone */
+		finish_keyed();
+		forget(p);
+	}
+}
+
+/* A service that cannot be reached is asked again, unless 502 has a time. */
+static void test_remembered_failure(void **state)
+{
+	(void)state;
+	for (int listed = 0; listed < 2; listed++) {
+		struct auth_cache_policy *p = auth_cache_policy_new("fixed", listed ? "502 1m" : "");
+		for (int i = 0; i < 2; i++) {
+			begin_keyed(p, "x");
+			variable_text_free(f.set.auth_url);
+			f.set.auth_url = text("http://127.0.0.1:1/");
+			if (i == 0 || !listed)
+				assert_false(passes());
+			else
+				assert_int_equal(fake_request(&f, &filter_auth_url), FILTER_ANSWERED);
+			assert_int_equal(f.status, 500);
+			finish_keyed();
+		}
+		forget(p);
+	}
+}
+
+/* Those who ask at the same time all ask. */
+static void test_asked_together(void **state)
+{
+	struct auth_cache_policy *p = auth_cache_policy_new("fixed", "");
+
+	(void)state;
+	loopback_reset(&b);
+	begin_keyed(p, "x");
+	b.silent = true;
+	assert_int_equal(fake_request(&f, &filter_auth_url), FILTER_WAIT);
+	for (int i = 0; i < 1000 && !b.requests; i++)
+		loopback_settle(loop, 1);
+	assert_int_equal(auth_cache_count(f.shared.auth_cache), 0);
+	finish_keyed(); /* the client went away: nothing is known */
+	loopback_settle(loop, 20);
+	assert_int_equal(auth_cache_count(kept), 0);
+	loopback_reset(&b);
+	assert_int_equal(status_of(p, "x", true), 0);
+	finish_keyed();
+	forget(p);
+}
+
 /* A client's many headers and ours: what does not fit must not push ours out. */
 static void test_many_headers(void **state)
 {
@@ -344,6 +596,14 @@ int main(void)
 		cmocka_unit_test(test_whose_url),
 		cmocka_unit_test(test_service_that_fails),
 		cmocka_unit_test(test_client_that_goes_away),
+		cmocka_unit_test(test_remembered),
+		cmocka_unit_test(test_remembered_refusal),
+		cmocka_unit_test(test_not_remembered),
+		cmocka_unit_test(test_half_an_answer),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_asked_for_all),
+		cmocka_unit_test(test_remembered_failure),
+		cmocka_unit_test(test_asked_together),
 		cmocka_unit_test(test_many_headers),
 	};
 

@@ -259,6 +259,10 @@ static void values(void **state)
 		{ "upstream-vhost", "$service_name.$namespace.svc", "$service_name.$namespace.svc" },
 		{ "permanent-redirect", "https://new.test$request_uri", "https://new.test$request_uri" }, { "permanent-redirect", "nowhere", NULL },
 		{ "canary-by-header-pattern", "a(b", NULL }, { "auth-tls-match-cn", "bob", NULL },
+		{ "auth-cache-key", "$remote_user${http_authorization}", "$remote_user${http_authorization}" }, { "auth-cache-key", "foo", "foo" },
+		{ "auth-cache-key", "$nosuch", NULL }, { "auth-cache-key", "$host:$uri", NULL }, { "auth-cache-key", "'; deny all", NULL },
+		{ "auth-cache-duration", "200 202 10m, 401 5m", "200 202 10m, 401 5m" }, { "auth-cache-duration", "200", NULL },
+		{ "auth-cache-duration", "5m, xaxax", NULL }, { "auth-cache-duration", "any 1d", "any 1d" }, { "auth-cache-duration", "5m 200", NULL },
 		{ "auth-method", "POST", "POST" }, { "auth-method", "post", NULL },
 		{ "cors-allow-origin", "https://a.test, https://*.b.test:8443, null", "https://a.test,https://*.b.test:8443,null" },
 		{ "cors-allow-origin", "a.test", NULL }, { "cors-allow-origin", "https://$pid", NULL },
@@ -712,6 +716,50 @@ static void global_auth(void **state)
 	globals_unref(g);
 }
 
+/* Off without a key; a key of its own counts with an auth-url of its own, as all of external authentication. */
+static void remembered_auth(void **state)
+{
+	struct globals *g = GLOBALS("global-auth-cache-key", "$remote_user:$http_authorization", "global-auth-cache-duration", "200");
+	const struct settings *s = WITH(g, "auth-url", "http://mine.test/");
+
+	(void)state;
+	assert_true(told("it stays 200 202 401 5m"));
+	assert_null(g->defaults->auth_cache); /* there is nothing to remember */
+	assert_null(s->auth_cache);
+	settings_unref(s);
+	s = WITH(g, "auth-cache-key", "$http_cookie");
+	assert_null(s->auth_cache);
+	settings_unref(s);
+	const struct settings *t = WITH(g, "auth-url", "http://mine.test/", "auth-cache-key", "$http_cookie");
+	s = WITH(g, "auth-url", "http://mine.test/", "auth-cache-key", "$http_cookie");
+	assert_non_null(s->auth_cache);
+	assert_ptr_not_equal(s->auth_cache, t->auth_cache);
+	assert_string_equal(s->auth_cache_duration, "200 202 401 5m");
+	settings_unref(s);
+	settings_unref(t);
+	globals_unref(g);
+
+	g = GLOBALS("global-auth-url", "http://auth.test/", "global-auth-cache-key", "$host", "global-auth-cache-duration", "any 1m");
+	assert_non_null(g->defaults->auth_cache);
+	s = WITH(g, "proxy-body-size", "1m");
+	assert_non_null(s->auth_cache);
+	assert_ptr_not_equal(s->auth_cache, g->defaults->auth_cache);
+	settings_unref(s);
+	s = WITH(g, "enable-global-auth", "false");
+	assert_null(s->auth_cache);
+	settings_unref(s);
+	s = WITH(g, "auth-url", "http://mine.test/");
+	assert_null(s->auth_cache);
+	assert_string_equal(s->auth_cache_duration, "200 202 401 5m");
+	settings_unref(s);
+	globals_unref(g);
+	g = GLOBALS("global-auth-url", "http://auth.test/");
+	s = WITH(g, "auth-cache-key", "$http_cookie");
+	assert_null(s->auth_cache); /* not the Ingress's to say */
+	settings_unref(s);
+	globals_unref(g);
+}
+
 static void tokens(void **state)
 {
 	struct globals *g = globals_of_configmap(NULL, NULL);
@@ -893,7 +941,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = {
 		T(tables_are_sound), T(tables_agree), T(nginx_names), T(values), T(defaults), T(sharing), T(problems), T(aliases), T(cross_checks),
-		T(fastcgi_params), T(answer_rewrites), T(blocked_words), T(passwords), T(global_guards), T(headers), T(certificates), T(global_auth), T(tokens), T(snippets_are_off),
+		T(fastcgi_params), T(answer_rewrites), T(blocked_words), T(passwords), T(global_guards), T(headers), T(certificates), T(global_auth), T(remembered_auth), T(tokens), T(snippets_are_off),
 		T(configmap_problems), T(ticket_keys), T(what_is_set), T(nearest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "loop/quiesce.h"
 #include "roles/ingress/check/command.h"
 #include "roles/ingress/config/source.h"
+#include "roles/ingress/filter/auth_cache.h"
 #include "roles/ingress/handover.h"
 #include "roles/ingress/http/subrequest.h"
 #include "roles/ingress/l4/l4.h"
@@ -343,6 +344,7 @@ static void ingress_stop(struct role_ctx *ctx)
 	routes_free(s->routes);
 	backends_free(s->backends);
 	globals_unref((struct globals *)s->globals);
+	auth_cache_free(s->auth_cache);
 	metrics_free(s->metrics);
 	tls_unref(s->default_tls);
 	tls_unref(s->upstream_tls);

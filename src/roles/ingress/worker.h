@@ -24,6 +24,7 @@ struct shared {
 	struct metrics *metrics;
 	struct access_log *access_log; /* NULL: none */
 	struct trace *trace;	       /* NULL: no OTLP export */
+	struct auth_cache *auth_cache; /* atomic: filter/auth_cache.h, made when first needed; NULL until then */
 	unsigned n_workers;
 	unsigned http_port;	       /* that we listen on; 0: none */
 	bool synced;		       /* atomic: false answers 503 */

@@ -228,8 +228,13 @@ const struct field nginx_annotations[] = {
 	{ "enable-global-auth", BOOL(enable_global_auth), DEFAULT("true"), B, LOCATION, ACTS("external auth"),
 	  .doc = "Whether the ConfigMap's global-auth-url is asked." },
 	{ "auth-snippet", NONE, C, LOCATION, ACTS("external auth"), .doc = "Would add nginx directives to the request to auth-url." },
-	{ "auth-cache-key", NONE, C, LOCATION, ACTS("external auth"), .doc = "Would remember answers of auth-url: each request asks." },
-	{ "auth-cache-duration", NONE, C, LOCATION, ACTS("external auth"), .doc = "For how long answers of auth-url would be remembered." },
+	{ "auth-cache-key", VARIABLES(auth_cache_key, form_cache_key), B, LOCATION, ACTS("external auth"), .flags = FIELD_FOOTNOTE,
+	  .doc = "Answers of auth-url are remembered for requests to the same path of the Ingress in whose variables this text is the same: "
+		 "whatever the verdict depends on must be in it. By default each request asks. As in nginx, answers with Set-Cookie are not remembered, "
+		 "and Cache-Control, Expires, X-Accel-Expires and Vary of an answer count.",
+	  .differs = "values of variables count one by one: $a$b is another text for a, bc than for ab, c; $uri and $args are the request's, in nginx those of the request to auth-url" },
+	{ "auth-cache-duration", TEXT(auth_cache_duration, form_cache_durations), DEFAULT("200 202 401 5m"), B, LOCATION, ACTS("external auth"), GUARDS,
+	  .doc = "For how long, by status." },
 	{ "auth-keepalive", NONE, C, LOCATION, ACTS("external auth"), .flags = FIELD_SILENT,
 	  .doc = "How many connections to auth-url would be kept: they always are." },
 	{ "auth-keepalive-share-vars", NONE, C, LOCATION, ACTS("external auth"), .doc = "Would share nginx's variables with the request to auth-url." },

@@ -34,6 +34,9 @@ void header_texts_free(struct header_text *h, size_t n);
 void fields_default(const struct field *table, enum field_home home, void *record);
 void fields_clear(const struct field *table, enum field_home home, void *record);
 
+/* s->auth_cache, as auth_cache_key and auth_cache_duration of `from` ask for. */
+void settings_remember_auth(struct settings *s, const struct settings *from);
+
 /* All of them at their defaults. */
 struct settings *settings_new(void);
 struct settings *settings_copy(const struct settings *from);

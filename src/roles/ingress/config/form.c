@@ -1,6 +1,8 @@
 /* What texts of settings must look like. The character sets are ingress-nginx's (annotations/parser/validators.go). */
 #include "roles/ingress/config/field.h"
 
+#include "roles/ingress/filter/auth_cache.h"
+
 #include <strings.h>
 
 static bool letter_or_digit(char c)
@@ -181,6 +183,11 @@ static bool is_file_name(struct str v)
 	return only(v, "._-");
 }
 
+static bool is_cache_key(struct str v)
+{
+	return only(v, "-_${} ");
+}
+
 static bool is_any(struct str v)
 {
 	return v.len > 0;
@@ -208,4 +215,6 @@ const struct field_form form_common_name = { "CN= and a regular expression", is_
 const struct field_form form_ciphers = { "ciphers as OpenSSL names them, separated by ':'", is_ciphers };
 const struct field_form form_content_type = { "a content type, or *", is_content_type };
 const struct field_form form_file_name = { "letters, digits and ._-", is_file_name };
+const struct field_form form_cache_key = { "$variables, letters, digits, - and _", is_cache_key };
+const struct field_form form_cache_durations = { "statuses and a time, such as 200 202 10m, 401 5m", auth_cache_durations_ok };
 const struct field_form form_any = { "a text", is_any };

@@ -296,6 +296,7 @@ struct globals *globals_of_configmap(const json_t *configmap, const struct setti
 	snippets(&b);
 	answer_rewrites_make(b.g->defaults, NULL, bad_rewrite, &b);
 	log_format(&b);
+	settings_remember_auth(b.g->defaults, b.g->defaults);
 	headers_named(&b, "proxy-set-headers", b.refs.proxy_set_headers, &b.g->proxy_set_headers, &b.g->n_proxy_set_headers);
 	headers_named(&b, "add-headers", b.refs.add_headers, &b.g->add_headers, &b.g->n_add_headers);
 	fields_clear(configmap_fields, HOME_GLOBALS_REFS, &b.refs);

@@ -1,6 +1,7 @@
 /* Who may come in: passwords, external authentication, keys of tokens. */
 #include "roles/ingress/config/resolve_int.h"
 
+#include "roles/ingress/filter/auth_cache.h"
 #include "roles/ingress/filter/htdigest.h"
 #include "roles/ingress/filter/htpasswd.h"
 #include "roles/ingress/filter/jwt.h"
@@ -113,6 +114,12 @@ void resolve_passwords(struct builder *b)
 
 /* ---- external authentication, tokens ---- */
 
+void settings_remember_auth(struct settings *s, const struct settings *from)
+{
+	if (s->auth_url && from->auth_cache_key)
+		s->auth_cache = auth_cache_policy_new(variable_text_source(from->auth_cache_key), from->auth_cache_duration);
+}
+
 void resolve_external_auth(struct builder *b)
 {
 	struct settings *s = b->s;
@@ -124,6 +131,8 @@ void resolve_external_auth(struct builder *b)
 	if (s->auth_url && b->refs.auth_proxy_set_headers)
 		resolve_headers(b, "auth-proxy-set-headers", b->refs.auth_proxy_set_headers, NULL, &s->auth_proxy_set_headers,
 			     &s->n_auth_proxy_set_headers);
+	/* How answers of the global one are remembered is not the Ingress's to say. */
+	settings_remember_auth(s, builder_has(b, nginx_annotations, "auth-url") ? s : b->g->defaults);
 }
 
 static struct str jwks_text(const json_t *obj, bool secret)

@@ -3,6 +3,7 @@
 #include "roles/ingress/config/builder.h"
 #include "roles/ingress/config/fastcgi.h"
 #include "roles/ingress/config/snippet.h"
+#include "roles/ingress/filter/auth_cache.h"
 #include "roles/ingress/filter/htdigest.h"
 #include "roles/ingress/filter/htpasswd.h"
 #include "roles/ingress/filter/jwt.h"
@@ -63,6 +64,7 @@ struct settings *settings_copy(const struct settings *from)
 	s->htpasswd = NULL;
 	s->htdigest = NULL;
 	s->jwt_jwks = NULL;
+	s->auth_cache = NULL;
 	s->auth_tls_ca = s->auth_tls_crl = NULL;
 	s->proxy_ssl = NULL;
 	s->fastcgi = NULL;
@@ -85,6 +87,7 @@ static void settings_free(struct settings *s)
 	htpasswd_free(s->htpasswd);
 	htdigest_free(s->htdigest);
 	jwks_free(s->jwt_jwks);
+	auth_cache_policy_free(s->auth_cache);
 	free(s->auth_tls_ca);
 	free(s->auth_tls_crl);
 	tls_unref(s->proxy_ssl);

@@ -32,6 +32,7 @@ struct htpasswd;      /* see filter/htpasswd.h */
 struct htdigest;      /* see filter/htdigest.h */
 struct snippet;	      /* see config/snippet.h */
 struct jwks;	      /* see filter/jwt.h */
+struct auth_cache_policy; /* see filter/auth_cache.h */
 struct block_rules;   /* see filter/block.h */
 struct answer_rewrites; /* see config/answer_rewrites.h */
 struct fastcgi;	      /* see config/fastcgi.h */
@@ -138,6 +139,9 @@ struct settings {
 	size_t n_auth_proxy_set_headers;
 	struct variable_text *auth_request_redirect;
 	bool auth_always_set_cookie, enable_global_auth;
+	struct variable_text *auth_cache_key;
+	char *auth_cache_duration;
+	struct auth_cache_policy *auth_cache; /* what these two ask for; NULL: each request asks */
 	struct jwks *jwt_jwks; /* our own: jwks_new() of a Secret's or ConfigMap's document; NULL: off */
 	char *jwt_issuer;
 	struct str_list jwt_audiences, jwt_forward_claims;

@@ -1,7 +1,8 @@
 /* External authentication (auth-url, global-auth-url): a request without body to a service that decides, as nginx's
  * auth_request module asks it and with the headers of ingress-nginx's template. 2xx passes, 401 and 403 refuse (401 may lead
- * to a sign-in page), anything else is a 500. */
+ * to a sign-in page), anything else is a 500. With auth-cache-key, answers are remembered. */
 #include "roles/ingress/filter/access.h"
+#include "roles/ingress/filter/auth_cache.h"
 #include "roles/ingress/filter/filters.h"
 #include "roles/ingress/filter/told.h"
 #include "roles/ingress/http/subrequest.h"
@@ -34,10 +35,17 @@ static struct told_row rows[] = {
 };
 static struct variable_text *request_uri, *signin_return;
 
+/* The answer will be remembered for those that ask with the same key. */
+struct memory {
+	struct auth_cache_key key;
+	uint64_t life_ms; /* 0: it will not */
+	char vary[AUTH_CACHE_VARY_BYTES_MAX + 1];
+};
 struct auth {
 	struct exchange *x;
 	const struct settings *set; /* who asks: the location's, or the global ones (then referenced) */
 	struct subrequest *call;    /* NULL: not under way */
+	struct memory *memory;	    /* NULL: nothing is remembered */
 	int status;		    /* 0: no answer yet */
 	struct header_list cookies, www_authenticate, forward;
 };
@@ -121,13 +129,32 @@ static void tell(struct told *t, const struct auth *a, const struct globals *g)
 			 variable_text_value(a->set->auth_proxy_set_headers[i].value, x));
 }
 
+/* As nginx where a cache stands in between: for its answer to be another's as well, it must be a whole one. */
+static void ask_for_all(struct told *t)
+{
+	static const char *const partial[] = {"If-Modified-Since", "If-Unmodified-Since", "If-None-Match", "If-Match", "Range", "If-Range"};
+
+	for (size_t i = 0; i < ARRAY_LEN(partial); i++)
+		told_set(t, str_of(partial[i]), STR_NONE);
+}
+
 /* ---- the answer ---- */
 
-static void keep(struct exchange *x, struct header_list *l, const char *name, struct http_headers from)
+static void keep_one(struct auth *a, struct header_list *l, const char *name, struct str value)
+{
+	struct str own = x_dup(a->x, value);
+	size_t before = l->n;
+
+	header_add(a->x, l, name, own);
+	if (!own.ptr || l->n == before) /* no memory left: a part of an answer is nobody else's */
+		a->memory = NULL;
+}
+
+static void keep(struct auth *a, struct header_list *l, const char *name, struct http_headers from)
 {
 	for (size_t i = 0; i < from.n; i++)
 		if (str_ieq(from.at[i].name, str_of(name)))
-			header_add(x, l, name, x_dup(x, from.at[i].value));
+			keep_one(a, l, name, from.at[i].value);
 }
 
 static void on_head(void *ctx, int status, struct http_headers headers)
@@ -135,11 +162,13 @@ static void on_head(void *ctx, int status, struct http_headers headers)
 	struct auth *a = ctx;
 
 	a->status = status;
-	keep(a->x, &a->cookies, "Set-Cookie", headers);
+	keep(a, &a->cookies, "Set-Cookie", headers);
 	if (status == 401)
-		keep(a->x, &a->www_authenticate, "WWW-Authenticate", headers);
+		keep(a, &a->www_authenticate, "WWW-Authenticate", headers);
 	for (size_t i = 0; status / 100 == 2 && i < a->set->auth_response_headers.n; i++)
-		keep(a->x, &a->forward, a->set->auth_response_headers.at[i], headers);
+		keep(a, &a->forward, a->set->auth_response_headers.at[i], headers);
+	if (a->memory)
+		a->memory->life_ms = auth_cache_life_ms(a->set->auth_cache, status, headers, time(NULL), a->memory->vary);
 }
 
 static enum filter_verdict verdict(struct auth *a)
@@ -155,12 +184,85 @@ static enum filter_verdict verdict(struct auth *a)
 	return FILTER_ANSWERED;
 }
 
+/* ---- answers that are remembered ---- */
+
+static uint64_t now_ms(const struct exchange *x)
+{
+	return loop_now_ms(x->worker->loop);
+}
+
+static struct http_headers headers_of(const struct header_list *l)
+{
+	return (struct http_headers){l->at, l->n};
+}
+
+/* Of all workers; made by the first that needs it. */
+static struct auth_cache *cache_of(const struct exchange *x)
+{
+	struct auth_cache **at = &x->worker->shared->auth_cache, *c = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+
+	if (c)
+		return c;
+	struct auth_cache *own = auth_cache_new();
+	if (__atomic_compare_exchange_n(at, &c, own, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return own;
+	auth_cache_free(own);
+	return c;
+}
+
+static struct header_list list_of(struct http_headers h)
+{
+	return (struct header_list){(struct http_header *)(uintptr_t)h.at, h.n, h.n};
+}
+
+/* true: the verdict is known. */
+static bool recall(struct auth *a)
+{
+	struct memory *m = arena_alloc(&a->x->arena, sizeof(*m));
+	struct auth_answer known;
+
+	if (!m || !auth_cache_key_of(a->x, a->set->auth_cache, &m->key))
+		return false;
+	if (!auth_cache_find(cache_of(a->x), &m->key, a->x, now_ms(a->x), &known)) {
+		m->life_ms = 0;
+		a->memory = m;
+		return false;
+	}
+	a->status = known.status;
+	a->forward = list_of(known.forward);
+	a->www_authenticate = list_of(known.www_authenticate);
+	return true;
+}
+
+static void remember(const struct auth *a)
+{
+	const struct memory *m = a->memory;
+	struct auth_answer answer = {a->status, headers_of(&a->forward), headers_of(&a->www_authenticate)};
+
+	if (m)
+		auth_cache_put(cache_of(a->x), &m->key, a->x, &answer, m->vary, now_ms(a->x), m->life_ms);
+}
+
+/* Nobody has answered, or the body is not whole, which only matters to others. A gateway's answer has a time of its own. */
+static void failed(struct auth *a, const struct err *e)
+{
+	bool answered = a->status;
+
+	if (!answered)
+		a->status = e->reason == ERR_TIMEOUT ? 504 : 502;
+	if (a->memory)
+		a->memory->life_ms = answered ? 0 : auth_cache_life_ms(a->set->auth_cache, a->status, (struct http_headers){0}, 0,
+								       a->memory->vary);
+}
+
 static void on_done(void *ctx, const struct err *e)
 {
 	struct auth *a = ctx;
 
-	(void)e; /* without a status nobody has answered; with one, only the body is missing */
 	a->call = NULL;
+	if (e)
+		failed(a, e);
+	remember(a);
 	if (a->x->answer_own)
 		return; /* refused for another reason meanwhile: its body was too large */
 	access_resume(a->x, verdict(a));
@@ -171,7 +273,6 @@ static enum filter_verdict request(struct exchange *x, void **state)
 	static const struct subrequest_ops ops = {.head = on_head, .done = on_done};
 	const struct globals *g = globals_now(x->worker->shared);
 	struct auth *a = arena_alloc(&x->arena, sizeof(*a));
-	struct told *t = told_new(x);
 	struct url u;
 	struct err e;
 
@@ -182,12 +283,17 @@ static enum filter_verdict request(struct exchange *x, void **state)
 	*state = a;
 	if (access_settled(x) || (a && !a->set))
 		return FILTER_NEXT;
+	if (a && a->set->auth_cache && recall(a))
+		return verdict(a);
+	struct told *t = told_new(x);
 	struct str url = a && t ? variable_text_value(a->set->auth_url, x) : STR_NONE;
 	if (!t || url_parse(url, &u, &e) < 0) {
 		exchange_answer_error(x, 500);
 		return FILTER_ANSWERED;
 	}
 	tell(t, a, g);
+	if (a->set->auth_cache)
+		ask_for_all(t);
 	struct subrequest_ask ask = {
 		.method = a->set->auth_method ? str_of(a->set->auth_method) : STR("GET"),
 		.url = url,
@@ -198,6 +304,9 @@ static enum filter_verdict request(struct exchange *x, void **state)
 		/* As nginx: a certificate is checked where the location's own upstream's is. */
 		.tls = x->loc->set->proxy_ssl_verify ? NULL : x->worker->shared->upstream_tls,
 	};
+	/* That we have too much under way is nothing to remember. */
+	if (subrequests_open(worker_subrequests(x->worker)) >= SUBREQUESTS_MAX)
+		a->memory = NULL;
 	a->call = subrequest_send(worker_subrequests(x->worker), &ask, &ops, a);
 	return FILTER_WAIT;
 }

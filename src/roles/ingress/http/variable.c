@@ -124,6 +124,7 @@ void variable_put(struct variable_sink *o, struct str value)
 	o->any = true;
 	switch (o->how) {
 	case ESCAPE_NONE:
+	case ESCAPE_SIZED:
 		buf_put_str(o->out, value);
 		return;
 	case ESCAPE_LOG:
@@ -367,10 +368,13 @@ int variable_text_write_local(const struct variable_text *t, struct exchange *x,
 			buf_put_str(out, p->text);
 			continue;
 		}
+		size_t from = out->len;
 		o.any = false;
 		p->get(&o, x, p);
 		if (!o.any && how == ESCAPE_LOG)
 			buf_putc(out, '-');
+		if (how == ESCAPE_SIZED)
+			buf_put(out, &(uint64_t){ out->len - from }, sizeof(uint64_t));
 	}
 	int rc = out->overflow ? -1 : 0;
 	out->overflow |= before;

@@ -18,7 +18,10 @@ struct variable_text;
 struct variable_text *variable_text_new(const char *text, struct err *e) must_check;
 struct variable_text *variable_text_literal(const char *text); /* '$' means nothing in it */
 void variable_text_free(struct variable_text *t);
-enum variable_escape { ESCAPE_NONE, ESCAPE_LOG, ESCAPE_JSON, ESCAPE_URI };
+enum variable_escape {
+	ESCAPE_NONE, ESCAPE_LOG, ESCAPE_JSON, ESCAPE_URI,
+	ESCAPE_SIZED, /* as it is, with the size of each value behind it: equal texts come from equal values only */
+};
 /* An absent value is "", and "-" with ESCAPE_LOG. -1: `out` is full. */
 int variable_text_write(const struct variable_text *t, struct exchange *x, enum variable_escape how, struct buf *out) must_check;
 /* The value, of x's arena (a text without variables is its own value); STR_NONE: too long. For headers and URLs: control

@@ -80,6 +80,17 @@ int addr_parse(const char *text, struct addr *ret_addr, struct err *e)
 	return addr_from_ip(len ? ip : any_ip(), (uint16_t)port, ret_addr, e);
 }
 
+int addr_parse_pair(const char *text, struct addr *ret_addr, struct addr *ret_six, struct err *e)
+{
+	cleanup(freep) char *four = text[0] == ':' ? xasprintf("0.0.0.0%s", text) : NULL;
+	cleanup(freep) char *six = text[0] == ':' ? xasprintf("[::]%s", text) : NULL;
+
+	*ret_six = (struct addr){0};
+	if (six && addr_parse(six, ret_six, e) < 0)
+		return -1;
+	return addr_parse(four ? four : text, ret_addr, e);
+}
+
 static uint16_t addr_port(const struct addr *a)
 {
 	if (a->ss.ss_family == AF_INET)
@@ -135,7 +146,7 @@ static void set_listen_options(int fd, bool shared)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
-static int listen_at(const struct addr *a, int backlog, bool shared, struct err *e)
+static int listen_at(const struct addr *a, int backlog, bool shared, bool six_only, struct err *e)
 {
 	char text[ADDR_TEXT_BYTES];
 	cleanup(closep) int fd =
@@ -143,6 +154,8 @@ static int listen_at(const struct addr *a, int backlog, bool shared, struct err 
 
 	if (fd < 0)
 		return err_errno(e, errno, "socket for %s", addr_text(a, text));
+	if (six_only)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));
 	if (a->ss.ss_family == AF_UNIX) {
 		unlink(((const struct sockaddr_un *)&a->ss)
 			       ->sun_path); /* left by a process that died */
@@ -160,10 +173,16 @@ static int listen_at(const struct addr *a, int backlog, bool shared, struct err 
 
 int addr_listen(const struct addr *a, int backlog, struct err *e)
 {
-	return listen_at(a, backlog, false, e);
+	return listen_at(a, backlog, false, false, e);
 }
 
 int addr_listen_shared(const struct addr *a, int backlog, struct err *e)
 {
-	return listen_at(a, backlog, true, e);
+	return listen_at(a, backlog, true, false, e);
+}
+
+int addr_listen_six(const struct addr *six, int backlog, int *ret_fd, struct err *e)
+{
+	*ret_fd = listen_at(six, backlog, false, true, e);
+	return *ret_fd >= 0 || e->sys_errno == EAFNOSUPPORT || e->sys_errno == EADDRNOTAVAIL ? 0 : -1;
 }

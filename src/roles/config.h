@@ -21,7 +21,7 @@ struct config {
 	char *node_port_range; /* "30000-32767" */
 	char *relaxed_service_names; /* "true" or "false" */
 	char *lb_pool;	     /* LoadBalancer addresses: CIDRs and ranges, comma-separated; may be empty */
-	char *http_address, *https_address; /* the ingress proxy's; also --http, --https */
+	char *http_address, *https_address; /* the ingress proxy's; also --http, --https. As addr_parse_pair has them */
 	char *ingress_admin_address; /* where it serves metrics and health */
 	char *workers;	     /* of the ingress proxy and of DNS: threads; "0": see config_workers() */
 	char *kubeconfig;    /* for a role that is run against another cluster; NULL in standalone */

@@ -1,8 +1,8 @@
 #!/bin/bash
 # ingress.sh - the ingress proxy by hand, without a cluster: what nobody should send, slow clients, slowed answers, bad upstreams, FastCGI,
-# change under load, and the same bytes to nginx, HAProxy and Envoy.
+# change under load, IPv6, and the same bytes to nginx, HAProxy and Envoy.
 #
-#   tests/func/ingress.sh BUILD-DIR [hostile attacks differential slow rate upstreams fastcgi random change tickets]
+#   tests/func/ingress.sh BUILD-DIR [hostile attacks differential slow rate upstreams fastcgi random change tickets listen]
 #
 # Prints TAP and "N passed, N failed" for each. Three minutes.
 export BUILD
@@ -10,7 +10,7 @@ BUILD=$(realpath "${1:?usage: ingress.sh BUILD-DIR}")
 here=$(dirname "$(realpath "$0")")
 shift
 failed=0
-for part in ${*:-hostile attacks differential slow rate upstreams fastcgi random change tickets}; do
+for part in ${*:-hostile attacks differential slow rate upstreams fastcgi random change tickets listen}; do
 	echo "# === ingress: $part"
 	python3 -B "$here/ingress_$part.py" || failed=1
 done

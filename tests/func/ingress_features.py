@@ -456,6 +456,40 @@ def tls_certificates(s):
 
 
 @special
+def host_ciphers(s):
+    """Expected: what nginx's server blocks with these ssl_ciphers and ssl_prefer_server_ciphers do."""
+    a128, chacha, cbc = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-SHA"
+    docs = {"ciphers-own": f"ssl-ciphers: {cbc}", "ciphers-order": 'ssl-prefer-server-ciphers: "false"',
+            "ciphers-bad": "ssl-ciphers: NO-SUCH-CIPHER", "ciphers-none": "enable-cors: \"false\""}
+    manifests(s, "ciphers", "---".join(ingress(k, f"\n    nginx.ingress.kubernetes.io/{v}\n",
+                                               {"tls": f"[{{hosts: [{k}.test], secretName: site}}]"}) for k, v in docs.items()))
+
+    def cipher(name, offered, session=None, version=ssl.TLSVersion.TLSv1_2):
+        context = session[1] if session else kit.tls_context(version=version)
+        if not session:
+            context.set_ciphers(offered)
+        try:
+            with socket.create_connection(("127.0.0.1", s.proxy.https), timeout=5) as raw, \
+                    context.wrap_socket(raw, server_hostname=name, session=session and session[0]) as sock:
+                return sock.cipher()[0], sock.session_reused, (sock.session, context)
+        except ssl.SSLError:
+            return None, False, None
+    wait_for(lambda: cipher("ciphers-own.test", cbc)[0])
+    for name, offered, wanted in (("own", cbc, cbc), ("own", a128, None), ("own", f"{a128}:{cbc}", cbc), ("none", cbc, None),
+                                  ("none", f"{cbc}:{chacha}:{a128}", a128), ("order", f"{chacha}:{a128}", chacha),
+                                  ("order", f"{cbc}:{chacha}:{a128}", chacha), ("order", cbc, None), ("bad", cbc, None),
+                                  ("bad", a128, a128), ("unknown", cbc, None), ("unknown", a128, a128)):
+        got = cipher(f"ciphers-{name}.test", offered)[0]
+        check(f"ssl-ciphers: {name} of {offered}", got == wanted, got)
+    check("ssl-ciphers: TLS 1.3 has its own", (cipher("ciphers-own.test", a128, version=ssl.TLSVersion.TLSv1_3)[0] or "").startswith("TLS_"))
+    check("ssl-ciphers: a bad list is told", re.search(r"ciphers-bad .*ssl-ciphers: .*it has no effect", s.proxy.log()))
+    first = cipher("ciphers-own.test", f"{cbc}:{a128}")
+    same, other = cipher("ciphers-own.test", "", first[2]), cipher("ciphers-none.test", "", first[2])
+    check("ssl-ciphers: a session resumes on the host", same[:2] == (cbc, True), same)
+    check("ssl-ciphers: and not on another with its cipher", other[:2] == (a128, False), other)
+
+
+@special
 def client_certificates(s):
     docs = {"on": "", "optional": "\n    nginx.ingress.kubernetes.io/auth-tls-verify-client: optional",
             "noca": "\n    nginx.ingress.kubernetes.io/auth-tls-verify-client: optional_no_ca",

@@ -1046,6 +1046,15 @@ row("mirror-all", """
 row("enable-opentelemetry", """
     nginx.ingress.kubernetes.io/enable-opentelemetry: "true"
 """, "GET /\n= up traceparent ~ ^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$")
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+row("opentelemetry-trust-incoming-span", """
+    nginx.ingress.kubernetes.io/enable-opentelemetry: "true"
+""", f"GET /\n+ traceparent: {TRACE}\n+ tracestate: a=1\n= up traceparent ~ ^00-4bf92f3577b34da6a3ce929d0e0e4736-(?!00f067aa0ba902b7)\n= up tracestate: a=1")
+row("opentelemetry-untrusted", """
+    nginx.ingress.kubernetes.io/enable-opentelemetry: "true"
+    nginx.ingress.kubernetes.io/opentelemetry-trust-incoming-span: "false"
+    nginx.ingress.kubernetes.io/opentelemetry-operation-name: "front"
+""", f"GET /\n+ traceparent: {TRACE}\n+ tracestate: a=1\n= up traceparent ~ ^00-(?!4bf92f3577b34da6a3ce929d0e0e4736)\n= up -tracestate")
 row("modsecurity", """
     nginx.ingress.kubernetes.io/enable-modsecurity: "true"
     nginx.ingress.kubernetes.io/enable-owasp-core-rules: "true"
@@ -1140,11 +1149,7 @@ IGNORED = """
     nginx.ingress.kubernetes.io/auth-snippet: "x y;"
     nginx.ingress.kubernetes.io/auth-keepalive: "10"
     nginx.ingress.kubernetes.io/auth-keepalive-share-vars: "true"
-    nginx.ingress.kubernetes.io/ssl-ciphers: "ALL"
-    nginx.ingress.kubernetes.io/ssl-prefer-server-ciphers: "true"
     nginx.ingress.kubernetes.io/enable-rewrite-log: "true"
-    nginx.ingress.kubernetes.io/opentelemetry-operation-name: "x"
-    nginx.ingress.kubernetes.io/opentelemetry-trust-incoming-span: "false"
     nginx.ingress.kubernetes.io/modsecurity-transaction-id: "$request_id"
     nginx.ingress.kubernetes.io/proxy-busy-buffers-size: "16k"
     nginx.ingress.kubernetes.io/proxy-max-temp-file-size: "1m"
@@ -1212,7 +1217,22 @@ GLOBALS = [
     ("proxy-add-original-uri-header", {"proxy-add-original-uri-header": "true"}, "plain.test",
      "GET /a//b?c\n+ X-Original-URI: /forged\n= up X-Original-URI: /a//b?c"),
     ("forwarded-for-header", {"use-forwarded-headers": "true", "forwarded-for-header": "X-Client"}, "plain.test",
-     "GET /\n+ X-Client: 9.9.9.9\n= up X-Real-IP: 9.9.9.9"),
+     "GET /\n+ X-Client: 9.9.9.9\n+ X-Forwarded-For: 8.8.8.8\n= up X-Real-IP: 9.9.9.9\n= up X-Original-Forwarded-For: 9.9.9.9"),
+    ("forwarded-host-header", {"forwarded-host-header": "X-Client-Host"}, "plain.test", """
+        GET /
+        + X-Client-Host: first.test
+        + X-Forwarded-Host: second.test
+        = up X-Original-Forwarded-Host: first.test
+        = up X-Client-Host: first.test
+        = up X-Forwarded-Host: plain.test
+        GET /
+        + X-Forwarded-Host: second.test
+        = up -X-Original-Forwarded-Host
+     """),
+    ("allow-backend-server-header", {"allow-backend-server-header": "true", "server-tokens": "true"}, "plain.test",
+     "GET /?set=Server:theirs\n= Server: theirs\nGET /\n= Server: portico"),
+    ("allow-backend-server-header alone", {"allow-backend-server-header": "true"}, "plain.test",
+     "GET /?set=Server:theirs\n= -Server"),
     ("proxy-body-size", {"proxy-body-size": "2k"}, "plain.test", """
         POST /
         @@ 2049

@@ -1,5 +1,6 @@
 #include "net/conn.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -46,6 +47,59 @@ static void addresses_are_read_and_written(void **state)
 		if (rows[i].out)
 			assert_string_equal(addr_text(&a, text), rows[i].out);
 	}
+}
+
+static void a_port_alone_is_both_families(void **state)
+{
+	static const struct {
+		const char *in, *out, *six; /* NULL: an error; no second one */
+	} rows[] = {
+		{":80", "0.0.0.0:80", "[::]:80"}, {"0.0.0.0:80", "0.0.0.0:80", NULL}, {"[::]:80", "[::]:80", NULL},
+		{"127.0.0.1:1", "127.0.0.1:1", NULL}, {"unix:/x", "unix:/x", NULL}, {":", NULL, NULL}, {":65536", NULL, NULL},
+		{"", NULL, NULL}, {"::1:80", NULL, NULL},
+	};
+	char text[ADDR_TEXT_BYTES];
+	struct addr a, six;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(addr_parse_pair(rows[i].in, &a, &six, &e), rows[i].out ? 0 : -1);
+		if (!rows[i].out)
+			continue;
+		assert_string_equal(addr_text(&a, text), rows[i].out);
+		assert_int_equal(six.len != 0, rows[i].six != NULL);
+		if (rows[i].six)
+			assert_string_equal(addr_text(&six, text), rows[i].six);
+	}
+}
+
+static uint16_t port_of(int fd)
+{
+	struct addr a = {.len = sizeof(a.ss)};
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a.ss, &a.len), 0);
+	return ntohs(((struct sockaddr_in *)&a.ss)->sin_port); /* at the same place in both */
+}
+
+/* Beside a socket of IPv4 at the same port, and not beside another of IPv6. */
+static void two_sockets_share_a_port(void **state)
+{
+	struct addr four, six;
+	int fd, again;
+
+	(void)state;
+	assert_int_equal(addr_parse("0.0.0.0:0", &four, &e), 0);
+	int first = addr_listen(&four, 4, &e);
+	assert_true(first >= 0);
+	cleanup(freep) char *text = xasprintf(":%u", port_of(first));
+	assert_int_equal(addr_parse_pair(text, &four, &six, &e), 0);
+	assert_int_equal(addr_listen_six(&six, 4, &fd, &e), 0);
+	if (fd >= 0) { /* the machine has IPv6 */
+		assert_int_equal(addr_listen_six(&six, 4, &again, &e), -1);
+		assert_int_equal(e.sys_errno, EADDRINUSE);
+		close(fd);
+	}
+	close(first);
 }
 
 /* --- a pair of connections --- */
@@ -653,6 +707,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_are_read_and_written),
+		cmocka_unit_test(a_port_alone_is_both_families),
+		cmocka_unit_test(two_sockets_share_a_port),
 		T(plain_both_ways_with_half_close),
 		T(tls_both_ways_with_client_certificate),
 		T(bytes_not_used_are_offered_again),

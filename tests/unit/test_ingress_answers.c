@@ -353,6 +353,24 @@ static void backends_headers(void **state)
 	fake_done(&f);
 
 	static const struct {
+		bool tokens, allow, own;
+		const char *sent, *got;
+	} servers[] = { { false, false, false, "theirs", NULL }, { false, true, false, "theirs", NULL }, { true, false, false, "theirs", "portico" },
+			{ true, true, false, "theirs", "theirs" }, { true, true, false, NULL, "portico" }, { true, true, true, NULL, "portico" } };
+	for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
+		fake_init(&f, "GET", "http://a.test/");
+		f.globals.server_tokens = servers[i].tokens;
+		f.globals.allow_backend_server_header = servers[i].allow;
+		f.x.answer_own = servers[i].own;
+		if (servers[i].sent)
+			header_add(&f.x, &f.x.ans.headers, "SERVER", str_of(servers[i].sent));
+		fake_answer(&f, &filter_headers, 200);
+		if (!c_eq(fake_answer_header(&f, "server"), servers[i].got) || f.x.ans.headers.n != (servers[i].got != NULL))
+			fail_msg("%zu: %s", i, fake_answer_header(&f, "server"));
+		fake_done(&f);
+	}
+
+	static const struct {
 		const char *url;
 		bool tls, hsts;
 	} none[] = { { "http://a.test/", true, true }, { "https://a.test/", false, true }, { "https://a.test/", true, false } };

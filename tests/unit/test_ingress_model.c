@@ -2,6 +2,7 @@
 #include "codec/base64.h"
 #include "net/x509.h"
 #include "roles/ingress/route/model.h"
+#include "roles/ingress/tls/host_ciphers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -532,6 +533,60 @@ static void test_canary(void **state)
 	l = routes_match(c.routes, STR("h"), STR("/"));
 	assert_int_equal(l->n_canaries, 1);
 	host_unref(l->host);
+	cluster_done(&c);
+}
+
+/* The list's first and whose order counts, as a connection to the host has them; "": everybody's. */
+static const char *ciphers_of(const struct cluster *c, const char *host)
+{
+	static char text[100];
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	SSL *ssl = SSL_new(ctx);
+	struct host *h = routes_host(c->routes, str_of(host));
+	int at = 0;
+
+	SSL_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
+	text[0] = 0;
+	if (h && h->ciphers) {
+		assert_true(host_ciphers_use(h->ciphers, ssl));
+		while (strncmp(SSL_get_cipher_list(ssl, at), "TLS_", 4) == 0)
+			at++;
+		snprintf(text, sizeof(text), "%s %s", SSL_get_cipher_list(ssl, at),
+			 SSL_get_options(ssl) & SSL_OP_CIPHER_SERVER_PREFERENCE ? "ours" : "theirs");
+	}
+	host_unref(h);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	return text;
+}
+
+static void test_ciphers(void **state)
+{
+	static const char text[] =
+		"[{" META("first", "1") "," SPEC(RULE("h", PATH("/", PREFIX, "a"))) "},"
+		"{" META_WITH("canary", "1", ANNOTATION("canary", "true") "," ANNOTATION("ssl-ciphers", "AES256-SHA")) "," SPEC(
+		RULE("h", PATH("/", PREFIX, "b"))) "},"
+		"{" META_WITH("order", "2", ANNOTATION("ssl-prefer-server-ciphers", "false")) "," SPEC(RULE("h", PATH("/", PREFIX, "b"))) "},"
+		"{" META_WITH("list", "3", ANNOTATION("ssl-ciphers", "AES128-SHA:AES256-SHA") "," ANNOTATION("server-alias", "alias") ","
+			      ANNOTATION("ssl-prefer-server-ciphers", "true")) "," SPEC(
+		RULE("h", PATH("/x", PREFIX, "a")) "," RULE("g", PATH("/", PREFIX, "a"))) "},"
+		"{" META_WITH("late", "4", ANNOTATION("ssl-ciphers", "AES256-SHA")) "," SPEC(RULE("h", PATH("/y", PREFIX, "a"))) "},"
+		"{" META_WITH("bad", "1", ANNOTATION("ssl-ciphers", "NONE-SUCH")) "," SPEC(RULE("bad", PATH("/", PREFIX, "a"))) "}]";
+	struct cluster c;
+
+	(void)state;
+	build(&c, text);
+	assert_string_equal(ciphers_of(&c, "h"), "AES128-SHA theirs");
+	assert_string_equal(ciphers_of(&c, "g"), "AES128-SHA ours");
+	assert_string_equal(ciphers_of(&c, "alias"), "AES128-SHA theirs");
+	assert_string_equal(ciphers_of(&c, "bad"), "");
+	assert_string_equal(ciphers_of(&c, "none"), "");
+	assert_non_null(strstr(c.problems, "bad:AnnotationParsingFailed"));
+	CHECK(&c, { "bad", "/", A });
+	model_del_ingress(c.model, "default", "list");
+	model_flush(c.model);
+	assert_string_equal(ciphers_of(&c, "h"), "AES256-SHA theirs");
+	assert_string_equal(ciphers_of(&c, "g"), "");
 	cluster_done(&c);
 }
 
@@ -1074,7 +1129,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_match), cmocka_unit_test(test_index), cmocka_unit_test(test_regex),
 		cmocka_unit_test(test_rewrite_arguments), cmocka_unit_test(test_regex_limit), cmocka_unit_test(test_backends), cmocka_unit_test(test_default_backends),
-		cmocka_unit_test(test_canary), cmocka_unit_test(test_names), cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_canary), cmocka_unit_test(test_ciphers), cmocka_unit_test(test_names), cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_class_changes), cmocka_unit_test(test_v1beta1), cmocka_unit_test(test_certificates),
 		cmocka_unit_test(test_wants),
 		cmocka_unit_test(test_globals_want), cmocka_unit_test(test_incremental), cmocka_unit_test(test_held),

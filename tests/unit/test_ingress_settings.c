@@ -349,12 +349,105 @@ static void sharing(void **state)
 	settings_unref(one);
 }
 
+static void log_path(void **state)
+{
+	struct globals *g = GLOBALS("access-log-path", "/a", "http-access-log-path", "/b");
+
+	(void)state;
+	assert_string_equal(g->access_log_path, "/b");
+	assert_false(g->disable_access_log || g->forwarded_for_other);
+	globals_unref(g);
+	g = GLOBALS("access-log-path", "/a", "disable-http-access-log", "true", "forwarded-for-header", "X-Client");
+	assert_string_equal(g->access_log_path, "/a");
+	assert_true(g->disable_access_log && g->forwarded_for_other);
+	globals_unref(g);
+	g = GLOBALS("disable-access-log", "true", "disable-http-access-log", "false", "forwarded-for-header", "x-forwarded-for");
+	assert_true(g->disable_access_log && !g->forwarded_for_other);
+	assert_string_equal(world.problems, "");
+	globals_unref(g);
+}
+
+/* ---- spans ---- */
+
+static void spans(void **state)
+{
+	struct globals *g = GLOBALS("opentelemetry-operation-name", "front $request_method", "opentelemetry-trust-incoming-span", "false",
+				    "otel-sampler-parent-based", "false");
+	const struct settings *s = WITH(g, "use-regex", "true");
+
+	(void)state;
+	assert_string_equal(variable_text_source(s->opentelemetry_operation_name), "front $request_method");
+	assert_false(s->opentelemetry_trust_incoming_span || g->trace_parent_based);
+	settings_unref(s);
+	s = WITH(g, "opentelemetry-operation-name", "shop_a-1", "opentelemetry-trust-incoming-span", "true");
+	assert_string_equal(variable_text_source(s->opentelemetry_operation_name), "shop_a-1");
+	assert_true(s->opentelemetry_trust_incoming_span);
+	assert_string_equal(world.problems, "");
+	settings_unref(s);
+	s = WITH(g, "opentelemetry-operation-name", "$host", "opentelemetry-trust-incoming-span", "maybe");
+	assert_string_equal(variable_text_source(s->opentelemetry_operation_name), "front $request_method");
+	assert_true(told("opentelemetry-operation-name|AnnotationParsingFailed|") && told("opentelemetry-trust-incoming-span|AnnotationParsingFailed|"));
+	settings_unref(s);
+	globals_unref(g);
+	g = globals_of_configmap(NULL, NULL);
+	assert_true(g->defaults->opentelemetry_trust_incoming_span && g->trace_parent_based);
+	assert_null(g->defaults->opentelemetry_operation_name);
+	globals_unref(g);
+}
+
+/* ---- ciphers of hosts ---- */
+
+static void host_ciphers(void **state)
+{
+	static const struct {
+		const char *list;
+		bool ok;
+	} rows[] = {
+		{ "ALL:!aNULL:!EXPORT56:RC4+RSA:+HIGH:+MEDIUM:+LOW:+SSLv2:+EXP", true },
+		{ "HIGH:@STRENGTH", true },
+		{ "@SECLEVEL=0:@STRENGTH:ALL", true },
+		{ "ECDHE-RSA-AES128-GCM-SHA256:NO-SUCH-CIPHER", true },
+		{ "NO-SUCH-CIPHER", false },
+		{ "TLS_AES_128_GCM_SHA256", false },
+		{ "HIGH:@SECLEVEL=6", false },
+		{ "HIGH:@SECLEVEL=", false },
+		{ "HIGH:@", false },
+		{ "HIGH; return 200", false },
+		{ "HIGH AES", false },
+		{ "@STRENGTHHIGH", false },
+	};
+	struct globals *g = globals_of_configmap(NULL, NULL);
+	char *many = xmalloc(8200);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		world.problems[0] = 0;
+		const struct settings *s = WITH(g, "ssl-ciphers", rows[i].list, "use-regex", "true");
+		if (rows[i].ok ? !c_eq(s->ssl_ciphers, rows[i].list) : s->ssl_ciphers != NULL)
+			fail_msg("%s: %s", rows[i].list, s->ssl_ciphers);
+		if (told("ssl-ciphers|AnnotationParsingFailed|") == rows[i].ok || told("it has no effect") == rows[i].ok)
+			fail_msg("%s: %s", rows[i].list, world.problems);
+		assert_null(s->denied);
+		assert_int_equal(s->ssl_prefer_server_ciphers, -1);
+		settings_unref(s);
+	}
+	for (size_t i = 0; i < 8195; i += 5)
+		memcpy(many + i, "HIGH:", 6);
+	const struct settings *s = WITH(g, "ssl-ciphers", many, "ssl-prefer-server-ciphers", "false");
+	assert_null(s->ssl_ciphers);
+	assert_true(told("longer than 8192 bytes"));
+	assert_int_equal(s->ssl_prefer_server_ciphers, 0);
+	settings_unref(s);
+	free(many);
+	globals_unref(g);
+}
+
 /* ---- problems ---- */
 
 static void problems(void **state)
 {
 	struct globals *g = globals_of_configmap(NULL, NULL);
-	const struct settings *s = WITH(g, "proxy-boddy-size", "1m", "proxy-body-size", "big", "stream-snippet", "5", "ssl-ciphers", "x",
+	const struct settings *s = WITH(g, "proxy-boddy-size", "1m", "proxy-body-size", "big", "stream-snippet", "5", "http2-push-preload", "x",
 				       "auth-keepalive", "5", "app-root", "", "use-regex", "true", "portico.io/waff", "on");
 
 	(void)state;
@@ -362,7 +455,7 @@ static void problems(void **state)
 	assert_true(told("unknown annotation portico.io/waff: did you mean waf?"));
 	assert_true(told("proxy-body-size|AnnotationParsingFailed|nginx.ingress.kubernetes.io/proxy-body-size: \"big\" is not valid: "
 			 "expected a size such as 512, 8k or 1m; it stays 1m"));
-	assert_true(told("stream-snippet, ssl-ciphers|AnnotationNotSupported|not supported, without effect: stream-snippet, ssl-ciphers\n"));
+	assert_true(told("stream-snippet, http2-push-preload|AnnotationNotSupported|not supported, without effect: stream-snippet, http2-push-preload\n"));
 	assert_false(told("auth-keepalive"));
 	assert_false(told("app-root"));
 	assert_true(s->use_regex);
@@ -940,7 +1033,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = {
-		T(tables_are_sound), T(tables_agree), T(nginx_names), T(values), T(defaults), T(sharing), T(problems), T(aliases), T(cross_checks),
+		T(tables_are_sound), T(tables_agree), T(nginx_names), T(values), T(defaults), T(sharing), T(host_ciphers), T(spans), T(log_path), T(problems), T(aliases), T(cross_checks),
 		T(fastcgi_params), T(answer_rewrites), T(blocked_words), T(passwords), T(global_guards), T(headers), T(certificates), T(global_auth), T(remembered_auth), T(tokens), T(snippets_are_off),
 		T(configmap_problems), T(ticket_keys), T(what_is_set), T(nearest),
 	};

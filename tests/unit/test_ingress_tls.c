@@ -2,6 +2,7 @@
 #include "net/conn.h"
 #include "roles/ingress/route/match.h"
 #include "roles/ingress/tls/client_auth.h"
+#include "roles/ingress/tls/host_ciphers.h"
 #include "roles/ingress/tls/server.h"
 
 #include <arpa/inet.h>
@@ -145,10 +146,12 @@ struct visit {
 	size_t worker;
 	SSL_SESSION *session;
 	bool alpn;
+	const char *ciphers; /* of TLS 1.2, in its order; NULL: OpenSSL's */
 	/* out */
 	char cn[100], said[200];
 	SSL_SESSION *ret_session;
 	bool ok;
+	int reason; /* why not */
 };
 
 static SSL *visit_ssl(const struct visit *v, SSL_CTX *ctx)
@@ -179,14 +182,18 @@ static void visit(struct visit *v)
 
 	if (v->version)
 		SSL_CTX_set_max_proto_version(ctx, v->version);
+	if (v->ciphers)
+		assert_int_equal(SSL_CTX_set_cipher_list(ctx, v->ciphers), 1);
 	SSL *s = visit_ssl(v, ctx);
 	int fd = SSL_get_fd(s);
+	ERR_clear_error();
 	v->ok = SSL_connect(s) == 1 && SSL_write(s, "x", 1) == 1 && SSL_read(s, v->said, sizeof(v->said) - 1) > 0;
 	if (v->ok) {
 		X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(s)), NID_commonName, v->cn, sizeof(v->cn));
 		v->ret_session = SSL_get1_session(s);
 		SSL_shutdown(s);
 	}
+	v->reason = ERR_GET_REASON(ERR_get_error());
 	SSL_free(s);
 	SSL_CTX_free(ctx);
 	close(fd);
@@ -444,8 +451,11 @@ static void without_tickets_nothing_resumes(void **state)
 static void host_free(struct host *h)
 {
 	client_auth_free(h->client_auth);
-	settings_unref(h->all[0]->set);
-	free(h->all[0]);
+	host_ciphers_free(h->ciphers);
+	if (h->n_all) {
+		settings_unref(h->all[0]->set);
+		free(h->all[0]);
+	}
 	free(h->all);
 	free(h->name);
 	free(h);
@@ -472,6 +482,7 @@ static uint64_t put_host(const char *name, const char *authority)
 	h->refs_ = 1;
 	h->free_ = host_free;
 	h->name = xstrdup(name);
+	h->n_all = 1;
 	h->all = xcalloc(1, sizeof(*h->all));
 	h->all[0] = xcalloc(1, sizeof(struct location));
 	*h->all[0] = (struct location){ .host = h, .path = (char *)(uintptr_t)"/", .set = set };
@@ -575,6 +586,142 @@ static void an_authority_that_is_none_refuses_everybody(void **state)
 	settings_unref(set);
 }
 
+/* ---- ciphers of a host ---- */
+
+#define AES128 "ECDHE-ECDSA-AES128-GCM-SHA256"
+#define AES256 "ECDHE-ECDSA-AES256-GCM-SHA384"
+#define CHACHA "ECDHE-ECDSA-CHACHA20-POLY1305"
+#define CBC "ECDHE-ECDSA-AES128-SHA"
+
+/* `authority` NULL: nobody is asked for a certificate. */
+static void put_ciphers(const char *name, const char *list, int prefer, const char *authority)
+{
+	struct host *h = xcalloc(1, sizeof(*h));
+	struct settings *set = settings_make(authority ? authority : "");
+	char *why;
+
+	h->refs_ = 1;
+	h->free_ = host_free;
+	h->name = xstrdup(name);
+	if (authority)
+		h->client_auth = client_auth_new(name, set, &why);
+	h->ciphers = host_ciphers_new(list, prefer, h->client_auth);
+	settings_unref(set);
+	routes_put_host(shared.routes, h);
+}
+
+static void globals_ciphers(const char *list)
+{
+	globals.ssl_ciphers = (char *)(uintptr_t)list;
+	assert_int_equal(tls_front_apply(front, &globals, &e), 0);
+}
+
+static void hosts_have_ciphers_of_their_own(void **state)
+{
+	static const struct {
+		const char *name, *offered, *chosen; /* NULL: there is none in common */
+	} rows[] = {
+		{ "own.b.test", NULL, CBC },
+		{ "own.b.test", AES128, NULL },
+		{ "own.b.test", AES128 ":" CBC, CBC },
+		{ "Own.B.test", CBC, CBC },
+		{ "x.wild.test", CBC, CBC },
+		{ "x.wild.test", AES256, NULL },
+		{ "other.b.test", CBC, NULL },
+		{ "other.b.test", CBC ":" CHACHA ":" AES128, AES128 },
+		{ "other.b.test", CHACHA ":" AES128, CHACHA },
+		{ NULL, CBC, NULL },
+		{ NULL, AES256, AES256 },
+		{ "theirs.b.test", CHACHA ":" AES128, CHACHA },
+		{ "theirs.b.test", AES128 ":" CHACHA, AES128 },
+		{ "theirs.b.test", CBC, NULL },
+		{ "ours.b.test", CHACHA ":" AES128, AES128 },
+		{ "both.b.test", CHACHA ":" AES256 ":" AES128, CHACHA },
+		{ "both.b.test", AES128 ":" CBC, NULL },
+	};
+
+	(void)state;
+	globals_ciphers(AES256 ":" AES128 ":" CHACHA);
+	put_ciphers("own.b.test", CBC, -1, NULL);
+	put_ciphers("*.wild.test", CBC, -1, NULL);
+	put_ciphers("theirs.b.test", NULL, 0, NULL);
+	put_ciphers("ours.b.test", NULL, 1, NULL);
+	put_ciphers("both.b.test", AES256 ":" CHACHA, 0, NULL);
+	assert_null(host_ciphers_new(NULL, -1, NULL));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct visit v = { .name = rows[i].name, .version = TLS1_2_VERSION, .ciphers = rows[i].offered, .worker = i % WORKERS };
+
+		visit(&v);
+		const char *chosen = v.ok ? SSL_CIPHER_get_name(SSL_SESSION_get0_cipher(v.ret_session)) : NULL;
+		if (!c_eq(chosen, rows[i].chosen))
+			fail_msg("%zu %s: %s instead of %s", i, rows[i].name, chosen, rows[i].chosen);
+		SSL_SESSION_free(v.ret_session);
+	}
+	struct visit newer = { .name = "own.b.test", .ciphers = AES128 };
+	visit(&newer);
+	assert_true(newer.ok); /* TLS 1.3 has its own */
+	SSL_SESSION_free(newer.ret_session);
+}
+
+/* A session goes on with its cipher, so it must not begin where that is allowed and go on where it is not. */
+static void sessions_stay_with_their_ciphers(void **state)
+{
+	static const struct {
+		const char *first, *second;
+		bool resumed;
+	} rows[] = {
+		{ "own.b.test", "own.b.test", true },	 { "own.b.test", "twin.b.test", true },	 { "own.b.test", "other.b.test", false },
+		{ "other.b.test", "own.b.test", false }, { "own.b.test", "asks.b.test", false }, { "asks.b.test", "own.b.test", false },
+		{ "asks.b.test", "asks.b.test", true },	 { "theirs.b.test", "other.b.test", true },
+	};
+
+	(void)state;
+	globals_ciphers(AES256 ":" AES128 ":" CHACHA ":" CBC);
+	put_ciphers("twin.b.test", CBC, 1, NULL);
+	put_ciphers("asks.b.test", CBC, -1, ca.cert_pem);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		resumes(rows[i].first, rows[i].second, TLS1_2_VERSION, rows[i].resumed);
+	struct visit v = { .name = "own.b.test", .version = TLS1_2_VERSION };
+	visit(&v);
+	put_ciphers("own.b.test", AES128, -1, NULL);
+	struct visit again = { .name = "own.b.test", .version = TLS1_2_VERSION, .session = v.ret_session };
+	visit(&again);
+	assert_true(again.ok);
+	assert_non_null(strstr(again.said, " new "));
+	assert_string_equal(SSL_CIPHER_get_name(SSL_SESSION_get0_cipher(again.ret_session)), AES128);
+	SSL_SESSION_free(v.ret_session);
+	SSL_SESSION_free(again.ret_session);
+	globals_ciphers(NULL);
+}
+
+static void unknown_names_are_refused(void **state)
+{
+	static const struct {
+		const char *name;
+		bool ok;
+	} rows[] = { { "own.b.test", true }, { "x.wild.test", true }, { "nobody.test", false }, { "a.b.c.test", false }, { NULL, false } };
+
+	(void)state;
+	for (int all = 0; all < 2; all++) {
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+			for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+				struct visit v = { .name = rows[i].name, .version = version };
+
+				globals.ssl_reject_handshake = true;
+				visit(&v);
+				if (v.ok != rows[i].ok || (!v.ok && v.reason != SSL_R_TLSV1_UNRECOGNIZED_NAME))
+					fail_msg("%s: %d, %d", rows[i].name, v.ok, v.reason);
+				SSL_SESSION_free(v.ret_session);
+				globals.ssl_reject_handshake = false;
+				v = (struct visit){ .name = rows[i].name, .version = version };
+				visit(&v);
+				assert_true(v.ok);
+				SSL_SESSION_free(v.ret_session);
+			}
+		put_ciphers("", NULL, 1, NULL); /* a rule without a host changes nothing */
+	}
+}
+
 static int make_certificates(void **state)
 {
 	(void)state;
@@ -615,6 +762,9 @@ int main(void)
 		cmocka_unit_test(who_was_checked_for_one_host_is_not_for_another),
 		cmocka_unit_test(other_authorities_end_sessions),
 		cmocka_unit_test(an_authority_that_is_none_refuses_everybody),
+		cmocka_unit_test(hosts_have_ciphers_of_their_own),
+		cmocka_unit_test(sessions_stay_with_their_ciphers),
+		cmocka_unit_test(unknown_names_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, make_certificates, drop_certificates);

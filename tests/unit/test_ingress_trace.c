@@ -9,6 +9,7 @@
 #include "ingress_fake.h"
 #include "net/http_server.h"
 #include "roles/ingress/http/subrequest.h"
+#include "roles/ingress/http/variable.h"
 #include "roles/ingress/upstream/upstream.h"
 
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -83,7 +84,7 @@ static struct fake f;
 static void start(unsigned per_10000)
 {
 	fake_init(&f, "GET", "http://a.test/");
-	f.set.enable_opentelemetry = true;
+	f.set.enable_opentelemetry = f.set.opentelemetry_trust_incoming_span = f.globals.trace_parent_based = true;
 	f.globals.trace_sample_per_10000 = per_10000;
 }
 
@@ -133,6 +134,51 @@ static void begun(void **state)
 		fake_done(&f);
 	}
 	assert_in_range(sampled, 800, 1200);
+}
+
+static void not_trusted(void **state)
+{
+	(void)state;
+	for (unsigned per_10000 = 0; per_10000 <= 10000; per_10000 += 10000) {
+		start(per_10000);
+		f.set.opentelemetry_trust_incoming_span = false;
+		fake_header(&f, "traceparent", per_10000 ? "00-" TRACE "-" SPAN "-00" : "00-" TRACE "-" SPAN "-01");
+		fake_header(&f, "tracestate", "a=1");
+		header_add(&f.x, &f.x.up_headers, "tracestate", STR("a=1"));
+		go();
+		const char *sent = fake_up_header(&f, "traceparent");
+		assert_memory_not_equal(sent + 3, TRACE, 32);
+		assert_string_equal(sent + 52, per_10000 ? "-01" : "-00"); /* the client does not decide this either */
+		assert_null(fake_up_header(&f, "tracestate"));
+		fake_done(&f);
+	}
+}
+
+/* otel-sampler-parent-based: "false" */
+static void the_sampler_decides(void **state)
+{
+	static const struct {
+		unsigned per_10000;
+		const char *id; /* the first digits of the trace's, from the left: little-endian bytes */
+		const char *flags;
+	} rows[] = { { 0, "4bf92f3577b34da6", "-00" },	  { 10000, "ffffffffffffffff", "-01" }, { 5000, "000000000000007f", "-01" },
+		     { 5000, "0000000000000080", "-00" }, { 1, "0100000000000000", "-01" } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char parent[80];
+
+		start(rows[i].per_10000);
+		f.globals.trace_parent_based = false;
+		snprintf(parent, sizeof(parent), "00-%s0000000000000001-" SPAN "-0%d", rows[i].id, (int)(i % 2));
+		fake_header(&f, "traceparent", parent);
+		fake_header(&f, "tracestate", "a=1");
+		go();
+		assert_memory_equal(fake_up_header(&f, "traceparent"), parent, 36);
+		assert_string_equal(fake_up_header(&f, "traceparent") + 52, rows[i].flags);
+		assert_string_equal(fake_up_header(&f, "tracestate"), "a=1");
+		fake_done(&f);
+	}
 }
 
 static void off(void **state)
@@ -222,7 +268,13 @@ static void exported(void **state)
 	refuse = 1; /* and asked again */
 	trace_set_service(t, "front \"1\"");
 	trace_exchange_done(t, &f.x);
+	f.set.opentelemetry_operation_name = variable_text_new("shop \xff$http_user_agent", &e);
+	assert_non_null(f.set.opentelemetry_operation_name);
 	trace_exchange_done(t, &f.x); /* several spans in one message */
+	variable_text_free(f.set.opentelemetry_operation_name);
+	f.set.opentelemetry_operation_name = variable_text_new("$http_x_none", &e);
+	trace_exchange_done(t, &f.x);
+	variable_text_free(TAKE_PTR(f.set.opentelemetry_operation_name));
 	f.x.trace_parent[54] = '0'; /* not sampled: no span */
 	trace_exchange_done(t, &f.x);
 	timer_start(loop, &limit, 15000);
@@ -232,13 +284,15 @@ static void exported(void **state)
 	const json_t *spans = jx_at(json_array_get(jx_at(json_array_get(jx_at(got, "resourceSpans"), 0), "scopeSpans"), 0), "spans");
 	const json_t *span = json_array_get(spans, 0);
 	assert_non_null(got);
-	assert_int_equal(json_array_size(spans), 2);
+	assert_int_equal(json_array_size(spans), 3);
 	assert_string_equal(attribute(jx_at(json_array_get(jx_at(got, "resourceSpans"), 0), "resource"), "service.name"), "front \"1\"");
 	assert_int_equal(posts, 2);
 	assert_string_equal(jx_str(span, "traceId"), TRACE);
 	assert_string_equal(jx_str(span, "parentSpanId"), SPAN);
 	assert_memory_equal(jx_str(span, "spanId"), f.x.trace_parent + 36, 16);
 	assert_string_equal(jx_str(span, "name"), "GET /");
+	assert_memory_equal(jx_str(json_array_get(spans, 1), "name"), "shop ?a\"", 8);
+	assert_string_equal(jx_str(json_array_get(spans, 2), "name"), "GET /");
 	assert_int_equal(jx_int(span, "status.code", 0), 2);
 	assert_string_equal(attribute(span, "http.response.status_code"), "503");
 	assert_string_equal(attribute(span, "k8s.service.name"), "shop");
@@ -265,6 +319,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parents), cmocka_unit_test(states), cmocka_unit_test(continued), cmocka_unit_test(begun),
+		cmocka_unit_test(not_trusted), cmocka_unit_test(the_sampler_decides),
 		cmocka_unit_test(off), cmocka_unit_test(exported),
 	};
 

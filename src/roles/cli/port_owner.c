@@ -69,12 +69,13 @@ static void describe(const char *pid, char out[PORT_OWNER_BYTES])
 void port_owner(const struct addr *a, char out[PORT_OWNER_BYTES])
 {
 	static const char *const tables[] = { "/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp", "/proc/net/udp6" };
+	const size_t six = a->ss.ss_family == AF_INET6; /* its own family first: the other's may be ours */
 	unsigned long inode = 0;
 	char link_text[64];
 
 	out[0] = '\0';
 	for (size_t i = 0; i < ARRAY_LEN(tables) && !inode; i++)
-		inode = inode_in(tables[i], port_of(a));
+		inode = inode_in(tables[i ^ six], port_of(a));
 	if (!inode)
 		return;
 	snprintf(link_text, sizeof(link_text), "socket:[%lu]", inode);

@@ -150,6 +150,17 @@ int preflight_machine(const struct config *c, struct err *e)
 	return 0;
 }
 
+static int socket_refused(const struct addr *a, const char *address, const char *setting, struct err *e)
+{
+	char owner[PORT_OWNER_BYTES];
+
+	if (e->sys_errno != EADDRINUSE)
+		return err_wrap(e, "--%s", setting);
+	port_owner(a, owner);
+	return err_set(e, ERR_CONFLICT, "%s is in use%s%s: stop that, or choose another address with --%s", address, owner[0] ? " by " : "",
+		       owner, setting);
+}
+
 static int socket_add(struct supervisor_sockets *s, const char *role, const char *name, const char *address, int type,
 		      const char *setting, struct err *e)
 {
@@ -174,13 +185,25 @@ static int socket_add(struct supervisor_sockets *s, const char *role, const char
 		s->at[s->n++] = (struct supervisor_socket){ role, name, fd };
 		return 0;
 	}
-	if (e->sys_errno == EADDRINUSE) {
-		char owner[PORT_OWNER_BYTES];
-		port_owner(&a, owner);
-		return err_set(e, ERR_CONFLICT, "%s is in use%s%s: stop that, or choose another address with --%s", address,
-			       owner[0] ? " by " : "", owner, setting);
-	}
-	return err_wrap(e, "--%s", setting);
+	return socket_refused(&a, address, setting, e);
+}
+
+/* The ingress proxy's: ":PORT" is a socket for IPv4, and one for IPv6 where the machine has it. */
+static int ingress_sockets(struct supervisor_sockets *s, const char *const names[2], const char *address, const char *setting, struct err *e)
+{
+	struct addr a, six;
+	char text[ADDR_TEXT_BYTES];
+	int fd = -1;
+
+	if (addr_parse_pair(address, &a, &six, e) < 0)
+		return err_wrap(e, "--%s '%s'", setting, address);
+	if (socket_add(s, "ingress", names[0], six.len ? addr_text(&a, text) : address, SOCK_STREAM, setting, e) < 0)
+		return -1;
+	if (six.len && addr_listen_six(&six, BACKLOG, &fd, e) < 0)
+		return socket_refused(&six, addr_text(&six, text), setting, e);
+	if (fd != -1)
+		s->at[s->n++] = (struct supervisor_socket){ "ingress", names[1], fd };
+	return 0;
 }
 
 /* One for each of the role's threads: the kernel spreads clients over them. */
@@ -206,8 +229,8 @@ int preflight_sockets(const struct config *c, struct supervisor_sockets *s, stru
 	    socket_add(s, "node", "kubelet", kubelet, SOCK_STREAM, "node-ip", e) < 0 ||
 	    dns_udp_sockets(c, s, dns, e) < 0 ||
 	    socket_add(s, "dns", "dns-tcp", dns, SOCK_STREAM, "node-ip", e) < 0 ||
-	    socket_add(s, "ingress", "http", c->http_address, SOCK_STREAM, "http-address", e) < 0 ||
-	    socket_add(s, "ingress", "https", c->https_address, SOCK_STREAM, "https-address", e) < 0 ||
+	    ingress_sockets(s, (const char *const[]){ "http", "http6" }, c->http_address, "http-address", e) < 0 ||
+	    ingress_sockets(s, (const char *const[]){ "https", "https6" }, c->https_address, "https-address", e) < 0 ||
 	    (c->dns_admin_address[0] &&
 	     socket_add(s, "dns", "dns-admin", c->dns_admin_address, SOCK_STREAM, "dns-admin-address", e) < 0) ||
 	    (c->ingress_admin_address[0] && socket_add(s, "ingress", "ingress-admin", c->ingress_admin_address, SOCK_STREAM,

@@ -12,9 +12,10 @@
 #include "base/err.h"
 #include "loop/loop.h"
 
-#define HANDOVER_SOCKETS_MAX 4
+#define HANDOVER_SOCKETS_MAX 8
 #define HANDOVER_MORE_BYTES (16u << 10) /* one message of a socket */
 
+/* An older program takes the first four at most, by their names, and closes those that it does not know. */
 struct handover_socket {
 	const char *name; /* "https" */
 	int fd;		  /* listening; -1: not given */

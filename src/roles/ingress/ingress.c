@@ -24,7 +24,9 @@
 static const char *const l4_usual[L4_CONFIGMAPS] = { "ingress-nginx/tcp-services", "ingress-nginx/udp-services",
 						     "ingress-nginx/ingress-nginx-tcp", "ingress-nginx/ingress-nginx-udp" };
 
-enum { SOCKET_HTTP, SOCKET_HTTPS, SOCKET_ADMIN, N_SOCKETS };
+/* "6": for IPv6 alone, beside the first two at an address that is given as ":PORT" */
+enum { SOCKET_HTTP, SOCKET_HTTPS, SOCKET_ADMIN, SOCKET_HTTP6, SOCKET_HTTPS6, N_SOCKETS };
+static const char *const socket_names[N_SOCKETS] = { "http", "https", "ingress-admin", "http6", "https6" };
 
 struct ingress {
 	struct role_ctx *role;
@@ -36,7 +38,7 @@ struct ingress {
 	struct l4 *l4;
 	const char *l4_keys[L4_CONFIGMAPS];   /* "ns/name"; NULL: not looked for */
 	json_t *l4_configmaps[L4_CONFIGMAPS]; /* NULL: there is none */
-	struct handover_socket sockets[HANDOVER_SOCKETS_MAX];
+	struct handover_socket sockets[N_SOCKETS];
 	int before; /* the connection to the process whose sockets were taken over; -1: none */
 	struct buf before_keys; /* of session tickets */
 	struct handover *handover;
@@ -83,27 +85,58 @@ static void drain(struct ingress *in)
 static int open_one(const char *name, const char *address, struct err *e)
 {
 	int fd = role_listen_fd(name);
-	struct addr a;
+	struct addr a, six;
 
 	if (fd != -1)
 		return fd;
-	return addr_parse(address, &a, e) < 0 ? -1 : addr_listen(&a, BACKLOG, e);
+	return addr_parse_pair(address, &a, &six, e) < 0 ? -1 : addr_listen(&a, BACKLOG, e);
+}
+
+static bool is_six(int fd)
+{
+	int family = 0;
+	socklen_t len = sizeof(family);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 && family == AF_INET6;
+}
+
+/* What was given for an address of one family only is not wanted; a first socket of IPv6 needs no second one. */
+static int open_six(struct ingress *in, size_t i, size_t first, const char *address, struct err *e)
+{
+	struct handover_socket *s = &in->sockets[i];
+	struct addr a, six = { 0 };
+
+	if (address[0] && addr_parse_pair(address, &a, &six, e) < 0)
+		return -1;
+	if (!six.len || is_six(in->sockets[first].fd)) {
+		closep(&s->fd);
+		s->fd = -1;
+		return 0;
+	}
+	if (s->fd == -1)
+		s->fd = role_listen_fd(s->name);
+	if (s->fd != -1 || role_listen_fd(socket_names[first]) != -1) /* the supervisor has looked */
+		return 0;
+	return addr_listen_six(&six, BACKLOG, &s->fd, e);
 }
 
 static int open_sockets(struct ingress *in, struct err *e)
 {
 	const struct config *c = in->role->config;
-	const char *const addresses[N_SOCKETS] = { c->http_address, c->https_address, c->ingress_admin_address };
+	const char *const addresses[] = { c->http_address, c->https_address, c->ingress_admin_address };
 
 	if (c->handover)
 		in->before = handover_take(c->handover, in->sockets, N_SOCKETS, &in->before_keys);
-	for (size_t i = 0; i < N_SOCKETS; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
 		if (in->sockets[i].fd != -1 || !addresses[i][0])
 			continue;
 		in->sockets[i].fd = open_one(in->sockets[i].name, addresses[i], e);
 		if (in->sockets[i].fd == -1)
 			return err_wrap(e, "%s", in->sockets[i].name);
 	}
+	if (open_six(in, SOCKET_HTTP6, SOCKET_HTTP, addresses[SOCKET_HTTP], e) < 0 ||
+	    open_six(in, SOCKET_HTTPS6, SOCKET_HTTPS, addresses[SOCKET_HTTPS], e) < 0)
+		return err_wrap(e, "IPv6");
 	return 0;
 }
 
@@ -205,12 +238,12 @@ static void configmap_changed(void *arg, const char *ns, const char *name, const
 static int serve(struct ingress *in, struct err *e)
 {
 	struct shared *s = &in->shared;
-	struct worker_socket sockets[2];
+	struct worker_socket sockets[WORKER_SOCKETS_MAX];
 	size_t n = 0;
 
-	for (size_t i = SOCKET_HTTP; i <= SOCKET_HTTPS; i++)
-		if (in->sockets[i].fd != -1)
-			sockets[n++] = (struct worker_socket){ in->sockets[i].fd, i == SOCKET_HTTPS };
+	for (size_t i = 0; i < N_SOCKETS; i++)
+		if (i != SOCKET_ADMIN && in->sockets[i].fd != -1)
+			sockets[n++] = (struct worker_socket){ in->sockets[i].fd, i == SOCKET_HTTPS || i == SOCKET_HTTPS6 };
 	globals_changed(in, s->globals);
 	in->workers = workers_start(s, sockets, n, e);
 	if (!in->workers)
@@ -284,9 +317,8 @@ static int ingress_start(struct role_ctx *ctx, struct err *e)
 	in->role = ctx;
 	in->before = -1;
 	buf_init(&in->before_keys, HANDOVER_MORE_BYTES);
-	in->sockets[SOCKET_HTTP] = (struct handover_socket){ "http", -1 };
-	in->sockets[SOCKET_HTTPS] = (struct handover_socket){ "https", -1 };
-	in->sockets[SOCKET_ADMIN] = (struct handover_socket){ "ingress-admin", -1 };
+	for (size_t i = 0; i < N_SOCKETS; i++)
+		in->sockets[i] = (struct handover_socket){ socket_names[i], -1 };
 	if (open_sockets(in, e) < 0)
 		return -1;
 	if (shared_init(&in->shared, ctx, e) < 0)

@@ -4,7 +4,7 @@
 
 #include "roles/ingress/worker.h"
 
-#define WORKER_SOCKETS_MAX 4
+#define WORKER_SOCKETS_MAX 4 /* HTTP and HTTPS, IPv4 and IPv6 */
 
 struct worker_socket {
 	int fd; /* listening; stays the caller's */

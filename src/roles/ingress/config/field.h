@@ -85,5 +85,6 @@ const char *field_nearest(const struct field *table, struct str name);
 
 extern const struct field_form form_path, form_url, form_url_with_variables, form_host, form_server_name, form_header_name,
 	form_header_names, form_token, form_service, form_method, form_methods, form_reference, form_origin, form_cookie_value,
-	form_common_name, form_ciphers, form_cookie_domains, form_cookie_paths, form_ticket_key, form_any, form_redirect, form_content_type, form_file_name,
+	form_common_name, form_ciphers, form_host_ciphers, form_cookie_domains, form_cookie_paths, form_ticket_key, form_any, form_word, form_redirect,
+	form_content_type, form_file_name,
 	form_cache_key, form_cache_durations;

@@ -172,6 +172,25 @@ static bool is_ciphers(struct str v)
 	return only(v, "!:+-_@=., ");
 }
 
+/* regexValidSSLCipher. */
+static bool is_host_ciphers(struct str v)
+{
+	static const struct str level = { "@SECLEVEL=", 10 }, strength = { "@STRENGTH", 9 };
+
+	for (; v.len; v.ptr++, v.len--) {
+		if (*v.ptr != '@' && !only((struct str){ v.ptr, 1 }, "!:+-_"))
+			return false;
+		if (*v.ptr != '@')
+			continue;
+		bool is_level = str_starts(v, level) && v.len > level.len && v.ptr[level.len] >= '0' && v.ptr[level.len] <= '5';
+		if (!is_level && !str_starts(v, strength))
+			return false;
+		size_t skip = is_level ? level.len : strength.len - 1;
+		v = (struct str){ v.ptr + skip, v.len - skip };
+	}
+	return true;
+}
+
 static bool is_content_type(struct str v)
 {
 	return only(v, "/.+-_*");
@@ -213,8 +232,10 @@ const struct field_form form_cookie_paths = { "off, or two paths with a blank be
 const struct field_form form_ticket_key = { "48 or 80 bytes in base64", is_any }; /* looked at elsewhere: nobody may read it in a message */
 const struct field_form form_common_name = { "CN= and a regular expression", is_common_name };
 const struct field_form form_ciphers = { "ciphers as OpenSSL names them, separated by ':'", is_ciphers };
+const struct field_form form_host_ciphers = { "ciphers as OpenSSL names them, separated by ':'", is_host_ciphers };
 const struct field_form form_content_type = { "a content type, or *", is_content_type };
 const struct field_form form_file_name = { "letters, digits and ._-", is_file_name };
 const struct field_form form_cache_key = { "$variables, letters, digits, - and _", is_cache_key };
 const struct field_form form_cache_durations = { "statuses and a time, such as 200 202 10m, 401 5m", auth_cache_durations_ok };
+const struct field_form form_word = { "letters, digits, - and _", is_header_name };
 const struct field_form form_any = { "a text", is_any };

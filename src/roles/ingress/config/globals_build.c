@@ -8,6 +8,7 @@
 #include "roles/ingress/http/variable.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 #define HEAD_BYTES_MAX (1u << 20) /* of large-client-header-buffers altogether: no head needs more */
 
@@ -213,6 +214,16 @@ static void snippets(struct globals_builder *b)
 	one_snippet(b, "server-snippet", &b->g->server_snippet, &b->g->defaults->server_snippet);
 }
 
+/* The other log of ingress-nginx, of tcp-services, is none here. */
+static void access_log(struct globals_builder *b)
+{
+	b->g->disable_access_log = b->g->disable_access_log || b->refs.disable_http_access_log;
+	if (!b->refs.http_access_log_path)
+		return;
+	free(b->g->access_log_path);
+	b->g->access_log_path = TAKE_PTR(b->refs.http_access_log_path);
+}
+
 static void bad_rewrite(void *ctx, const char *name, const char *instead, const struct err *e)
 {
 	problem(ctx, name, REASON_SETTING, "%s: %s; it stays %s", name, e->message, instead);
@@ -297,6 +308,8 @@ struct globals *globals_of_configmap(const json_t *configmap, const struct setti
 	answer_rewrites_make(b.g->defaults, NULL, bad_rewrite, &b);
 	log_format(&b);
 	settings_remember_auth(b.g->defaults, b.g->defaults);
+	access_log(&b);
+	b.g->forwarded_for_other = strcasecmp(b.g->forwarded_for_header, "x-forwarded-for") != 0;
 	headers_named(&b, "proxy-set-headers", b.refs.proxy_set_headers, &b.g->proxy_set_headers, &b.g->n_proxy_set_headers);
 	headers_named(&b, "add-headers", b.refs.add_headers, &b.g->add_headers, &b.g->n_add_headers);
 	fields_clear(configmap_fields, HOME_GLOBALS_REFS, &b.refs);

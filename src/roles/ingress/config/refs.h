@@ -28,5 +28,7 @@ struct globals_refs {
 	unsigned otel_ratio; /* of 10,000 */
 	bool modsecurity, owasp_rules;
 	char *modsecurity_snippet;
+	char *http_access_log_path;
+	bool disable_http_access_log;
 };
 enum tls_version { TLS_1_2 = 1 << 0, TLS_1_3 = 1 << 1 };

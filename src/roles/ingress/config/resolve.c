@@ -367,8 +367,8 @@ static void upstreams(struct builder *b)
 void settings_resolve(struct builder *b)
 {
 	static void (*const steps[])(struct builder *b) = {
-		resolve_passwords, resolve_external_auth, resolve_tokens, resolve_client_certificates, resolve_upstream_tls, custom_headers,
-		fastcgi, answer_rewrites, limit_rate, snippets, request_filter, canaries, upstreams,
+		resolve_passwords, resolve_external_auth, resolve_tokens, resolve_client_certificates, resolve_upstream_tls,
+		resolve_host_ciphers, custom_headers, fastcgi, answer_rewrites, limit_rate, snippets, request_filter, canaries, upstreams,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)

@@ -22,3 +22,4 @@ void resolve_tokens(struct builder *b);
 /* resolve_tls.c */
 void resolve_client_certificates(struct builder *b);
 void resolve_upstream_tls(struct builder *b);
+void resolve_host_ciphers(struct builder *b);

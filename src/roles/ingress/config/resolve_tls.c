@@ -1,8 +1,10 @@
-/* Certificates of clients, and TLS to upstreams. */
+/* Certificates of clients, TLS to upstreams, and hosts' ciphers. */
 #include "roles/ingress/config/resolve_int.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+
+#define HOST_CIPHERS_BYTES_MAX 8192 /* the names of all that OpenSSL knows have 3500; each handshake reads the list */
 
 static bool has_certificate(struct str pem)
 {
@@ -106,4 +108,26 @@ void resolve_upstream_tls(struct builder *b)
 	b->s->proxy_ssl = upstream_tls_new(b, secret, &e);
 	if (!b->s->proxy_ssl)
 		builder_deny(b, "proxy-ssl-secret", "proxy-ssl-secret: %s", e.message);
+}
+
+/* OpenSSL passes over names that it does not know, but not over a list without any. */
+static int try_ciphers(const char *list, struct err *e)
+{
+	static SSL_CTX *ctx; /* for all lists: making one takes long */
+
+	if (strlen(list) > HOST_CIPHERS_BYTES_MAX)
+		return err_set(e, ERR_INVALID, "the list is longer than %d bytes", HOST_CIPHERS_BYTES_MAX);
+	if (!ctx)
+		ctx = SSL_CTX_new(TLS_server_method());
+	return ctx && SSL_CTX_set_cipher_list(ctx, list) == 1 ? 0 : err_openssl(e, ERR_INVALID, "OpenSSL");
+}
+
+void resolve_host_ciphers(struct builder *b)
+{
+	struct err e;
+
+	if (!b->s->ssl_ciphers || try_ciphers(b->s->ssl_ciphers, &e) == 0)
+		return;
+	builder_problem(b, "ssl-ciphers", REASON_PARSING, "ssl-ciphers: %s; it has no effect", e.message);
+	free(TAKE_PTR(b->s->ssl_ciphers));
 }

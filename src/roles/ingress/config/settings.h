@@ -179,9 +179,12 @@ struct settings {
 
 	/* TLS, whole hosts */
 	bool ssl_passthrough;
+	char *ssl_ciphers;	       /* of TLS 1.2; NULL: struct globals' */
+	int ssl_prefer_server_ciphers; /* -1: unset */
 
 	/* observing and filtering */
-	bool enable_access_log, enable_opentelemetry;
+	bool enable_access_log, enable_opentelemetry, opentelemetry_trust_incoming_span;
+	struct variable_text *opentelemetry_operation_name; /* of spans; NULL: method and path of the rule */
 	enum waf_mode waf;	/* our own annotation; also modsecurity's switches (enable-modsecurity, SecRuleEngine) */
 	unsigned waf_paranoia;	/* 1 to 4 */
 	unsigned *waf_exclude;	/* rules that do not count here: filter/waf_rules.c */
@@ -210,14 +213,15 @@ struct globals {
 	unsigned client_header_timeout_s, client_body_timeout_s, worker_shutdown_timeout_s;
 	unsigned http2_max_concurrent_streams;
 	char *ssl_protocols, *ssl_ciphers, *ssl_ecdh_curve;
-	bool ssl_session_tickets, enable_ocsp;
+	bool ssl_session_tickets, enable_ocsp, ssl_reject_handshake;
 	unsigned ssl_session_timeout_s;
 	struct ticket_secret ticket_secret;
 	bool ticket_secret_bad; /* one is named or given, but cannot be used: the one in force stays */
 	bool use_proxy_protocol, use_forwarded_headers, compute_full_forwarded_for, enable_real_ip, add_original_uri;
-	char *forwarded_for_header;
+	char *forwarded_for_header, *forwarded_host_header; /* the latter NULL: X-Forwarded-Host */
+	bool forwarded_for_other;			    /* it is not X-Forwarded-For */
 	struct cidr_list proxy_real_ip_cidr; /* whose PROXY header or X-Forwarded-For is believed */
-	bool generate_request_id, server_tokens, retry_non_idempotent, allow_snippets, allow_cross_namespace;
+	bool generate_request_id, server_tokens, allow_backend_server_header, retry_non_idempotent, allow_snippets, allow_cross_namespace;
 	bool strict_validate_path_type, enable_underscores_in_headers, ignore_invalid_headers;
 	struct str_list no_auth_locations, no_tls_redirect_locations; /* prefixes of locations' paths; ACME's by default */
 	struct str_list annotation_value_word_blocklist; /* an Ingress with such a value is refused */
@@ -235,6 +239,7 @@ struct globals {
 	char *otel_service_name;
 	char *location_snippet, *server_snippet; /* behind those of annotations; each is one that snippet_new() takes */
 	unsigned trace_sample_per_10000;
+	bool trace_parent_based; /* the client decides for its traces */
 	char *custom_error_service; /* --default-backend-service: "ns/name", NULL: built in */
 };
 

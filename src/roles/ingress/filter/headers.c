@@ -4,20 +4,20 @@
 #include "roles/ingress/worker.h"
 
 /* What nginx never passes on (ngx_http_proxy_hide_headers): its own, and words meant for it. Date is written anew. */
-static bool is_hidden_always(struct str name)
+static bool is_hidden_always(struct str name, bool pass_server)
 {
 	char first = (char)(name.ptr[0] | 0x20);
 	if (first == 's')
-		return str_ieq(name, STR("server"));
+		return !pass_server && str_ieq(name, STR("server"));
 	if (first != 'x' || name.len < 5)
 		return false;
 	return str_ieq(name, STR("x-pad")) ||
 	       (name.len > 8 && str_ieq((struct str){ name.ptr, 8 }, STR("x-accel-")));
 }
 
-static bool is_hidden(struct str name, const struct str_list *more)
+static bool is_hidden(struct str name, const struct str_list *more, bool pass_server)
 {
-	if (name.len > 0 && is_hidden_always(name))
+	if (name.len > 0 && is_hidden_always(name, pass_server))
 		return true;
 	for (size_t i = 0; i < more->n; i++)
 		if (str_ieq(name, str_of(more->at[i])))
@@ -25,11 +25,11 @@ static bool is_hidden(struct str name, const struct str_list *more)
 	return false;
 }
 
-static void hide(struct header_list *l, const struct str_list *more)
+static void hide(struct header_list *l, const struct str_list *more, bool pass_server)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < l->n; i++)
-		if (!is_hidden(l->at[i].name, more)) {
+		if (!is_hidden(l->at[i].name, more, pass_server)) {
 			if (kept != i)
 				l->at[kept] = l->at[i];
 			kept++;
@@ -72,9 +72,10 @@ static enum filter_verdict headers_answer(struct exchange *x, void **state)
 	(void)state;
 	const struct globals *g = globals_now(x->worker->shared);
 	const struct settings *set = x->loc->set;
+	bool theirs = g->server_tokens && g->allow_backend_server_header && !x->answer_own;
 	if (!x->answer_own)
-		hide(&x->ans.headers, &g->hide_headers);
-	if (g->server_tokens)
+		hide(&x->ans.headers, &g->hide_headers, theirs);
+	if (g->server_tokens && !(theirs && header_get(&x->ans.headers, "server").ptr))
 		header_add(x, &x->ans.headers, "Server", STR("portico"));
 	set_texts(x, g->add_headers, g->n_add_headers);
 	set_texts(x, set->custom_headers, set->n_custom_headers);

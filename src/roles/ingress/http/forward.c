@@ -245,7 +245,9 @@ static void put_forwarded(struct exchange *x, const struct globals *g)
 	struct header_list *l = &x->up_headers;
 	struct str ip = str_of(x->req.client_text);
 	struct str before = x->req.has_ours ? header_get(&x->req.headers, "x-forwarded-for") : STR_NONE;
-	struct str host_before = x->req.has_ours ? header_get(&x->req.headers, "x-forwarded-host") : STR_NONE;
+	struct str original = g->forwarded_for_other ? header_get(&x->req.headers, g->forwarded_for_header) : before;
+	const char *host_name = g->forwarded_host_header ? g->forwarded_host_header : "x-forwarded-host";
+	struct str host_before = x->req.has_ours || g->forwarded_host_header ? header_get(&x->req.headers, host_name) : STR_NONE;
 	struct str scheme = believed(x, g, "x-forwarded-proto", x->req.https ? STR("https") : STR("http"));
 	struct str chain = ip;
 
@@ -261,8 +263,8 @@ static void put_forwarded(struct exchange *x, const struct globals *g)
 	header_add(x, l, "X-Forwarded-Proto", scheme);
 	header_add(x, l, "X-Forwarded-Scheme", scheme);
 	header_add(x, l, "X-Scheme", scheme);
-	if (before.len)
-		header_add(x, l, "X-Original-Forwarded-For", before);
+	if (original.len)
+		header_add(x, l, "X-Original-Forwarded-For", original);
 	if (host_before.len)
 		header_add(x, l, "X-Original-Forwarded-Host", host_before);
 }

@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "codec/jx.h"
 #include "roles/ingress/http/subrequest.h"
+#include "roles/ingress/http/variable.h"
 #include "roles/ingress/observe/access_log.h"
 #include "roles/ingress/observe/metrics.h"
 
@@ -99,6 +100,16 @@ static uint64_t wall_us(const struct exchange *x, uint64_t at_us)
 	return (uint64_t)wall_now_ms() * 1000 - (x_now_us(x) - at_us);
 }
 
+static void put_name(struct buf *out, struct exchange *x)
+{
+	const struct variable_text *t = x->loc ? x->loc->set->opentelemetry_operation_name : NULL;
+	struct str name = t ? variable_text_value(t, x) : STR_NONE;
+
+	if (!name.len)
+		name = x_printf(x, STR_FMT " %s", STR_ARG(x->req.method), x->loc ? x->loc->path : "");
+	put_text(out, name);
+}
+
 static void put_span(struct buf *out, struct exchange *x)
 {
 	struct trace_context parent;
@@ -115,9 +126,8 @@ static void put_span(struct buf *out, struct exchange *x)
 			buf_put_json(out, state);
 		}
 	}
-	cleanup(freep) char *name = xasprintf(STR_FMT " %s", STR_ARG(x->req.method), x->loc ? x->loc->path : "");
 	buf_puts(out, ",\"name\":");
-	buf_put_json(out, str_of(name));
+	put_name(out, x);
 	buf_printf(out, ",\"kind\":2,\"startTimeUnixNano\":\"%llu000\",\"endTimeUnixNano\":\"%llu000\",\"attributes\":[",
 		   (unsigned long long)wall_us(x, x->started_us), (unsigned long long)wall_us(x, x->ended_us));
 	put_attributes(out, x);

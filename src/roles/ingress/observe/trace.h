@@ -2,8 +2,8 @@
  *
  * https://www.w3.org/TR/trace-context/ (level 1); OTLP/HTTP with JSON, opentelemetry-proto 1.x.
  * filter_trace (observe/trace_filter.c) continues the client's trace, or starts one, on locations with
- * enable-opentelemetry; elsewhere the headers pass untouched. The span goes to the collector when the trace is sampled: as
- * the parent says, else trace_sample_per_10000.
+ * enable-opentelemetry; elsewhere the headers pass untouched. With opentelemetry-trust-incoming-span: "false" it always
+ * starts one. The span goes to the collector when the trace is sampled: as the parent says, else trace_sample_per_10000.
  */
 #pragma once
 

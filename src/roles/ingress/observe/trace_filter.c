@@ -43,16 +43,27 @@ static bool parent_of(const struct exchange *x, struct trace_context *ret)
 	       trace_parent_parse(header_get(&x->req.headers, "traceparent"), ret);
 }
 
+/* By the trace's id, as OpenTelemetry's TraceIdRatioBased does: whoever else asks comes to the same. */
+static bool is_sampled(const struct trace_context *c, unsigned per_10000)
+{
+	uint64_t id;
+
+	memcpy(&id, c->trace_id, sizeof(id));
+	return (uint64_t)((unsigned __int128)id * 10000 >> 64) < per_10000;
+}
+
 static enum filter_verdict begin(struct exchange *x, void **state)
 {
+	const struct globals *g = globals_now(x->worker->shared);
 	struct trace_context c;
+	bool continued = x->loc->set->opentelemetry_trust_incoming_span && parent_of(x, &c);
 
-	if (parent_of(x, &c)) {
-		*state = x; /* continued: tracestate may be passed on */
-	} else {
+	if (continued)
+		*state = x; /* tracestate may be passed on */
+	else
 		random_id(c.trace_id, sizeof(c.trace_id));
-		c.sampled = random_bits() % 10000 < globals_now(x->worker->shared)->trace_sample_per_10000;
-	}
+	if (!continued || !g->trace_parent_based)
+		c.sampled = is_sampled(&c, g->trace_sample_per_10000);
 	random_id(c.span_id, sizeof(c.span_id));
 	trace_parent_write(&c, x->trace_parent);
 	return FILTER_NEXT;

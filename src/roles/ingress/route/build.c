@@ -3,6 +3,7 @@
 
 #include "roles/ingress/http/filter.h"
 #include "roles/ingress/tls/client_auth.h"
+#include "roles/ingress/tls/host_ciphers.h"
 
 #define FILTER_LISTS_MAX 128 /* different ones that are shared */
 
@@ -51,6 +52,7 @@ static void host_free(struct host *pub)
 	settings_unref(pub->passthrough);
 	backend_unref(pub->passthrough_backend);
 	client_auth_free(pub->client_auth);
+	host_ciphers_free(pub->ciphers);
 	free(h);
 }
 
@@ -236,6 +238,13 @@ static void set_client_auth(const struct plan *p, struct own_host *h)
 			     p->host);
 }
 
+/* The oldest Ingress that has the annotation decides, of each of the two. */
+static void set_ciphers(const struct plan *p, struct own_host *h)
+{
+	h->pub.ciphers = host_ciphers_new(p->ciphers ? p->ciphers->ssl_ciphers : NULL,
+					  p->prefers ? p->prefers->ssl_prefer_server_ciphers : -1, h->pub.client_auth);
+}
+
 static bool same_filters(const struct filter_use *a, const struct filter_use *b)
 {
 	for (; a->filter == b->filter; a++, b++)
@@ -317,6 +326,7 @@ static struct host *make(struct plan *p)
 		add_canary(p, &p->canaries[k], h);
 	set_passthrough(p, h);
 	set_client_auth(p, h);
+	set_ciphers(p, h);
 	finish_locations(p->m, h);
 	host_index(&h->pub);
 	return &h->pub;

@@ -60,6 +60,14 @@ static bool same_host(const char *rule, const char *folded)
 	return strcasecmp(rule, folded) == 0;
 }
 
+static void plan_ciphers(struct plan *p, const struct settings *set)
+{
+	if (!p->ciphers && set->ssl_ciphers)
+		p->ciphers = set;
+	if (!p->prefers && set->ssl_prefer_server_ciphers >= 0)
+		p->prefers = set;
+}
+
 /* Its rules for this host. */
 static void plan_ingress(struct plan *p, struct ingress *i)
 {
@@ -78,6 +86,8 @@ static void plan_ingress(struct plan *p, struct ingress *i)
 		if (!same_host(one.p.host, p->host))
 			continue;
 		rule_host = one.p.host;
+		if (!one.set->canary)
+			plan_ciphers(p, one.set);
 		if (one.p.path && path_ok(p, &one))
 			plan_add(p, &one);
 	}

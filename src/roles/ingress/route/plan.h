@@ -21,6 +21,7 @@ struct plan {
 	bool regex, tls, primaries;
 	bool quiet; /* an alias: what is wrong was said of the host itself */
 	struct ingress *first; /* the oldest primary */
+	const struct settings *ciphers, *prefers; /* of the oldest with a rule and ssl-ciphers, ssl-prefer-server-ciphers; NULL: none */
 };
 
 #define plan_problem(p, i, ...)                                                        \

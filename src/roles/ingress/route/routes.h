@@ -21,6 +21,7 @@
 
 struct backend; /* upstream/upstream.h */
 struct client_auth; /* tls/client_auth.h */
+struct host_ciphers; /* tls/host_ciphers.h */
 struct filter_use;
 struct quiesce;
 struct host;
@@ -60,6 +61,7 @@ struct host {
 	const struct settings *passthrough; /* ssl-passthrough: connections go to `passthrough_backend` unread; NULL: not */
 	struct backend *passthrough_backend;
 	struct client_auth *client_auth; /* whom it asks for a certificate: tls/client_auth.h; NULL: nobody */
+	struct host_ciphers *ciphers;	 /* of TLS 1.2, its own: tls/host_ciphers.h; NULL: everybody's */
 	struct location **all;
 	size_t n_all;
 	void *index_;			/* of paths: route/match.c */

@@ -120,6 +120,11 @@ uint64_t client_auth_id(const struct client_auth *a)
 	return a->id;
 }
 
+const uint8_t *client_auth_digest(const struct client_auth *a)
+{
+	return a->digest;
+}
+
 bool client_auth_ask(const struct client_auth *a, SSL *ssl)
 {
 	bool asks = a->store && a->set->auth_tls_verify_client != VERIFY_OFF;

@@ -16,5 +16,7 @@ const struct settings *client_auth_settings(const struct client_auth *a);
 bool client_auth_broken(const struct client_auth *a);
 /* Stands for the host and all that is asked; what tls_info.asked_for must be on a connection for requests to this host. */
 uint64_t client_auth_id(const struct client_auth *a);
+/* The same wherever it is asked, of TLS_ASKED_BYTES. */
+const uint8_t *client_auth_digest(const struct client_auth *a);
 /* In a ClientHello call-back. */
 bool client_auth_ask(const struct client_auth *a, SSL *ssl);

@@ -4,6 +4,7 @@
 #include "loop/quiesce.h"
 #include "net/x509.h"
 #include "roles/ingress/tls/client_auth.h"
+#include "roles/ingress/tls/host_ciphers.h"
 #include "roles/ingress/tls/ocsp.h"
 #include "roles/ingress/tls/tickets.h"
 
@@ -25,11 +26,17 @@ struct tls_front {
 
 /* ---- on the workers' threads: who is asked for ---- */
 
-static bool ask(struct shared *s, SSL *ssl, struct str name)
+/* What the host has of its own: whom it asks for a certificate, ciphers. */
+static bool obey_host(struct shared *s, SSL *ssl, struct str name, int *alert)
 {
 	struct host *h = routes_host(s->routes, name);
 	bool ok = !h || !h->client_auth || client_auth_ask(h->client_auth, ssl);
 
+	ok = ok && (!h || !h->ciphers || host_ciphers_use(h->ciphers, ssl));
+	if ((!h || !h->name[0]) && globals_now(s)->ssl_reject_handshake) { /* the catch-all is not named either */
+		*alert = SSL_AD_UNRECOGNIZED_NAME;
+		ok = false;
+	}
 	host_unref(h);
 	return ok;
 }
@@ -43,9 +50,9 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 
 	if (!t)
 		t = __atomic_load_n(&s->default_tls, __ATOMIC_ACQUIRE);
-	if (t && tls_present(ssl, t) && (!s->routes || ask(s, ssl, name)))
-		return SSL_CLIENT_HELLO_SUCCESS;
 	*alert = SSL_AD_INTERNAL_ERROR;
+	if (t && tls_present(ssl, t) && (!s->routes || obey_host(s, ssl, name, alert)))
+		return SSL_CLIENT_HELLO_SUCCESS;
 	return SSL_CLIENT_HELLO_ERROR;
 }
 

@@ -1,7 +1,8 @@
 /* server.h - TLS towards clients: one context for all names and workers, a certificate for each name.
  *
  * A connection's ClientHello names the host (SNI); a call-back on the worker's thread then chooses the certificate
- * (routes_tls, else shared->default_tls) and whether one of the client is asked for (host->client_auth). Certificates are
+ * (routes_tls, else shared->default_tls) and whether one of the client is asked for (host->client_auth), and
+ * obeys the host's own ciphers (host->ciphers). Certificates are
  * `struct tls` that share the context, so ten thousand of them cost what their keys do.
  */
 #pragma once

@@ -72,7 +72,7 @@ static void all(void **state)
 	} rows[] = {
 		{ INGRESS("a", "", RULE("a.test", "/", "Prefix")), "a:works", WORKS, { NULL } },
 		{ INGRESS("a", N "proxy-body-size: 8m, " N "enable-cors: 'true'", RULE("a.test", "/", "Prefix")), "a:works", WORKS, { NULL } },
-		{ INGRESS("a", N "ssl-ciphers: ALL", RULE("a.test", "/", "Prefix")), "a:ignored", IGNORED, { "ssl-ciphers has no effect" } },
+		{ INGRESS("a", N "connection-proxy-header: close", RULE("a.test", "/", "Prefix")), "a:ignored", IGNORED, { "connection-proxy-header has no effect" } },
 		{ INGRESS("a", N "limit-rate: '5'", RULE("a.test", "/", "Prefix")), "a:ignored", IGNORED, { "without proxy-buffering" } },
 		{ INGRESS("a", N "limit-rate: '5', " N "proxy-buffering: 'on'", RULE("a.test", "/", "Prefix")), "a:differs", DIFFERS, { "read ahead" } },
 		{ INGRESS("a", N "auth-keepalive: '5'", RULE("a.test", "/", "Prefix")), "a:works", WORKS, { NULL } },
@@ -210,7 +210,7 @@ static void listing(void **state)
 
 static void check_as_a_command(void **state)
 {
-	static const char yaml[] = INGRESS("a", N "ssl-ciphers: ALL", RULE("a.test", "/", "Prefix"));
+	static const char yaml[] = INGRESS("a", N "connection-proxy-header: close", RULE("a.test", "/", "Prefix"));
 	char folder[] = "/tmp/portico-check-XXXXXX";
 	struct buf out;
 	struct err e;

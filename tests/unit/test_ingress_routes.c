@@ -497,11 +497,46 @@ static void test_figures(void **state)
 		      path_look_ups(10000));
 }
 
+/* ---- cases ---- */
+
+static void unused(struct host *h)
+{
+	(void)h;
+}
+
+/* Each length, with a capital in each place; and neighbours of the letters, which have no other case. */
+static void test_cases(void **state)
+{
+	static const char neighbours[] = { '@', '[', '`', '{', (char)0xc1, (char)0xda };
+	struct routes *r = routes_new(NULL);
+	char name[40], asked[40];
+
+	(void)state;
+	for (size_t n = 1; n < sizeof(name); n++) {
+		memcpy(name, "azbycxdwevfugthsirjqkplomn-0123456789aza", n);
+		name[n] = '\0';
+		struct host h = { .refs_ = 1, .name = name, .free_ = unused };
+		routes_put_host(r, &h);
+		for (size_t i = 0; i < n; i++) {
+			memcpy(asked, name, sizeof(name));
+			if (asked[i] >= 'a' && asked[i] <= 'z')
+				asked[i] = (char)(asked[i] - 'a' + 'A');
+			struct host *found = routes_host(r, str_of(asked));
+			assert_ptr_equal(found, &h);
+			host_unref(found);
+			asked[i] = neighbours[(i + n) % ARRAY_LEN(neighbours)];
+			assert_null(routes_host(r, str_of(asked)));
+		}
+		routes_del_host(r, name);
+	}
+	routes_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names), cmocka_unit_test(test_endpoints), cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_figures),
+		cmocka_unit_test(test_figures), cmocka_unit_test(test_cases),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

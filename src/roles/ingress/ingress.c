@@ -286,7 +286,8 @@ static int shared_init(struct shared *s, struct role_ctx *ctx, struct err *e)
 	s->main_loop = ctx->loop;
 	s->n_workers = config_workers(ctx->config);
 	const char *port = strrchr(ctx->config->http_address, ':');
-	s->http_port = port ? (unsigned)atoi(port + 1) : 0;
+	if (port)
+		snprintf(s->http_port, sizeof(s->http_port), "%u", (unsigned)atoi(port + 1) & UINT16_MAX);
 	s->quiesce = quiesce_new(ctx->loop);
 	s->routes = routes_new(s->quiesce);
 	s->backends = backends_new(s->quiesce);

@@ -26,7 +26,7 @@ struct shared {
 	struct trace *trace;	       /* NULL: no OTLP export */
 	struct auth_cache *auth_cache; /* atomic: filter/auth_cache.h, made when first needed; NULL until then */
 	unsigned n_workers;
-	unsigned http_port;	       /* that we listen on; 0: none */
+	char http_port[8];	       /* that we listen on, as X-Forwarded-Port has it; "": none */
 	bool synced;		       /* atomic: false answers 503 */
 };
 

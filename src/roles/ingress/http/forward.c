@@ -229,7 +229,8 @@ struct str front_port(struct exchange *x)
 		return x_printf(x, "%u", port_of(x->req.local));
 	if (x->req.https) /* whatever port of ours that is */
 		return STR("443");
-	return x->worker->shared->http_port ? x_printf(x, "%u", x->worker->shared->http_port) : STR("80");
+	const char *port = x->worker->shared->http_port;
+	return port[0] ? str_of(port) : STR("80");
 }
 
 /* The proxy in front of us, behind those it names. */

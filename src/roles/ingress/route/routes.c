@@ -73,21 +73,43 @@ static bool is_upper(char c)
 	return c >= 'A' && c <= 'Z';
 }
 
+#define EACH_BYTE(c) ((c) * UINT64_C(0x0101010101010101))
+
+/* Bytes of one word: 'A' and above carry into their highest bit, as those above 'Z' do, which are taken out again. */
+static uint64_t uppers(const char *p)
+{
+	uint64_t w, low;
+
+	memcpy(&w, p, sizeof(w));
+	low = w & EACH_BYTE(0x7f);
+	return (low + EACH_BYTE(0x80 - 'A')) & ~(low + EACH_BYTE(0x80 - 'Z' - 1)) & ~w & EACH_BYTE(0x80);
+}
+
+static bool has_upper(struct str s)
+{
+	uint64_t any = 0;
+	size_t i = 0;
+
+	for (; i + 8 <= s.len; i += 8)
+		any |= uppers(s.ptr + i);
+	if (i < s.len && s.len >= 8)
+		return (any | uppers(s.ptr + s.len - 8)) != 0;
+	for (; i < s.len; i++)
+		any |= is_upper(s.ptr[i]);
+	return any != 0;
+}
+
 /* Lower case, without a final dot; false when it is too long to be a host. Nearly every name is so already. */
 static bool fold(struct str name, char out[HOST_BYTES], struct str *ret)
 {
-	size_t i = 0;
-
 	if (name.len && name.ptr[name.len - 1] == '.')
 		name.len--;
 	if (name.len >= HOST_BYTES)
 		return false;
 	*ret = name;
-	while (i < name.len && !is_upper(name.ptr[i]))
-		i++;
-	if (i == name.len)
+	if (!has_upper(name))
 		return true;
-	for (i = 0; i < name.len; i++)
+	for (size_t i = 0; i < name.len; i++)
 		out[i] = (char)(is_upper(name.ptr[i]) ? name.ptr[i] + ('a' - 'A') : name.ptr[i]);
 	ret->ptr = out;
 	return true;

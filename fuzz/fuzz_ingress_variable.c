@@ -1,6 +1,7 @@
 /* Texts with nginx's variables, and writing them in every escape. */
 #include "roles/ingress/http/exchange.h"
 #include "roles/ingress/http/variable.h"
+#include "roles/ingress/worker.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -9,7 +10,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cleanup(freep) char *text = xstrndup((const char *)data, size);
 	struct str raw = { (const char *)data, size };
 	struct http_header headers[] = { { STR("cookie"), raw }, { STR("x-a"), raw } };
-	struct exchange x = { .req = { .method = STR("GET"), .target = raw, .query = raw, .uri = raw, .host = raw,
+	struct globals globals = { 0 };
+	struct shared shared = { .globals = &globals };
+	struct worker worker = { .shared = &shared };
+	struct exchange x = { .worker = &worker,
+			      .req = { .method = STR("GET"), .target = raw, .query = raw, .uri = raw, .host = raw,
 				       .headers = { headers, 2, 2 } } };
 	struct variable_text *t;
 	struct err e;

@@ -29,9 +29,14 @@ static struct backend canary = { .name = (char *)"shop-new-80" };
 static struct location loc = { .path = (char *)"/cart", .ns = (char *)"shop", .ingress = (char *)"front",
 			       .rule_host = (char *)"", .backend = &primary };
 
+static struct globals globals;
+static struct shared shared = { .globals = &globals, .http_port = "8080" };
+static struct worker worker = { .shared = &shared };
+
 static void make(struct exchange *x)
 {
 	*x = (struct exchange){
+		.worker = &worker,
 		.req = { .method = STR("GET"), .scheme = STR("http"), .authority = STR("Shop.Example:8080"),
 			 .host = STR("Shop.Example"), .target = STR("/cart%20x?q=1&empty=&Q2=a%20b"), .path = STR("/cart%20x"),
 			 .query = STR("q=1&empty=&Q2=a%20b"), .uri = STR("/cart x"), .protocol = STR("HTTP/1.1"),
@@ -89,7 +94,7 @@ static void values(void **state)
 		{ "$server_name $location_path", "_ /cart" },
 		{ "$req_id=$request_id", "0123456789abcdef0123456789abcdef=0123456789abcdef0123456789abcdef" },
 		{ "$upstream_addr $upstream_status", "- -", ESCAPE_LOG },
-		{ "$pass_access_scheme $pass_port $https", "http 80 " },
+		{ "$pass_access_scheme $pass_port $pass_server_port $https", "http 8080 8080 " },
 		{ "$ssl_protocol$ssl_client_verify$ssl_client_s_dn$ssl_client_escaped_cert", "" },
 		{ "$literal_dollar$literal_dollar{host}", "$${host}" },
 		{ "$escaped_request_uri", "%2Fcart%2520x%3Fq%3D1%26empty%3D%26Q2%3Da%2520b" },
@@ -122,6 +127,23 @@ static void canary_and_upstream(void **state)
 	written(&(struct row){ "$upstream_addr $upstream_status $upstream_connect_time $upstream_header_time",
 			       "10.0.0.7:8080 200 0.002 0.012" },
 		&x, NULL);
+}
+
+/* $pass_port is X-Forwarded-Port's, which a proxy in front may tell. */
+static void ports(void **state)
+{
+	static struct http_header told[] = { { { "x-forwarded-port", 16 }, { "8443", 4 } } };
+	struct exchange x;
+
+	(void)state;
+	make(&x);
+	x.req.headers = (struct header_list){ told, 1, 1 };
+	written(&(struct row){ "$pass_port $pass_server_port", "8080 8080" }, &x, NULL);
+	globals.use_forwarded_headers = true;
+	written(&(struct row){ "$pass_port $pass_server_port", "8443 8080" }, &x, NULL);
+	globals.use_forwarded_headers = false;
+	x.req.https = true;
+	written(&(struct row){ "$pass_port $pass_server_port", "443 443" }, &x, NULL);
 }
 
 /* A request that could not be read: nothing but what is known. */
@@ -242,7 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values), cmocka_unit_test(canary_and_upstream), cmocka_unit_test(without_a_route),
 		cmocka_unit_test(of_a_snippet), cmocka_unit_test(refused), cmocka_unit_test(full_buffer), cmocka_unit_test(as_a_value),
-		cmocka_unit_test(every_row_is_documented),
+		cmocka_unit_test(every_row_is_documented), cmocka_unit_test(ports),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

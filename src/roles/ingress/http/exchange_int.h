@@ -43,7 +43,8 @@ void attempt_timeout(struct timer *t);
 /* forward.c */
 void client_address(struct exchange *x, const struct globals *g);
 int forward_rewrite(struct exchange *x) must_check; /* x->up_target by rewrite-target; -1: it has none */
-struct str front_port(struct exchange *x); /* where the client went: $pass_port */
+struct str front_port(struct exchange *x); /* where the client went: $pass_server_port */
+struct str forwarded_port(struct exchange *x, const struct globals *g); /* the same, or what a believed proxy says: X-Forwarded-Port, $pass_port */
 void request_id(struct exchange *x, const struct globals *g);
 int forward_head(struct exchange *x) must_check; /* up_method, up_target, up_host, up_headers */
 void forward_to_default(struct exchange *x); /* what the annotation's default backend is told of a Service without endpoints */

@@ -234,6 +234,11 @@ struct str front_port(struct exchange *x)
 }
 
 /* The proxy in front of us, behind those it names. */
+struct str forwarded_port(struct exchange *x, const struct globals *g)
+{
+	return believed(x, g, "x-forwarded-port", front_port(x));
+}
+
 static struct str chain_with_peer(struct exchange *x, struct str before)
 {
 	char peer[ADDR_TEXT_BYTES];
@@ -260,7 +265,7 @@ static void put_forwarded(struct exchange *x, const struct globals *g)
 	header_add(x, l, "X-Real-IP", ip);
 	header_add(x, l, "X-Forwarded-For", chain);
 	header_add(x, l, "X-Forwarded-Host", best_host(x, g));
-	header_add(x, l, "X-Forwarded-Port", believed(x, g, "x-forwarded-port", front_port(x)));
+	header_add(x, l, "X-Forwarded-Port", forwarded_port(x, g));
 	header_add(x, l, "X-Forwarded-Proto", scheme);
 	header_add(x, l, "X-Forwarded-Scheme", scheme);
 	header_add(x, l, "X-Scheme", scheme);

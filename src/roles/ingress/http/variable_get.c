@@ -1,6 +1,7 @@
 /* The variables: names, values, meanings. nginx's core, upstream and ssl modules, and what ingress-nginx sets. */
 #include "roles/ingress/http/variable_int.h"
 
+#include "roles/ingress/http/exchange_int.h"
 #include "roles/ingress/observe/access_log.h"
 #include "roles/ingress/worker.h"
 
@@ -286,10 +287,14 @@ GET(get_pass_scheme)
 
 GET(get_pass_port)
 {
-	char text[8];
-
 	(void)p;
-	variable_put(o, x->req.local ? port_text(x->req.local, text) : x->req.https ? STR("443") : STR("80"));
+	variable_put(o, forwarded_port(x, globals_now(x->worker->shared)));
+}
+
+GET(get_pass_server_port)
+{
+	(void)p;
+	variable_put(o, front_port(x));
 }
 
 /* nginx's own: what a proxy in front says does not change it. */
@@ -522,8 +527,8 @@ GET(get_trace)
 	X("opentelemetry_span_id",     get_trace,          2,                               "our span of the trace", false) \
 	X("opentelemetry_trace_id",    get_trace,          1,                               "the trace that the request belongs to", false) \
 	X("pass_access_scheme",        get_pass_scheme,    0,                               "http or https, as a believed X-Forwarded-Proto or the connection says", false) \
-	X("pass_port",                 get_pass_port,      0,                               "the port that a PROXY header tells; else 443 for https, 80 for http", false) \
-	X("pass_server_port",          get_pass_port,      0,                               "the same as $pass_port", false) \
+	X("pass_port",                 get_pass_port,      0,                               "X-Forwarded-Port, if it is believed; else as $pass_server_port", false) \
+	X("pass_server_port",          get_pass_server_port, 0,                             "the port that a PROXY header tells; else 443 for https, and for http the one we listen on", false) \
 	X("pid",                       get_pid,            0,                               "number of this process", false) \
 	X("proxy_alternative_upstream_name", get_alternative_name, 0,                       "<namespace>-<service>-<port> of the canary that serves", false) \
 	X("proxy_host",                get_upstream_name,  offsetof(struct backend, name),  "the same as $proxy_upstream_name", false) \

@@ -77,6 +77,7 @@ folder.service("fcgi", fcgi.port)
 folder.ingress("paced", "paced.test", "web", limit_rate=50, proxy_buffering="on")
 folder.ingress("after", "after.test", "web", limit_rate=50, limit_rate_after=1000, proxy_buffering="on")
 folder.ingress("hasty", "hasty.test", "web", limit_rate=50, proxy_buffering="on", proxy_read_timeout=1, proxy_send_timeout=1)
+folder.ingress("ahead", "ahead.test", "web", limit_rate=50, proxy_buffering="on", proxy_buffer_size="1m", proxy_buffers_number=32)
 folder.ingress("total", "total.test", "web", limit_rate=50, proxy_buffering="on", **{"portico.io/request-timeout": "1s"})
 folder.ingress("free", "free.test", "web", limit_rate=0, proxy_buffering="on")
 folder.ingress("unbuffered", "unbuffered.test", "web", limit_rate=50)
@@ -233,6 +234,25 @@ def pressure():
     check("an upstream that ends before its answer does: no whole answer", not f.whole and f.raw.ended, (f.whole, f.body()))
 
 
+def crowd():
+    section("many streams of one connection, each of which may be read ahead far")
+    base, c, n = proxy.rss_kib(), H2(proxy.http), 100
+    c.send(window(0, (1 << 31) - 65536) + settings(window=(1 << 31) - 1))
+    before = sum(sent.values())
+    c.send(b"".join(headers(1 + 2 * i, fields(host=b"ahead.test", path=b"/?size=%d" % (32 << 20))) for i in range(n)))
+    soon("all have begun", lambda: proxy.in_flight() == n)
+    still = [0]
+
+    def quiet():
+        still.append(sum(sent.values()))
+        c.read(0.5)
+        return still[-1] > before and still[-5:] == still[-1:] * 5
+    soon("their upstreams wait", quiet)
+    check("memory is bounded", proxy.rss_kib() - base < 128 << 10, (base, proxy.rss_kib()))
+    c.close()
+    soon("all of it is forgotten", lambda: proxy.in_flight() == 0)
+
+
 def end():
     section("the end of the proxy")
     f = Fetch("paced.test", name="under way when the proxy is told to end")
@@ -244,7 +264,7 @@ def end():
     check("then it ends", proxy.ended() == 0, time.monotonic() - at)
 
 
-for part in (paces, streams, pressure, end):
+for part in (paces, streams, pressure, crowd, end):
     started = time.monotonic()
     part()
     print(f"# {part.__name__}: {time.monotonic() - started:.1f} s", flush=True)

@@ -272,6 +272,33 @@ static void fill(size_t n, bool end)
 	pace_body(&g.x, (struct str){ bytes, n }, end);
 }
 
+/* Others hold what a worker may: this one has what one read brings, and is whole and as fast all the same. */
+static void crowded(void **state)
+{
+	(void)state;
+	begin(RATE, 0);
+	g.worker.paced_bytes = PACE_HELD_MAX_BYTES + 1;
+	fill(RATE, false);
+	fill(32 * KIB, false);
+	assert_true(g.wanted);
+	fill(16 * KIB, false);
+	assert_false(g.wanted);
+	assert_true(g.worker.paced_bytes > PACE_HELD_MAX_BYTES + 48 * KIB);
+	while (!g.wanted && tick())
+		bounded(RATE, 0);
+	assert_in_range(RATE + 48 * KIB - g.took, 1, 16 * KIB);
+	g.worker.paced_bytes -= PACE_HELD_MAX_BYTES; /* they have gone */
+	fill(READ_AHEAD - 16 * KIB, false);
+	assert_true(g.wanted);
+	fill(READ_AHEAD, true);
+	while (tick())
+		bounded(RATE, 0);
+	assert_true(g.ended);
+	assert_in_range(elapsed(), 1000 * (32 * KIB + 2 * READ_AHEAD) / RATE, 1000 * (32 * KIB + 2 * READ_AHEAD) / RATE + 1);
+	finish();
+	assert_int_equal(g.worker.paced_bytes, 1);
+}
+
 /* It waits while there is much, nobody is blamed for that, and it is let go when it has given all. */
 static void upstream_waits(void **state)
 {
@@ -441,7 +468,7 @@ static void which(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(times), cmocka_unit_test(numbers), cmocka_unit_test(none), cmocka_unit_test(upstream_waits),
+		cmocka_unit_test(times), cmocka_unit_test(numbers), cmocka_unit_test(none), cmocka_unit_test(upstream_waits), cmocka_unit_test(crowded),
 		cmocka_unit_test(client_waits), cmocka_unit_test(drained_while_time_runs), cmocka_unit_test(trailers_come_last),
 		cmocka_unit_test(edges), cmocka_unit_test(which),
 	};

@@ -48,6 +48,7 @@ struct worker {
 	size_t n_free_h1;
 	struct defer reap;	       /* what ended in this turn */
 	size_t n_free_exchanges;
+	size_t paced_bytes;	       /* that answers hold: http/pace.c */
 	uint64_t request_count;	       /* of X-Request-IDs made */
 	bool draining;		       /* finish what is under way, keep nothing alive */
 	/* Made by their owners when first needed, freed with the worker; NULL until then. */

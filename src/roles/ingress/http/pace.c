@@ -5,12 +5,14 @@
 #define TICKS_PER_S 4 /* so often a paced answer goes on: a client sees no gaps, and few bytes do not make many packets */
 /* Beyond what an upstream is read ahead by: what it had under way when it was stopped, and that compressed. */
 #define HELD_MAX_BYTES (READ_AHEAD_MAX_BYTES + (16u << 20))
+#define HELD_CROWDED_BYTES (32u << 10) /* by each answer, where all of a worker's hold too much: a read's worth */
 
 struct pace {
 	struct exchange *x;
 	uint64_t rate, after;
 	struct buf held; /* behind `at`: what may not go yet */
 	size_t at;
+	size_t counted; /* of worker->paced_bytes */
 	struct header_list trailers; /* end the body, if there are any */
 	struct timer timer;	     /* runs while bytes are held that the client would take */
 	bool ended;		     /* all of the body is here */
@@ -101,6 +103,19 @@ static void finish(struct pace *p)
 		exchange_answer_pass(x, STR_NONE, true);
 }
 
+/* Memory, whether or not there is something in it just now. */
+static void count_held(struct pace *p)
+{
+	p->x->worker->paced_bytes += p->held.cap - p->counted;
+	p->counted = p->held.cap;
+}
+
+/* One connection of HTTP/2 has many answers, which what its window holds back does not bound: they wait here, before it. */
+static size_t may_hold(const struct pace *p)
+{
+	return p->x->worker->paced_bytes > PACE_HELD_MAX_BYTES ? HELD_CROWDED_BYTES : exchange_read_ahead_bytes(p->x);
+}
+
 /* The upstream is read ahead as for a slow client, and no further. */
 static void steer_upstream(struct pace *p)
 {
@@ -108,10 +123,10 @@ static void steer_upstream(struct pace *p)
 
 	if (!x->up)
 		return;
-	if (!x->answer_paused && held_len(p) > exchange_read_ahead_bytes(x)) {
+	if (!x->answer_paused && held_len(p) > may_hold(p)) {
 		x->answer_paused = true;
 		x->up_ops->want_body(x, false);
-	} else if (x->answer_paused && !p->blocked && held_len(p) <= CONN_LOW_WATER_BYTES) {
+	} else if (x->answer_paused && !p->blocked && held_len(p) <= MIN(may_hold(p) / 2, (size_t)CONN_LOW_WATER_BYTES)) {
 		x->answer_paused = false;
 		attempt_answer_goes_on(x);
 		x->up_ops->want_body(x, true);
@@ -135,6 +150,7 @@ static void go_on(struct pace *p)
 		finish(p);
 		return;
 	}
+	count_held(p);
 	wait_for_time(p);
 	steer_upstream(p);
 }
@@ -227,6 +243,7 @@ void pace_stop(struct exchange *x)
 void pace_free(struct exchange *x)
 {
 	buf_done(&x->pace->held);
+	count_held(x->pace);
 	x->pace = NULL;
 }
 

@@ -8,6 +8,7 @@
 
 #include "roles/ingress/http/exchange.h"
 
+#define PACE_HELD_MAX_BYTES (32u << 20) /* by all of a worker; beyond it each answer holds a read's worth only */
 #define PACE_RATE_MAX (1ull << 40) /* bytes per second: nothing is held at such a rate */
 
 struct pace;

@@ -439,6 +439,9 @@ static const struct {
 } forgotten[] = {
 	{"", 200, "set-cookie", "a=b"}, {"", 401, "set-cookie", "a=b"}, {"", 200, "cache-control", "no-store"}, {"", 200, "vary", "*"},
 	{"", 403, "x-a", "b"},		{"", 500, "x-a", "b"},		{"401 5m", 200, "x-a", "b"},
+	/* said by us: what the client says under the name is nothing to go by */
+	{"", 200, "vary", "X-Original-Method"}, {"", 401, "vary", "cookie, x-original-url"}, {"", 200, "vary", "x-forwarded-for"},
+	{"", 200, "vary", "accept,x-auth-request-redirect"}, {"", 200, "vary", "ssl-client-verify"},
 };
 
 static void test_not_remembered(void **state)

@@ -232,7 +232,7 @@ const struct field nginx_annotations[] = {
 	  .doc = "Answers of auth-url are remembered for requests to the same path of the Ingress in whose variables this text is the same: "
 		 "whatever the verdict depends on must be in it. By default each request asks. As in nginx, answers with Set-Cookie are not remembered, "
 		 "and Cache-Control, Expires, X-Accel-Expires and Vary of an answer count.",
-	  .differs = "values of variables count one by one: $a$b is another text for a, bc than for ab, c; $uri and $args are the request's, in nginx those of the request to auth-url" },
+	  .differs = "values of variables count one by one: $a$b is another text for a, bc than for ab, c; $uri and $args are the request's, in nginx those of the request to auth-url; an answer whose Vary names what the proxy itself tells auth-url (X-Original-Method, X-Forwarded-For, …) is not remembered" },
 	{ "auth-cache-duration", TEXT(auth_cache_duration, form_cache_durations), DEFAULT("200 202 401 5m"), B, LOCATION, ACTS("external auth"), GUARDS,
 	  .doc = "For how long, by status." },
 	{ "auth-keepalive", NONE, C, LOCATION, ACTS("external auth"), .flags = FIELD_SILENT,

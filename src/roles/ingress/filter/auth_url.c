@@ -157,6 +157,32 @@ static void keep(struct auth *a, struct header_list *l, const char *name, struct
 			keep_one(a, l, name, from.at[i].value);
 }
 
+/* Whatever a client says under this name, the service is told something else, or by us as well. */
+static bool is_ours(const struct auth *a, struct str name)
+{
+	static const char *const others[] = {"X-Forwarded-For", "X-Auth-Request-Redirect"};
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		found |= str_ieq(name, str_of(rows[i].name));
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		found |= str_ieq(name, str_of(others[i]));
+	for (size_t i = 0; i < a->set->n_auth_proxy_set_headers; i++)
+		found |= str_ieq(name, a->set->auth_proxy_set_headers[i].name);
+	return found;
+}
+
+/* Requests are told apart by what clients say. nginx remembers such an answer, and a DELETE gets that to a GET. */
+static bool varies_by_ours(const struct auth *a, const char *vary)
+{
+	struct str rest = str_of(vary);
+
+	while (rest.len)
+		if (is_ours(a, str_trim(str_cut(rest, ',', &rest))))
+			return true;
+	return false;
+}
+
 static void on_head(void *ctx, int status, struct http_headers headers)
 {
 	struct auth *a = ctx;
@@ -169,6 +195,8 @@ static void on_head(void *ctx, int status, struct http_headers headers)
 		keep(a, &a->forward, a->set->auth_response_headers.at[i], headers);
 	if (a->memory)
 		a->memory->life_ms = auth_cache_life_ms(a->set->auth_cache, status, headers, time(NULL), a->memory->vary);
+	if (a->memory && varies_by_ours(a, a->memory->vary))
+		a->memory->life_ms = 0;
 }
 
 static enum filter_verdict verdict(struct auth *a)

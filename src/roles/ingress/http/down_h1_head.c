@@ -99,10 +99,9 @@ static bool idempotent(struct str m)
  * service are told is a path. nginx's unparsed_uri is so, too. */
 static struct str target_of(struct exchange *x, const struct http1_head *h)
 {
-	const char *end = h->target.ptr + h->target.len;
-
 	if (!h->target.len || h->target.ptr[0] == '/' || !h->path.len || h->path.ptr[0] != '/')
 		return h->target;
+	const char *end = h->target.ptr + h->target.len;
 	if (h->path.ptr > h->target.ptr && h->path.ptr < end)
 		return (struct str){ h->path.ptr, (size_t)(end - h->path.ptr) };
 	return h->query.len ? x_printf(x, "/?" STR_FMT, STR_ARG(h->query)) : STR("/"); /* "http://host?query" */

@@ -109,6 +109,9 @@ def answers():
     yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n5;a=b\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"
     yield b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 70000\r\nSet-Cookie: a=b\r\nETag: \"x\"\r\n\r\n" + b"x" * 70000
     yield b"HTTP/1.0 200 OK\r\n\r\nuntil the end"
+    for rate in (b"1", b"30000", b"9223372036854775807", b"-1"):
+        yield (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Accel-Limit-Rate: " + rate + b"\r\nVary: Accept, X-Original-Method\r\nContent-Type: text/html\r\n"
+               b"Set-Cookie: a; =;Path;Domain=.UP.example; path = / ;;domain=\r\nSet-Cookie: =\r\nRefresh: 0;URL=\r\n\r\nea60\r\n" + b"z" * 60000 + b"\r\n0\r\nX-T: 2\r\n\r\n")
     yield b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + body
     yield b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nbytes"
     yield b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -191,6 +194,9 @@ def annotations(r):
             dict(proxy_http_version="1.0"), dict(enable_modsecurity="true", modsecurity_snippet='SecRuleEngine On\nSecRequestBodyAccess On\nSecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403"'),
             dict(configuration_snippet='if ($arg_x ~ "(a+)+$") { return 403; }\nadd_header X-U $request_uri always;\nrewrite "^/r/(.*)$" /$1 break;'), dict(app_root="/app"),
             dict(use_regex="true", rewrite_target="/$1"), dict(proxy_redirect_from="http://up/", proxy_redirect_to="/"), dict(satisfy="any", whitelist_source_range="10.0.0.0/8"),
+            dict(limit_rate=1, limit_rate_after=1, proxy_buffering="on"), dict(limit_rate=20, proxy_buffering="on", proxy_buffer_size="1k", proxy_buffers_number=2),
+            dict(auth_url=f"http://127.0.0.1:{liar.port}/auth", auth_response_headers="X-User", auth_cache_key="$remote_user$http_authorization", auth_cache_duration="any 1s"),
+            dict(proxy_cookie_domain="up.example down.example", proxy_cookie_path="/ /x/"), dict(ssl_ciphers="ECDHE-ECDSA-AES256-GCM-SHA384", ssl_prefer_server_ciphers="false"),
             dict(backend_protocol="GRPC"), dict(proxy_cookie_path="/ /x"), dict(proxy_connect_timeout=1, proxy_read_timeout=1), dict(temporal_redirect="http://x.example$request_uri")]
     out = {}
     for _ in range(r.choice((1, 1, 2, 3))):

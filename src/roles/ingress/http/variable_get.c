@@ -1,18 +1,11 @@
 /* The variables: names, values, meanings. nginx's core, upstream and ssl modules, and what ingress-nginx sets. */
 #include "roles/ingress/http/variable_int.h"
 
-#include "roles/ingress/http/exchange_int.h"
 #include "roles/ingress/observe/access_log.h"
-#include "roles/ingress/worker.h"
 
-#include <inttypes.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
-#include <unistd.h>
 
 #define GET(fn) static void fn(struct variable_sink *o, struct exchange *x, const struct variable_part *p)
 #define FIELD(member) offsetof(struct exchange, member)
@@ -221,131 +214,6 @@ GET(get_escaped_uri)
 	o->how = how;
 }
 
-/* ---- the connection ---- */
-
-static struct str port_text(const struct addr *a, char text[8])
-{
-	unsigned port = 0;
-
-	if (a && a->ss.ss_family == AF_INET)
-		port = ntohs(((const struct sockaddr_in *)&a->ss)->sin_port);
-	else if (a && a->ss.ss_family == AF_INET6)
-		port = ntohs(((const struct sockaddr_in6 *)&a->ss)->sin6_port);
-	return (struct str){ text, port ? (size_t)snprintf(text, 8, "%u", port) : 0 };
-}
-
-GET(get_remote_port)
-{
-	char text[8];
-
-	(void)p;
-	variable_put(o, port_text(&x->req.client, text));
-}
-
-GET(get_peer_addr)
-{
-	char text[ADDR_TEXT_BYTES];
-
-	(void)p;
-	if (x->req.peer)
-		variable_put(o, str_of(addr_ip_text(x->req.peer, text)));
-}
-
-GET(get_peer_port)
-{
-	char text[8];
-
-	(void)p;
-	variable_put(o, port_text(x->req.peer, text));
-}
-
-/* Four bytes of an IPv4 address, sixteen of an IPv6 one: the short key for hashes and limits. */
-GET(get_binary_addr)
-{
-	const struct addr *a = &x->req.client;
-
-	(void)p;
-	if (a->ss.ss_family == AF_INET)
-		variable_put(o, (struct str){ (const char *)&((const struct sockaddr_in *)&a->ss)->sin_addr, 4 });
-	else if (a->ss.ss_family == AF_INET6)
-		variable_put(o, (struct str){ (const char *)&((const struct sockaddr_in6 *)&a->ss)->sin6_addr, 16 });
-}
-
-GET(get_proxy_protocol_addr)
-{
-	(void)p;
-	if (x->worker && globals_now(x->worker->shared)->use_proxy_protocol)
-		variable_put(o, str_of(x->req.client_text));
-}
-
-/* "http" or "https" as a believed proxy in front of us saw it. */
-GET(get_pass_scheme)
-{
-	(void)p;
-	variable_put(o, x->req.https ? STR("https") : STR("http"));
-}
-
-GET(get_pass_port)
-{
-	(void)p;
-	variable_put(o, forwarded_port(x, globals_now(x->worker->shared)));
-}
-
-GET(get_pass_server_port)
-{
-	(void)p;
-	variable_put(o, front_port(x));
-}
-
-/* nginx's own: what a proxy in front says does not change it. */
-GET(get_server_port)
-{
-	(void)p;
-	variable_put(o, str_eq_c(x->req.scheme, "https") ? STR("443") : STR("80"));
-}
-
-GET(get_server_addr)
-{
-	struct addr local = { .len = sizeof(local.ss) };
-	char text[ADDR_TEXT_BYTES];
-	int fd = x->down_ops && x->down_ops->fd ? x->down_ops->fd(x) : -1;
-
-	(void)p;
-	if (fd >= 0 && getsockname(fd, (struct sockaddr *)&local.ss, &local.len) == 0)
-		variable_put(o, str_of(addr_ip_text(&local, text)));
-}
-
-GET(get_https)
-{
-	(void)p;
-	if (str_eq_c(x->req.scheme, "https"))
-		variable_put(o, STR("on"));
-}
-
-GET(get_http2)
-{
-	(void)p;
-	if (str_eq_c(x->req.protocol, "HTTP/2.0"))
-		variable_put(o, x->req.tls ? STR("h2") : STR("h2c"));
-}
-
-GET(get_hostname)
-{
-	char name[256] = "";
-
-	(void)x;
-	(void)p;
-	if (gethostname(name, sizeof(name) - 1) == 0)
-		variable_put(o, str_of(name));
-}
-
-GET(get_pid)
-{
-	(void)x;
-	(void)p;
-	put_u64(o, (uint64_t)getpid());
-}
-
 /* ---- time ---- */
 
 enum time_form { TIME_LOCAL, TIME_ISO };
@@ -497,7 +365,7 @@ GET(get_trace)
 	X("arg_",                      get_arg,            0,                               "$arg_NAME: a parameter of the query, as it came", true) \
 	X("args",                      get_str,            FIELD(req.query),                "the query, without '?'", false) \
 	X("best_http_host",            get_str,            FIELD(req.authority),            "the Host of the request, with its port", false) \
-	X("binary_remote_addr",        get_binary_addr,    0,                               "the client's address as 4 or 16 bytes", false) \
+	X("binary_remote_addr",        variable_binary_addr, 0,                             "the client's address as 4 or 16 bytes", false) \
 	X("body_bytes_sent",           get_u64,            FIELD(answer_body_bytes),        "bytes of the answer's body", false) \
 	X("bytes_sent",                get_bytes_sent,     0,                               "bytes of the answer, head and body", false) \
 	X("canary_why",                get_canary_why,     0,                               "why a canary serves the request: header, cookie or weight", false) \
@@ -512,10 +380,10 @@ GET(get_trace)
 	X("fastcgi_path_info",         get_constant,       (size_t)"",                      "always empty: ingress-nginx sets no fastcgi_split_path_info", false) \
 	X("fastcgi_script_name",       get_script_name,    0,                               "the path; when it ends in '/', with fastcgi-index", false) \
 	X("host",                      get_host,           0,                               "the host of the request without port, lower case; else the rule's", false) \
-	X("hostname",                  get_hostname,       0,                               "the name of this machine", false) \
-	X("http2",                     get_http2,          0,                               "h2 over TLS, h2c without, empty for HTTP/1", false) \
+	X("hostname",                  variable_hostname,  0,                               "the name of this machine", false) \
+	X("http2",                     variable_http2,     0,                               "h2 over TLS, h2c without, empty for HTTP/1", false) \
 	X("http_",                     get_http,           0,                               "$http_NAME: a header of the request, '-' written as '_'", true) \
-	X("https",                     get_https,          0,                               "on when the connection is TLS", false) \
+	X("https",                     variable_https,     0,                               "on when the connection is TLS", false) \
 	X("ingress_name",              get_loc_text,       offsetof(struct location, ingress), "name of the Ingress that matched", false) \
 	X("is_args",                   get_is_args,        0,                               "'?' when there is a query", false) \
 	X("literal_dollar",            get_constant,       (size_t)"$",                     "a dollar sign", false) \
@@ -526,20 +394,20 @@ GET(get_trace)
 	X("opentelemetry_context_traceparent", get_trace,  0,                               "the W3C traceparent sent to the upstream", false) \
 	X("opentelemetry_span_id",     get_trace,          2,                               "our span of the trace", false) \
 	X("opentelemetry_trace_id",    get_trace,          1,                               "the trace that the request belongs to", false) \
-	X("pass_access_scheme",        get_pass_scheme,    0,                               "http or https, as a believed X-Forwarded-Proto or the connection says", false) \
-	X("pass_port",                 get_pass_port,      0,                               "X-Forwarded-Port, if it is believed; else as $pass_server_port", false) \
-	X("pass_server_port",          get_pass_server_port, 0,                             "the port that a PROXY header tells; else 443 for https, and for http the one we listen on", false) \
-	X("pid",                       get_pid,            0,                               "number of this process", false) \
+	X("pass_access_scheme",        variable_pass_scheme, 0,                             "http or https, as a believed X-Forwarded-Proto or the connection says", false) \
+	X("pass_port",                 variable_pass_port, 0,                               "X-Forwarded-Port, if it is believed; else as $pass_server_port", false) \
+	X("pass_server_port",          variable_pass_server_port, 0,                        "the port that a PROXY header tells; else 443 for https, and for http the one we listen on", false) \
+	X("pid",                       variable_pid,       0,                               "number of this process", false) \
 	X("proxy_alternative_upstream_name", get_alternative_name, 0,                       "<namespace>-<service>-<port> of the canary that serves", false) \
 	X("proxy_host",                get_upstream_name,  offsetof(struct backend, name),  "the same as $proxy_upstream_name", false) \
-	X("proxy_protocol_addr",       get_proxy_protocol_addr, 0,                          "the client's address when use-proxy-protocol is on", false) \
+	X("proxy_protocol_addr",       variable_proxy_protocol_addr, 0,                     "the client's address when use-proxy-protocol is on", false) \
 	X("proxy_upstream_name",       get_upstream_name,  offsetof(struct backend, name),  "<namespace>-<service>-<port>", false) \
 	X("query_string",              get_str,            FIELD(req.query),                "the query, without '?'", false) \
-	X("realip_remote_addr",        get_peer_addr,      0,                               "the address of the TCP peer", false) \
-	X("realip_remote_port",        get_peer_port,      0,                               "the port of the TCP peer", false) \
-	X("redirect_scheme",           get_pass_scheme,    0,                               "the same as $pass_access_scheme", false) \
+	X("realip_remote_addr",        variable_peer_addr, 0,                               "the address of the TCP peer", false) \
+	X("realip_remote_port",        variable_peer_port, 0,                               "the port of the TCP peer", false) \
+	X("redirect_scheme",           variable_pass_scheme, 0,                             "the same as $pass_access_scheme", false) \
 	X("remote_addr",               get_chars,          FIELD(req.client_text),          "the client's address", false) \
-	X("remote_port",               get_remote_port,    0,                               "the client's port", false) \
+	X("remote_port",               variable_remote_port, 0,                             "the client's port", false) \
 	X("remote_user",               get_str,            FIELD(remote_user),              "the user of basic authentication or of a token", false) \
 	X("req_id",                    get_request_id,     0,                               "X-Request-ID of the request, or one made here", false) \
 	X("request",                   get_request,        0,                               "the first line of the request", false) \
@@ -551,9 +419,9 @@ GET(get_trace)
 	X("request_uri",               get_str,            FIELD(req.target),               "path and query as they came", false) \
 	X("scheme",                    get_str,            FIELD(req.scheme),               "http or https, as the connection is", false) \
 	X("sent_http_",                get_sent_http,      0,                               "$sent_http_NAME: a header of the answer, '-' written as '_'", true) \
-	X("server_addr",               get_server_addr,    0,                               "the address that the client has connected to", false) \
+	X("server_addr",               variable_server_addr, 0,                             "the address that the client has connected to", false) \
 	X("server_name",               get_server_name,    0,                               "the host of the rule that matched; _ for the catch-all", false) \
-	X("server_port",               get_server_port,    0,                               "443 on connections with TLS, else 80", false) \
+	X("server_port",               variable_server_port, 0,                             "443 on connections with TLS, else 80", false) \
 	X("server_protocol",           get_str,            FIELD(req.protocol),             "HTTP/1.0, HTTP/1.1 or HTTP/2.0", false) \
 	X("service_name",              get_backend_text,   offsetof(struct backend, service), "name of the Service of the rule", false) \
 	X("service_port",              get_backend_text,   offsetof(struct backend, port),  "port of the Service of the rule", false) \

@@ -1,4 +1,4 @@
-/* variable_int.h - shared by the parser (variable.c) and the values (variable_get.c, variable_tls.c). */
+/* variable_int.h - shared by the parser (variable.c) and the values (variable_get.c, variable_conn.c, variable_tls.c). */
 #pragma once
 
 #include "roles/ingress/http/exchange.h"
@@ -30,6 +30,11 @@ struct variable_part {
 	size_t arg;
 	struct str text; /* owned: the literal, or the family's own name */
 };
+
+/* The connection: variable_conn.c */
+variable_get_fn variable_remote_port, variable_peer_addr, variable_peer_port, variable_binary_addr,
+	variable_proxy_protocol_addr, variable_pass_scheme, variable_pass_port, variable_pass_server_port,
+	variable_server_port, variable_server_addr, variable_https, variable_http2, variable_hostname, variable_pid;
 
 /* Certificates and ciphers: variable_tls.c */
 variable_get_fn variable_ssl_protocol, variable_ssl_cipher, variable_ssl_server_name, variable_ssl_session_reused,

@@ -21,7 +21,8 @@ in_ns() { # NS command... : in the test's cgroup and that namespace
 start() { # NS OUTPUT command... : in the background; its pid in $STARTED
 	local ns=$1 out=$2
 	shift 2
-	(exec sh -c 'echo $$ > "$0/cgroup.procs"; exec "$@"' "$CG" nsenter --net=/run/netns/$ID-$ns "$@") > "$out" 2>&1 &
+	: > "$out" # at once: nobody takes what the one before has written for its word
+	(exec sh -c 'echo $$ > "$0/cgroup.procs"; exec "$@"' "$CG" nsenter --net=/run/netns/$ID-$ns "$@") >> "$out" 2>&1 &
 	STARTED=$!
 	children="$children $STARTED"
 	disown $STARTED # no word about it when it is killed

@@ -158,10 +158,8 @@ start nb "$T/many2" "$peer" tcp $NODE_IP 30080 -n 20000
 MANY2=$STARTED
 kill -9 "$LOAD"
 expect "served without the role" 'pod. 192.168.77.2 .*' "$(tcp nb $NODE_IP 30080)"
-: > "$T/load"
 load_start "$@"
 kill -9 "$LOAD"
-: > "$T/load"
 load_start "$@"
 expect "affinity survives" 1 "$( (tcp nb $NODE_IP 30085; tcp nb $NODE_IP 30085) | cut -d' ' -f1 | sort -u | wc -l)"
 kill $MANY1 $MANY2 2>/dev/null

@@ -160,7 +160,6 @@ wait_line "$T/loop" '^10.0.0.3$' 3
 gone "$RUN"
 expect "it was killed: the central instance" 10.0.0.3 "$(dig_at pod1 @$VIP)"
 if nothing_left; then ok "killed: address and rules are gone"; else bad "killed: address and rules are gone" "$(address) $(table)"; fi
-: > "$T/run.log"
 run_start # at once, while the guard of the one before may still clean up
 tell USR1 serving
 expect "a new one takes over" 10.0.0.1 "$(dig_at pod1 @$VIP)"
@@ -186,7 +185,6 @@ service dns $VIP '[{"name":"dns","port":53,"protocol":"UDP"},{"name":"dns-tcp","
 slice dns '[{"name":"dns","port":53,"protocol":"UDP"},{"name":"dns-tcp","port":53,"protocol":"TCP"}]' $CENTRAL
 load_start
 expect "with the data plane alone: the central instance" 10.0.0.3 "$(dig_at pod1 @$VIP)"
-: > "$T/run.log"
 run_start
 tell USR1 serving
 expect "beside the data plane: UDP" 10.0.0.1 "$(dig_at pod1 @$VIP)"
@@ -253,7 +251,6 @@ start pod2 "$T/loop2" unshare -m sh -c 'mount --bind "$0" /etc/resolv.conf && ex
 wait_line "$T/loop2" '^10.0.0.1$'
 kill -KILL "$ROLE"; gone "$ROLE"
 wait_line "$T/loop2" '^10.0.0.3$'
-: > "$T/role.log"
 role_start
 wait_line "$T/loop2" '^10.0.0.1$' 2
 kill -TERM "$ROLE"

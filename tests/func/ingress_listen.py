@@ -11,7 +11,7 @@ import threading
 import time
 
 import tap
-from proxy_kit import BUILD, DEADLINE, WORK, Folder, Listener, Proxy, any_certificate, body_end, certificate
+from proxy_kit import BUILD, DEADLINE, WORK, Folder, Listener, Proxy, any_certificate, certificate, whole_requests
 from tap import check, section, soon
 
 V4, V6 = "127.0.0.1", "::1"
@@ -19,15 +19,8 @@ V4, V6 = "127.0.0.1", "::1"
 
 def echo(s, _):
     """Answers with the head that came."""
-    data = b""
-    while True:
-        while body_end(data) is None:
-            part = s.recv(4096)
-            if not part:
-                return
-            data += part
-        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
-        data = b""
+    for request in whole_requests(s):
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(request) + request)
 
 
 def ask(proxy, address, host="any.example", https=False):

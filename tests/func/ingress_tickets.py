@@ -13,7 +13,7 @@ import threading
 import time
 
 import tap
-from proxy_kit import BUILD, WORK, DEADLINE, Folder, Listener, Proxy, any_certificate, body_end, certificate
+from proxy_kit import BUILD, WORK, DEADLINE, Folder, Listener, Proxy, any_certificate, certificate, whole_requests
 from tap import check, section, soon
 
 VERSIONS = ("tls1_2", "tls1_3")
@@ -21,14 +21,7 @@ CHANGES = 40
 
 
 def backend(s, _):
-    data = b""
-    while True:
-        while body_end(data) is None:
-            part = s.recv(4096)
-            if not part:
-                return
-            data += part
-        data = b""
+    for _ in whole_requests(s):
         s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
 
 

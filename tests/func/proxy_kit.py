@@ -173,6 +173,16 @@ class Proxy:
 Seen = collections.namedtuple("Seen", "raw head body complete connection")
 
 
+def whole_requests(s):
+    """Each request of a connection as it came, until its end. One at a time: the proxy sends none ahead."""
+    data = b""
+    while part := s.recv(4096):
+        data += part
+        if body_end(data) is not None:
+            yield data
+            data = b""
+
+
 def body_end(data):
     """Where the request at the start of `data` ends, and its body: (end, body); None: not yet, or never."""
     head, sep, rest = data.partition(b"\r\n\r\n")
